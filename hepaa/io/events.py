@@ -1,0 +1,87 @@
+"""The event record that every reader gives, whatever the format of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import awkward as ak
+    from numpy.typing import NDArray
+
+    from hepaa.samples import Sample
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Some consecutive events of one file.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was given.
+    format : str
+        What the content was recognised as: "lhe", "lheh5", "lhco", "lhco-features", "bead", "root", "table".
+    index : int64 (n,)
+        Number of each event in its file, from 0.
+    weight : float64 (n,)
+        Nominal weight, in the generator's own unit (pb for LHE with IDWTUP = +-1, +-4); 1 where the format has none.
+    weights : mapping of name -> float64 (n,)
+        Named weights (LHE `<rwgt>`, ROOT branches).
+    label : int8 (n,) or None
+        Truth of the file: 0 background, 1 signal; None where the format has none.
+    header : dict
+        What the file says of itself: run block, weight groups, generator, cross-section.
+    collections : mapping of name -> awkward array
+        Variable-length objects ("particles", "jets", "leptons", ...) as records; reached as attributes too. Momenta in
+        GeV, angles in radians.
+    columns : mapping of name -> float64 (n,)
+        One number an event: feature files, event-level branches. Units as the file states them.
+    sample : Sample or None
+        The physics the file stands for: process, generator, cross-section.
+    """
+
+    path: str
+    format: str
+    index: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    weights: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: _NOTHING)
+    label: NDArray[np.int8] | None = None
+    header: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    collections: Mapping[str, ak.Array] = field(default_factory=lambda: _NOTHING)
+    columns: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: _NOTHING)
+    sample: Sample | None = None
+
+    def __post_init__(self) -> None:
+        parts = {"weight": self.weight, "label": self.label, **self.weights, **self.collections, **self.columns}
+        for name, part in parts.items():
+            if part is not None and len(part) != self.n:
+                raise InputError(f"{self.path}: {name!r} has {len(part)} entries for {self.n} events")
+
+    @property
+    def n(self) -> int:
+        """Number of events."""
+        return len(self.index)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getattr__(self, name: str) -> ak.Array:
+        # Reached only for names that are no field: a collection of the file's own format.
+        if name.startswith("_") or name == "collections":
+            raise AttributeError(name)
+        try:
+            return self.collections[name]
+        except KeyError:
+            raise AttributeError(
+                f"{self.path} ({self.format}) has no collection {name!r}; {nearest(name, self.collections)}"
+            ) from None
