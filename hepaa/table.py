@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 BACKGROUND, SIGNAL, DATA = 0, 1, -1
+ROW_ARRAYS = ("weight", "label", "process", "generator", "file", "event")
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,16 @@ class EventTable:
 
     def __post_init__(self) -> None:
         if self.X.ndim != 2 or self.X.shape[1] != len(self.columns):
-            raise InputError(f"a table of shape {self.X.shape} cannot have the {len(self.columns)} columns {self.columns}")
-        names = [*self.columns, *self.spectators]
+            raise InputError(
+                f"a table of shape {self.X.shape} cannot have the {len(self.columns)} columns {self.columns}"
+            )
+        names = [*self.columns, *self.spectators, *ROW_ARRAYS]
         if len(set(names)) != len(names):
-            raise InputError(f"column names stand twice: {sorted({c for c in names if names.count(c) > 1})}")
-        arrays: dict[str, NDArray[Any]] = {k: getattr(self, k) for k in _ROW_ARRAYS} | dict(self.spectators)
+            raise InputError(
+                f"column names stand twice: {sorted({c for c in names if names.count(c) > 1})}; "
+                f"{', '.join(ROW_ARRAYS)} are names of the table itself"
+            )
+        arrays: dict[str, NDArray[Any]] = {k: getattr(self, k) for k in ROW_ARRAYS} | dict(self.spectators)
         for name, array in arrays.items():
             if array.shape != (len(self.X),):
                 raise InputError(f"{name!r} has shape {array.shape} for {len(self.X)} events")
@@ -163,7 +169,11 @@ class EventTable:
         """Number of events."""
         return len(self.X)
 
-    def __getitem__(self, key: str | slice | ArrayLike) -> Any:
+    @overload
+    def __getitem__(self, key: str) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, key: slice | NDArray[Any] | Sequence[int]) -> EventTable: ...
+    def __getitem__(self, key: str | slice | NDArray[Any] | Sequence[int]) -> NDArray[np.float32] | EventTable:
         """`table["mjj"]` is a column (feature or spectator); `table[mask]`, `table[3:7]`, `table[[2, 5]]` are tables."""
         if isinstance(key, str):
             if key in self.columns:
@@ -177,7 +187,7 @@ class EventTable:
             X=self.X[rows],
             cutflow=(),
             spectators={k: v[rows] for k, v in self.spectators.items()},
-            **{k: getattr(self, k)[rows] for k in _ROW_ARRAYS},
+            **{k: getattr(self, k)[rows] for k in ROW_ARRAYS},
         )
 
     def select(self, columns: Sequence[str]) -> EventTable:
@@ -190,10 +200,19 @@ class EventTable:
         """The same events with other weights, (n,)."""
         return replace(self, weight=np.array(weight, dtype=np.float64))
 
+    def with_generator(self, name: str) -> EventTable:
+        """The same events, all of them from the generator `name`."""
+        return replace(self, generator=np.zeros(len(self), np.int16), generators=(name,))
+
     def with_spectators(self, **columns: ArrayLike) -> EventTable:
         """The same events with more columns that are not trained on, (n,) each; same names are replaced."""
         new = {k: np.array(v, dtype=np.float32) for k, v in columns.items()}
         return replace(self, spectators={**self.spectators, **new})
+
+    def __repr__(self) -> str:
+        counts = {name: int(np.sum(self.label == k)) for k, name in ((0, "background"), (1, "signal"), (-1, "data"))}
+        rows = ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "no events"
+        return f"EventTable({self.feature_set or 'features'}: {rows}; {', '.join(self.columns)})"
 
     @property
     def background(self) -> EventTable:
@@ -231,9 +250,6 @@ class EventTable:
         from hepaa.io.store import read_table
 
         return read_table(path)
-
-
-_ROW_ARRAYS = ("weight", "label", "process", "generator", "file", "event")
 
 
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hepaa.errors import InputError, nearest
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import awkward as ak
+    import numpy as np
     from numpy.typing import NDArray
 
     from hepaa.samples import Sample
@@ -62,7 +61,13 @@ class Events:
     sample: Sample | None = None
 
     def __post_init__(self) -> None:
-        parts = {"weight": self.weight, "label": self.label, **self.weights, **self.collections, **self.columns}
+        parts = {
+            "weight": self.weight,
+            "label": self.label,
+            **self.weights,
+            **self.collections,
+            **self.columns,
+        }
         for name, part in parts.items():
             if part is not None and len(part) != self.n:
                 raise InputError(f"{self.path}: {name!r} has {len(part)} entries for {self.n} events")
@@ -74,6 +79,18 @@ class Events:
 
     def __len__(self) -> int:
         return self.n
+
+    def select(self, rows: NDArray[np.bool_]) -> Events:
+        """The events where `rows`, a mask (n,), is true."""
+        return replace(
+            self,
+            index=self.index[rows],
+            weight=self.weight[rows],
+            weights={k: v[rows] for k, v in self.weights.items()},
+            label=None if self.label is None else self.label[rows],
+            collections={k: v[rows] for k, v in self.collections.items()},
+            columns={k: v[rows] for k, v in self.columns.items()},
+        )
 
     def __getattr__(self, name: str) -> ak.Array:
         # Reached only for names that are no field: a collection of the file's own format.

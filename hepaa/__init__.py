@@ -1,0 +1,91 @@
+"""hepaa: finds anomalies in collider data and says what they are worth in sigmas.
+
+Names are imported when they are first used, so that `import hepaa` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hepaa._version import __version__
+
+if TYPE_CHECKING:
+    from hepaa import features
+    from hepaa.detectors import (
+        VAE,
+        AnomalyAwareVAE,
+        IsolationForest,
+        SumOfSquares,
+        SupervisedBoosting,
+        detector,
+        load_detector,
+    )
+    from hepaa.errors import (
+        CardError,
+        HepaaError,
+        IncompleteError,
+        InputError,
+        TruncatedInputError,
+    )
+    from hepaa.io import iterate, open, probe
+    from hepaa.io.events import Events
+    from hepaa.preprocess import SkewLogStandardize
+    from hepaa.samples import Sample, mix, split
+    from hepaa.stats import significance
+    from hepaa.table import EventTable, Source, concatenate
+
+__all__ = [
+    "VAE",
+    "AnomalyAwareVAE",
+    "CardError",
+    "EventTable",
+    "Events",
+    "HepaaError",
+    "IncompleteError",
+    "InputError",
+    "IsolationForest",
+    "Sample",
+    "SkewLogStandardize",
+    "Source",
+    "SumOfSquares",
+    "SupervisedBoosting",
+    "TruncatedInputError",
+    "__version__",
+    "concatenate",
+    "detector",
+    "features",
+    "iterate",
+    "load_detector",
+    "mix",
+    "open",
+    "probe",
+    "significance",
+    "split",
+]
+
+_HOME = {
+    "hepaa.detectors": (
+        "VAE", "AnomalyAwareVAE", "IsolationForest", "SumOfSquares", "SupervisedBoosting", "detector", "load_detector",
+    ),
+    "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
+    "hepaa.io": ("iterate", "open", "probe"),
+    "hepaa.io.events": ("Events",),
+    "hepaa.preprocess": ("SkewLogStandardize",),
+    "hepaa.samples": ("Sample", "mix", "split"),
+    "hepaa.table": ("EventTable", "Source", "concatenate"),
+}  # fmt: skip
+_MODULES = {"features": "hepaa.features", "significance": "hepaa.stats.significance"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'hepaa' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

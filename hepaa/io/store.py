@@ -1,0 +1,133 @@
+"""Parquet files of event tables, content hashes, and writing that never leaves half a file behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hepaa._version import __version__
+from hepaa.errors import InputError
+from hepaa.table import ROW_ARRAYS, CutflowRow, EventTable, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEY = b"hepaa"
+_FORMAT = 1
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside `path`; it becomes `path` when the block ends, and is removed if the block fails."""
+    final = Path(path)
+    if not final.parent.is_dir():
+        raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
+    handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(final)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same."""
+    where = Path(path)
+    stat = where.stat()
+    return _sha256(str(where.resolve()), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: str, _size: int, _mtime_ns: int) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """JSON with sorted layout left to the caller; NaN and infinity are refused, for no reader agrees on them."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_table(table: EventTable, path: str | Path) -> None:
+    """Write an EventTable as Parquet with names, sources and cutflow in its metadata."""
+    arrays: dict[str, Any] = {c: table[c] for c in (*table.columns, *table.spectators)}
+    arrays |= {k: getattr(table, k) for k in ROW_ARRAYS}
+    meta = {
+        "format": _FORMAT,
+        "version": __version__,
+        "columns": table.columns,
+        "spectators": list(table.spectators),
+        "processes": table.processes,
+        "generators": table.generators,
+        "sources": [asdict(s) for s in table.sources],
+        "cutflow": [asdict(r) for r in table.cutflow],
+        "feature_set": table.feature_set,
+    }
+    content = pa.table({k: pa.array(np.ascontiguousarray(v)) for k, v in arrays.items()})
+    content = content.replace_schema_metadata({_KEY: json.dumps(meta).encode()})
+    with atomic_path(path) as partial:
+        pq.write_table(content, partial, compression="zstd")
+
+
+def read_table(path: str | Path) -> EventTable:
+    """Read what `write_table` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no Parquet file, was not written by hepaa, or by a newer format of it.
+    """
+    where = Path(path)
+    if not where.is_file():
+        raise InputError(f"{where}: no such file")
+    try:
+        content = pq.read_table(where)
+    except (pa.ArrowInvalid, OSError) as broken:
+        raise InputError(f"{where}: not a readable Parquet file ({broken})") from broken
+    packed = (content.schema.metadata or {}).get(_KEY)
+    if packed is None:
+        raise InputError(f"{where}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
+    meta = json.loads(packed)
+    if meta["format"] > _FORMAT:
+        raise InputError(f"{where}: written by hepaa {meta['version']} in a newer format; update hepaa to read it")
+
+    def column(name: str) -> Any:
+        return content.column(name).to_numpy()
+
+    return EventTable(
+        X=np.column_stack([column(c) for c in meta["columns"]])
+        if meta["columns"]
+        else np.empty((content.num_rows, 0), np.float32),
+        columns=tuple(meta["columns"]),
+        spectators={c: column(c) for c in meta["spectators"]},
+        processes=tuple(meta["processes"]),
+        generators=tuple(meta["generators"]),
+        sources=tuple(Source(**s) for s in meta["sources"]),
+        cutflow=tuple(CutflowRow(**r) for r in meta["cutflow"]),
+        feature_set=meta["feature_set"],
+        **{k: column(k) for k in ROW_ARRAYS},
+    )
