@@ -174,7 +174,7 @@ class EventTable:
     @overload
     def __getitem__(self, key: slice | NDArray[Any] | Sequence[int]) -> EventTable: ...
     def __getitem__(self, key: str | slice | NDArray[Any] | Sequence[int]) -> NDArray[np.float32] | EventTable:
-        """`table["mjj"]` is a column (feature or spectator); `table[mask]`, `table[3:7]`, `table[[2, 5]]` are tables."""
+        """`table["mjj"]` is a column, feature or spectator; `table[mask]`, `table[3:7]`, `table[[2, 5]]` are tables."""
         if isinstance(key, str):
             if key in self.columns:
                 return self.X[:, self.columns.index(key)]
@@ -200,6 +200,11 @@ class EventTable:
         """The same events with other weights, (n,)."""
         return replace(self, weight=np.array(weight, dtype=np.float64))
 
+    def scaled(self, factor: float) -> EventTable:
+        """The same events with weights, and the weights of the cutflow, multiplied by `factor`."""
+        cutflow = tuple(replace(row, sum_weights=row.sum_weights * factor) for row in self.cutflow)
+        return replace(self, weight=self.weight * factor, cutflow=cutflow)
+
     def with_generator(self, name: str) -> EventTable:
         """The same events, all of them from the generator `name`."""
         return replace(self, generator=np.zeros(len(self), np.int16), generators=(name,))
@@ -217,12 +222,12 @@ class EventTable:
     @property
     def background(self) -> EventTable:
         """Events with label 0."""
-        return self[self.label == BACKGROUND]
+        return self[np.flatnonzero(self.label == BACKGROUND)]
 
     @property
     def signal(self) -> EventTable:
         """Events with label 1."""
-        return self[self.label == SIGNAL]
+        return self[np.flatnonzero(self.label == SIGNAL)]
 
     @property
     def sum_weights(self) -> float:

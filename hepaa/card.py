@@ -1,0 +1,242 @@
+"""The run card: what a user writes in YAML. Every default of a run lives here, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hepaa.errors import CardError, nearest
+from hepaa.samples import Role  # noqa: TC001  (pydantic reads the annotation when the module is imported)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Style = Literal["plain", "CMS", "ATLAS", "LHCb", "ALICE"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleCard(_Section):
+    """Files that stand for one process from one generator."""
+
+    process: str = Field(description="name of the process")
+    role: Role = Field("background", description="background, signal or data")
+    generator: str = Field("unknown", description="generator and tune")
+    files: list[str] = Field(
+        min_length=1,
+        description="files or globs, relative to the card; file.root:tree for ROOT; demo:NAME for an embedded sample",
+    )
+    cross_section_pb: float | None = Field(
+        None, gt=0, description="pb, branching fractions included; null takes what the file states"
+    )
+    k_factor: float = Field(1.0, gt=0, description="multiplies the cross-section")
+    expected_events: float | None = Field(
+        None, gt=0, description="yield before selection, in place of a cross-section and the luminosity"
+    )
+    share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="this generator's share of the process; null: equal shares of all generators of the process",
+    )
+    max_events: int | None = Field(None, gt=0, description="read no more than this many events")
+    weight: str | None = Field(
+        None, description="named weight to use; the cross-section stays that of the nominal weight"
+    )
+    truth: Literal[0, 1] | None = Field(
+        None, description="keep only events that the file labels 0 (background) or 1 (signal)"
+    )
+    schema_: str | dict[str, Any] | None = Field(
+        None, alias="schema", description="mapping of branches or columns for ROOT and feature files"
+    )
+
+    @model_validator(mode="after")
+    def _one_normalisation(self) -> SampleCard:
+        if self.expected_events is not None and (self.cross_section_pb is not None or self.k_factor != 1.0):
+            raise ValueError("give expected_events, or cross_section_pb with k_factor, not both")
+        return self
+
+
+class FeatureCard(_Section):
+    """Which columns are computed and which of them are trained on."""
+
+    set: str = Field(description="name of a feature set; see `hepaa features --list`")
+    inputs: list[str] | None = Field(None, description="columns to train on; null: all features of the set")
+    selection: str | None = Field(None, description="cut on columns, such as 'ptj1 > 1200 and mjj > 2700'")
+
+
+class SplitCard(_Section):
+    """Shares of events to train on, to choose the binning on, and to quote results on."""
+
+    train: float = Field(0.5, gt=0, lt=1)
+    validation: float = Field(0.2, gt=0, lt=1, description="choices are made here: binning, cuts")
+    test: float = Field(0.3, gt=0, lt=1, description="results are quoted here")
+    salt: str = Field("", description="another salt gives another split")
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> SplitCard:
+        if self.train + self.validation + self.test > 1 + 1e-9:
+            raise ValueError(f"train + validation + test = {self.train + self.validation + self.test:g} is above 1")
+        return self
+
+
+class DetectorCard(_Section):
+    """One detector: a preset or a class of hepaa, with the options that differ from it."""
+
+    name: str | None = Field(None, description="name in figures and files; null: that of the detector")
+    detector: str = Field(description="a preset, such as aa-zh, or a class, such as VAE")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the detector")
+    labelled: int | None = Field(
+        None,
+        gt=0,
+        description="labelled anomalies at most, for detectors that use them; null: all that are in train",
+    )
+
+    @property
+    def label(self) -> str:
+        """The name in figures and files."""
+        return self.name or self.detector
+
+
+class HistogramCard(_Section):
+    """Binning of the anomaly score, chosen on the validation part."""
+
+    method: Literal["optimal", "merge", "quantile", "uniform"] = Field(
+        "optimal", description="optimal maximises the expected significance within the rules below"
+    )
+    bins: int = Field(10, gt=0, description="bins at most")
+    min_events: int = Field(25, gt=0, description="floor on simulated background events in a bin")
+    min_background: float = Field(1.0, gt=0, description="floor on the expected background in a bin")
+    max_relative_error: float = Field(
+        0.3, gt=0, description="ceiling on sigma_b / b of a bin from simulated statistics"
+    )
+
+
+class SignificanceCard(_Section):
+    """What the background uncertainty is made of, beside simulation statistics."""
+
+    background_uncertainty: float = Field(0.1, ge=0, description="relative, in every bin")
+
+
+class FigureCard(_Section):
+    """Looks of the figures."""
+
+    style: Style = "plain"
+    label: str = Field("Simulation", description="text beside the experiment's name")
+    cut_background_efficiency: float = Field(
+        0.01, gt=0, lt=1, description="features are drawn before and after the cut that keeps this share of background"
+    )
+
+
+class Card(_Section):
+    """One run, from files to significances."""
+
+    name: str = Field(description="title of the run")
+    output: str = Field(description="folder for the results, relative to where the run is started")
+    seed: int = Field(0, ge=0, description="seed of every random choice that has none of its own")
+    luminosity_fb: float = Field(gt=0, description="integrated luminosity, fb^-1")
+    sqrt_s_tev: float = Field(13.0, gt=0, description="centre-of-mass energy, TeV; printed on figures")
+    samples: list[SampleCard] = Field(min_length=1)
+    features: FeatureCard
+    split: SplitCard = Field(default_factory=SplitCard)
+    detectors: list[DetectorCard] = Field(min_length=1)
+    histogram: HistogramCard = Field(default_factory=HistogramCard)
+    significance: SignificanceCard = Field(default_factory=SignificanceCard)
+    figures: FigureCard = Field(default_factory=FigureCard)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        roles = {s.role for s in self.samples}
+        for role, why in (("background", "a detector is trained on it"), ("signal", "a significance needs one")):
+            if role not in roles:
+                raise ValueError(f"samples: no sample has role {role}; {why}")
+        names = [d.label for d in self.detectors]
+        if len(set(names)) != len(names):
+            raise ValueError(f"detectors: names stand twice in {names}; give each a name of its own")
+        for process in {s.process for s in self.samples}:
+            same = [s for s in self.samples if s.process == process]
+            given = [s.share for s in same if s.share is not None]
+            if given and (len(given) != len(same) or abs(sum(given) - 1) > 1e-6):
+                raise ValueError(f"samples: the shares of {process!r} are {given}; give one to each sample, with sum 1")
+            if len({s.role for s in same}) > 1:
+                raise ValueError(f"samples: {process!r} has several roles; name the processes apart")
+        return self
+
+    def share(self, sample: SampleCard) -> float:
+        """The share of its process's yield that a sample carries: generators of one process are alternatives."""
+        if sample.share is not None:
+            return sample.share
+        return 1.0 / sum(s.process == sample.process for s in self.samples)
+
+    def to_yaml(self) -> str:
+        """The card with all defaults, as YAML that gives the same card again."""
+        return yaml.safe_dump(self.model_dump(by_alias=True, mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_card(path: str | Path) -> Card:
+    """Read a card from YAML; file names in it become relative to the card.
+
+    Raises
+    ------
+    CardError
+        If the file is missing, is no YAML, or has an unknown key or a wrong value: the message gives the path to it
+        and the nearest valid key.
+    """
+    where = Path(path)
+    try:
+        content = yaml.safe_load(where.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CardError(f"{where}: no such file; `hepaa init zh` writes a card to start from") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as broken:
+        raise CardError(f"{where}: not a readable YAML card: {' '.join(str(broken).split())}") from broken
+    return parse_card(content, source=where)
+
+
+def parse_card(content: Any, *, source: Path) -> Card:
+    """A card from parsed YAML; `source` names it in errors, and its folder is where relative file names start."""
+    if not isinstance(content, dict):
+        raise CardError(f"{source}: a card is a mapping of keys to values, not {type(content).__name__}")
+    try:
+        card = Card.model_validate(content)
+    except ValidationError as wrong:
+        raise CardError(_explain(wrong, source)) from None
+    folder = source.parent
+    samples = [s.model_copy(update={"files": [_resolve(f, folder) for f in s.files]}) for s in card.samples]
+    return card.model_copy(update={"samples": samples})
+
+
+def _resolve(name: str, folder: Path) -> str:
+    if name.startswith("demo:"):
+        from hepaa.demo import path
+
+        return str(path(name.removeprefix("demo:")))
+    return name if "://" in name else str(folder / name)
+
+
+def _explain(wrong: ValidationError, source: Path) -> str:
+    """The first error as a sentence that starts with the path to the wrong key."""
+    error = wrong.errors()[0]
+    where = ".".join(str(part) for part in error["loc"])
+    more = f" ({wrong.error_count() - 1} more)" if wrong.error_count() > 1 else ""
+    if error["type"] == "extra_forbidden":
+        keys = _keys_at(error["loc"][:-1])
+        return f"{source}: {where}: unknown key; {nearest(str(error['loc'][-1]), keys)}{more}"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if error["type"] in {"missing", "value_error"} else f", not {error['input']!r}"
+    return f"{source}: {f'{where}: ' if where else ''}{message}{given}{more}"
+
+
+def _keys_at(location: Sequence[int | str]) -> list[str]:
+    """Valid keys of the section that a pydantic location leads to."""
+    section: type[BaseModel] = Card
+    for step in location:
+        if isinstance(step, str) and step in section.model_fields:
+            annotation = section.model_fields[step].annotation
+            inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+            section = inner[0]
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -1,0 +1,99 @@
+"""Sessions: `nox -s demo`, `tests`, `lint`, `types`, `bench`, `minimums`, `wheel`.
+
+Words after `--` go to the command of the session: `nox -s tests -- -k table`, `nox -s demo -- --output my-folder`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "virtualenv"
+
+# A fixed release with a CPU build, asked for first: otherwise pip takes a CUDA build of several gigabytes.
+TORCH = "torch==2.13.0"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def _install(session: nox.Session, *packages: str) -> None:
+    session.install(TORCH)
+    session.install(*packages)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job on the embedded samples: from events to figures and significances."""
+    _install(session, ".")
+    session.run("hepaa", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The default tests; `-- -m slow` runs the long ones."""
+    _install(session, "-e", ".[test,simulate]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install("ruff==0.17.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types of the package, strictly."""
+    _install(session, "-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed against the peers, one thread: interleaved repeats, medians, ratios."""
+    _install(session, ".[test]")
+    files = sorted(str(p) for p in Path("tests/benchmarks").glob("bench_*.py"))
+    session.run("python", "-m", "pytest", "-m", "bench", "-s", *(session.posargs or files), env=ONE_THREAD)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The default tests on the lowest versions that pyproject.toml allows."""
+    lowest = [re.sub(r"\s*>=\s*", "==", d) for d in nox.project.load_toml("pyproject.toml")["project"]["dependencies"]]
+    session.install(*(p for p in lowest if p.startswith("torch==")))
+    session.install(*lowest, "-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and run the tests against it, away from the checkout's own package."""
+    session.install("build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", "dist", silent=True)
+    (built,) = Path("dist").glob("hepaa-*.whl")
+    _install(session, f"{built.resolve()}[test]")
+    root = Path.cwd()
+    away = Path(session.create_tmp())
+    shutil.rmtree(away / "tests", ignore_errors=True)
+    shutil.copytree(root / "tests", away / "tests")
+    data = {"HEPAA_DATA": str(root.parent / "shared" / "data")} if (root.parent / "shared" / "data").is_dir() else {}
+    session.chdir(away)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-c",
+        str(root / "pyproject.toml"),
+        "--rootdir",
+        ".",
+        "tests",
+        *session.posargs,
+        env=data,
+    )
