@@ -1,0 +1,102 @@
+"""The rules of the house: what may import what, what starts fast, and which names are public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import hepaa
+from hepaa.cli import main
+
+PACKAGE = Path(hepaa.__file__).parent
+HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot", "h5py")
+FACE = [
+    "AnomalyAwareVAE", "CardError", "EventTable", "Events", "HepaaError", "IncompleteError", "InputError",
+    "IsolationForest", "Sample", "SkewLogStandardize", "Source", "SumOfSquares", "SupervisedBoosting",
+    "TruncatedInputError", "VAE", "__version__", "concatenate", "detector", "features", "iterate", "load_detector",
+    "mix", "open", "probe", "significance", "split",
+]  # fmt: skip
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("words", [["-c", "import hepaa"], ["-m", "hepaa.cli", "--help"]])
+def test_start_up_imports_nothing_heavy(words):
+    code = "import sys, runpy\n"
+    code += "import hepaa\n" if words[0] == "-c" else "sys.argv = ['hepaa', '--help']\n"
+    if words[0] == "-m":
+        code += "try:\n    runpy.run_module('hepaa.cli', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_the_public_face_is_a_list_that_is_kept():
+    assert sorted(hepaa.__all__) == sorted(FACE)
+    for name in FACE:
+        assert getattr(hepaa, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = hepaa.nothing
+
+
+def test_every_command_has_help_with_an_example():
+    for name in main.commands:
+        text = CliRunner().invoke(main, [name, "--help"]).output
+        assert f"Example: hepaa {name}" in text, name
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [
+        ("torch", ("models", "detectors.py")),
+        ("matplotlib", ("plots", "report.py")),
+        ("mplhep", ("plots", "report.py")),
+        ("dask", ("batch.py",)),
+        ("uproot", ("io", "simulate")),
+        ("h5py", ("io", "simulate")),
+        ("pickle", ()),
+        ("joblib", ()),
+    ],
+)
+def test_a_library_stays_in_its_room(library, rooms):
+    users = {p.relative_to(PACKAGE).parts[0] for p in PACKAGE.rglob("*.py") if library in set(imports(p))}
+    assert users <= set(rooms)
+
+
+def test_nothing_looks_back_up_the_stream():
+    order = ["io", "features", "models", "stats", "plots"]
+    later = {room: set(order[i + 1 :]) for i, room in enumerate(order)}
+    for room in order:
+        for path in (PACKAGE / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hepaa."):
+                    assert node.module.split(".")[1] not in later[room], f"{path.name} imports {node.module}"
+
+
+def test_modules_are_short():
+    long = {p.name: n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 420}
+    assert long == {}
+
+
+def test_the_top_level_holds_what_the_house_says():
+    root = PACKAGE.parent
+    if not (root / "pyproject.toml").is_file():
+        pytest.skip("an installed package has no checkout around it")
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    allowed = {"pyproject.toml", "hepaa", "analyses", "tests", "README.md", "noxfile.py", "LICENSE", "CITATION.cff",
+               "CHANGELOG.md"}  # fmt: skip
+    assert {name for name in top if not name.startswith(".")} <= allowed
