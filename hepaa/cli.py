@@ -225,12 +225,11 @@ def features(
              hepaa features --list
     """
     from hepaa import io
-    from hepaa.features import describe
-    from hepaa.features import features as compute
+    from hepaa.features.registry import features as compute
     from hepaa.samples import Sample
 
     if show:
-        click.echo(describe())
+        _list_feature_sets()
         return
     if not files or feature_set is None or output is None:
         raise InputError("give files, --set and --output, or --list to see the feature sets")
@@ -244,6 +243,16 @@ def features(
     for row in table.cutflow:
         click.echo(f"{row.step:<40} {row.n:>10}  sum of weights {row.sum_weights:.6g}")
     click.echo(f"{output}: {table.n} events, {len(table.columns)} features")
+
+
+def _list_feature_sets() -> None:
+    from hepaa.features.registry import feature_sets
+
+    for name, found in feature_sets().items():
+        click.echo(f"{name}: from {' or '.join(found.inputs)}")
+        for kind, columns in (("features", found.columns), ("spectators", found.spectators)):
+            if columns:
+                click.echo(f"  {kind}: " + ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in columns))
 
 
 @main.command()

@@ -1,0 +1,213 @@
+"""Makes the embedded samples of `hepaa demo`.
+
+    python -m hepaa.simulate.make_demo OUTDIR
+
+The same seeds give the same events; `hepaa/demo/README.md` says what every file is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from hepaa._version import __version__
+from hepaa.errors import HepaaError
+from hepaa.simulate.pythia import DijetEvents, PartonEvents, dijet_events, wprime_events, zh_events
+from hepaa.simulate.writers import write_lhco, write_lhe, write_ntuple
+from hepaa.simulate.zh import Coefficients, Parameters, coefficients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+SEEDS = {"zh": 20251101, "unweight": 20251102, "monash": 20251103, "vincia": 20251104, "wprime": 20251105}
+M_ZH_EDGES = (0.0, 300.0, 420.0, 600.0, 1000.0, 1700.0, np.inf)
+OPERATOR = "O_HW = H^dag H W^i_munu W^{i munu}, SMEFT Warsaw basis, c_HW / Lambda^2 in TeV^-2"
+
+
+def parton_coefficients(events: PartonEvents, parameters: Parameters) -> Coefficients:
+    """Coefficients in c_HW (TeV^-2) of Pythia's ZH events."""
+    rows = np.arange(len(events))
+    quark = np.where(events.pdgid[:, 0] > 0, 0, 1)
+    p = events.momentum[:, :, :3]
+    return coefficients(
+        events.pdgid[rows, quark], p[rows, quark], p[rows, 1 - quark], p[:, 5], p[:, 4], parameters=parameters
+    )
+
+
+def named_weights(c: Coefficients, cross_section_pb: float) -> dict[str, tuple[str, NDArray[np.float64]]]:
+    """SM, linear and quadratic piece, and c_HW = -1, 1 TeV^-2: weights in pb, each with its cross-section as mean."""
+    linear, quadratic = c.linear / c.sm, c.quadratic / c.sm
+    relative = {
+        "sm": ("c_HW/Lambda^2 = 0.0 TeV^-2: Standard Model", np.ones(len(linear))),
+        "chw_lin": ("coefficient of (c_HW/Lambda^2)/TeV^-2: interference alone, may be negative", linear),
+        "chw_quad": ("coefficient of ((c_HW/Lambda^2)/TeV^-2)^2: pure O_HW", quadratic),
+        "chw_m1": ("c_HW/Lambda^2 = -1.0 TeV^-2, quadratic included", c.ratio(-1.0)),
+        "chw_p1": ("c_HW/Lambda^2 = 1.0 TeV^-2, quadratic included", c.ratio(1.0)),
+    }
+    return {name: (text, cross_section_pb * values) for name, (text, values) in relative.items()}
+
+
+def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, float, float]:
+    """Unweighted events of |O_HW|^2 alone, and sigma and error in pb of the Standard Model and of them.
+
+    Standard Model events are accepted with |O_HW|^2 / |SM|^2, which rises like m_ZH^2; so it is done in slices of m_ZH,
+    each with its own maximum and its own share of the cross-section.
+
+    Returns
+    -------
+    events, sm_pb, sm_error_pb
+        `events` carries the cross-section at c_HW = 1 TeV^-2.
+    """
+    rng = np.random.default_rng(SEEDS["unweight"])
+    slices, ratios = [], []
+    for i, window in enumerate(pairwise(M_ZH_EDGES)):
+        slices.append(zh_events(pool, seed=SEEDS["zh"] + 1000 * (i + 1), m_zh=window, parameters=par))
+        c = parton_coefficients(slices[-1], par)
+        ratios.append(c.quadratic / c.sm)
+    sigma = np.array([s.cross_section_pb * r.mean() for s, r in zip(slices, ratios, strict=True)])
+    error = np.array([
+        np.hypot(s.error_pb * r.mean(), s.cross_section_pb * r.std() / pool**0.5)
+        for s, r in zip(slices, ratios, strict=True)
+    ])  # fmt: skip
+    chosen: list[PartonEvents] = []
+    for k, (events, ratio) in enumerate(zip(slices, ratios, strict=True)):
+        wanted = round(n * sigma[: k + 1].sum() / sigma.sum()) - round(n * sigma[:k].sum() / sigma.sum())
+        accepted = np.flatnonzero(rng.random(pool) * ratio.max() < ratio)
+        if len(accepted) < wanted:
+            raise HepaaError(
+                f"m_ZH slice {k}: {len(accepted)} of {wanted} O_HW events accepted; raise --pool above {pool}"
+            )
+        chosen.append(events.take(accepted[:wanted]))
+    order = rng.permutation(n)
+    arrays = {
+        k: np.concatenate([getattr(e, k) for e in chosen])[order] for k in ("pdgid", "momentum", "scale", "alpha_s")
+    }
+    total, total_error = float(sigma.sum()), float(np.hypot.reduce(error))
+    first = slices[0].provenance
+    facts = {
+        "seed": [s.provenance["seed"] for s in slices], "unweighting_seed": SEEDS["unweight"],
+        "settings": [x for x in first["settings"] if "mHat" not in x],
+        "m_zh_slices_gev": [f"{a:g} to {b:g}" for a, b in pairwise(M_ZH_EDGES)],
+        "events_tried": [s.provenance["events_tried"] for s in slices],
+    }  # fmt: skip
+    sm = sum(s.cross_section_pb for s in slices)
+    sm_error = float(np.hypot.reduce([s.error_pb for s in slices]))
+    events = PartonEvents(**arrays, cross_section_pb=total, error_pb=total_error, provenance={**first, **facts})
+    return events, sm, sm_error
+
+
+def make_zh(out: Path, n_sm: int, n_chw: int, pool: int) -> Iterator[Path]:
+    """ZH samples as LHE and ROOT: the Standard Model with named weights, and pure O_HW from other events."""
+    par = Parameters()
+    chw, sm_pb, sm_error = pure_operator(n_chw, pool, par)
+    sm = replace(zh_events(n_sm, seed=SEEDS["zh"], parameters=par), cross_section_pb=sm_pb, error_pb=sm_error)
+    weights = named_weights(parton_coefficients(sm, par), sm_pb)
+    jobs = (
+        ("zh_sm", sm, weights, "Standard Model; named weights from the amplitude ratio"),
+        (
+            "zh_chw", chw, None,
+            "pure quadratic O_HW at c_HW/Lambda^2 = 1 TeV^-2: Standard Model events accepted with |O_HW|^2 / |SM|^2",
+        ),
+    )  # fmt: skip
+    for name, events, named, what in jobs:
+        sigma, n = events.cross_section_pb, len(events)
+        facts: dict[str, Any] = {
+            "made_by": f"hepaa {__version__}", **events.provenance, "sample": what,
+            "process": "q qbar -> Z h -> l+ l- b bbar, 13 TeV, leading order", "operator": OPERATOR,
+            "electroweak_inputs": {"mW": par.mw, "mZ": par.mz, "GF": par.gf, "wZ": par.wz, "mH": 125.09},
+            "events": n, "cross_section_pb": sigma, "error_pb": events.error_pb,
+        }  # fmt: skip
+        sums = {
+            "sum_of_weights": n * sigma,
+            "weights": "unweighted; XWGTUP = cross-section in pb, and their mean is it",
+        }
+        path = out / f"{name}.lhe.gz"
+        write_lhe(path, events, provenance={**facts, **sums}, weights=named, alpha_em=par.alpha)
+        yield path
+        sums = {
+            "sum_of_weights": sigma,
+            "weights": "unweighted; weight = cross-section / events in pb, and their sum is it",
+        }
+        path = out / f"{name}.root"
+        write_ntuple(path, events, provenance={**facts, **sums}, weights=named)
+        yield path
+
+
+def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
+    """Dijets of two showers and a W' signal in LHCO layout."""
+    jobs: tuple[tuple[str, str, Callable[[], DijetEvents]], ...] = (
+        (
+            "dijet_monash", "hard QCD dijets, Pythia's default shower, Monash tune",
+            lambda: dijet_events(n_background, shower="monash", seed=SEEDS["monash"]),
+        ),
+        (
+            "dijet_vincia", "hard QCD dijets, Vincia antenna shower",
+            lambda: dijet_events(n_background, shower="vincia", seed=SEEDS["vincia"]),
+        ),
+        (
+            "dijet_wprime", "W'(3500 GeV) -> X(500 GeV) Y(100 GeV) -> 4 quarks, default shower, Monash tune",
+            lambda: wprime_events(n_signal, seed=SEEDS["wprime"]),
+        ),
+    )  # fmt: skip
+    for name, what, generate in jobs:
+        events = generate()
+        facts = {
+            "made_by": f"hepaa {__version__}", **events.provenance, "process": what,
+            "label": events.label, "events": len(events),
+            "cross_section_pb": events.cross_section_pb, "error_pb": events.error_pb,
+            "sum_of_weights": len(events), "weights": "unweighted; every event counts 1",
+            "fastjet": _installed("fastjet"),
+        }  # fmt: skip
+        path = out / f"{name}.h5"
+        write_lhco(path, events, facts)
+        yield path
+
+
+def _installed(name: str) -> str:
+    try:
+        return distribution_version(name)
+    except PackageNotFoundError as error:
+        raise HepaaError(f"{name} is not installed: pip install {name}") from error
+
+
+@click.command(
+    epilog="Example: python -m hepaa.simulate.make_demo hepaa/demo/data   "
+    "(needs pip install 'hepaa[simulate]'; six minutes on one core)"
+)
+@click.argument("outdir", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--only", type=click.Choice(["zh", "dijet"]), help="Make these samples alone.")
+@click.option(
+    "--pool",
+    default=30_000,
+    show_default=True,
+    help="ZH events per slice of m_ZH for O_HW.",
+)
+@click.option("--zh-sm", default=5000, show_default=True, help="Standard Model ZH events.")
+@click.option("--zh-chw", default=4000, show_default=True, help="Pure O_HW ZH events.")
+@click.option("--dijets", default=1500, show_default=True, help="QCD dijet events of each shower.")
+@click.option("--wprime", default=750, show_default=True, help="W' events.")
+def main(outdir: Path, only: str | None, pool: int, zh_sm: int, zh_chw: int, dijets: int, wprime: int) -> None:
+    """Write the embedded samples (LHE, ROOT, LHCO HDF5) to OUTDIR."""
+    outdir.mkdir(parents=True, exist_ok=True)
+    try:
+        if only != "dijet":
+            for path in make_zh(outdir, zh_sm, zh_chw, pool):
+                click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        if only != "zh":
+            for path in make_dijets(outdir, dijets, wprime):
+                click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    except HepaaError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
