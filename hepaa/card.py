@@ -206,8 +206,14 @@ def parse_card(content: Any, *, source: Path) -> Card:
     except ValidationError as wrong:
         raise CardError(_explain(wrong, source)) from None
     folder = source.parent
-    samples = [s.model_copy(update={"files": [_resolve(f, folder) for f in s.files]}) for s in card.samples]
-    return card.model_copy(update={"samples": samples})
+    return card.model_copy(update={"samples": [_with_paths(s, folder) for s in card.samples]})
+
+
+def _with_paths(sample: SampleCard, folder: Path) -> SampleCard:
+    schema = sample.schema_
+    if isinstance(schema, str) and schema.endswith((".yaml", ".yml")):
+        schema = _resolve(schema, folder)
+    return sample.model_copy(update={"files": [_resolve(f, folder) for f in sample.files], "schema_": schema})
 
 
 def _resolve(name: str, folder: Path) -> str:

@@ -198,6 +198,24 @@ def _short(value: Any) -> str:
 
 
 @main.command()
+@click.argument("source")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--weight", help="Named weight to take as the nominal one.")
+@click.option("--schema", help="Branch mapping of ROOT and feature files: a name or a YAML file.")
+@click.option("--keep-partial", is_flag=True, help="Keep the events before a break in the source.")
+def convert(source: str, target: Path, weight: str | None, schema: str | None, keep_partial: bool) -> None:
+    """Write the events of a file in another format: .lhe, .lhe.gz, .root, .parquet, .h5 (LHCO).
+
+    \b
+    Example: hepaa convert events.lhe.gz events.root
+    """
+    from hepaa.io.convert import convert as write
+
+    n = write(source, target, weight=weight, schema=schema, keep_partial=keep_partial)
+    click.echo(f"{target}: {n} events")
+
+
+@main.command()
 @click.argument("files", nargs=-1)
 @click.option("--list", "show", is_flag=True, help="List the feature sets with their columns and units.")
 @click.option("--set", "feature_set", help="Name of the feature set.")

@@ -162,6 +162,27 @@ def test_each_step_works_alone_on_the_files_of_the_one_before(tmp_path):
     assert found["signals"]["O_HW"]["significance"]["total"] > 0
 
 
+def test_a_root_ntuple_gives_the_features_of_the_lhe_file_with_the_same_events(tmp_path):
+    samples = []
+    for name, role, sigma in (("zh_sm", "background", 0.02174), ("zh_chw", "signal", 0.005305)):
+        common = {"process": name, "role": role, "cross_section_pb": sigma}
+        ntuple = {"files": [f"demo:{name}.root"], "schema": "demo:zh_ntuple.yaml"}
+        samples.append((common | ntuple, common | {"files": [f"demo:{name}.lhe.gz"]}))
+    tables = []
+    for i, kind in enumerate(("root", "lhe")):
+        (tmp_path / kind).mkdir()
+        card = write_card(tmp_path / kind, samples=[pair[i] for pair in samples], detectors=QUICK[2:])
+        done = hepaa("run", card, "--output", tmp_path / kind / "out")
+        assert done.exit_code == 0, done.output
+        tables.append(EventTable.load(tmp_path / kind / "out" / "features.parquet"))
+    root, lhe = tables
+    np.testing.assert_array_equal(root.event, lhe.event)
+    np.testing.assert_allclose(root.weight, lhe.weight, rtol=1e-5)
+    energy = [lhe.columns.index(c) for c in ("ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "mZH")]
+    np.testing.assert_allclose(root.X[:, energy], lhe.X[:, energy], rtol=2e-4)
+    np.testing.assert_allclose(root["drll"], lhe["drll"], atol=2e-3)
+
+
 def test_two_generators_share_the_yield_of_their_process(tmp_path):
     out = tmp_path / "out"
     detectors = [{"name": "Squares", "detector": "SumOfSquares"}]

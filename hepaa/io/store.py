@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
+from hepaa.io.pieces import one_line
 from hepaa.table import ROW_ARRAYS, CutflowRow, EventTable, Source
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def read_table(path: str | Path) -> EventTable:
     try:
         content = pq.read_table(where)
     except (pa.ArrowInvalid, OSError) as broken:
-        raise InputError(f"{where}: not a readable Parquet file ({broken})") from broken
+        raise InputError(f"{where}: not a readable Parquet file ({one_line(broken)})") from broken
     packed = (content.schema.metadata or {}).get(_KEY)
     if packed is None:
         raise InputError(f"{where}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")

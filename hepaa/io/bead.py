@@ -1,0 +1,288 @@
+"""BEAD event files: CSV (one event a line, jets with their constituents) and the HDF5 made from it.
+
+Columns as in the BEAD package (github.com/PRAkTIKal24/BEAD): `evtwt, met, metphi, njets`, for each jet
+`npart, isbtagged` and npart times `pid, pt, eta, phi`; in HDF5 the tables `events` (evt_id, evt_weight, met,
+met_phi, num_jets), `jets` (evt_id, jet_index, num_constits, b_tagged, pt, eta, phi) and `constituents` (evt_id,
+jet_index, constituent_index, particle_id, pt, eta, phi).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+
+from hepaa.errors import InputError, TruncatedInputError
+from hepaa.io.events import Events
+from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import h5py
+    from numpy.typing import NDArray
+
+    from hepaa.samples import Sample
+
+_WIDTH = {"events": 5, "jets": 7, "constituents": 7}
+
+
+def open(path: str | Path, *, sample: Sample | None = None, keep_partial: bool = False) -> Events:
+    """All events of a file; see `iterate`."""
+    return merge(iterate(path, sample=sample, keep_partial=keep_partial))
+
+
+def iterate(
+    path: str | Path,
+    *,
+    step_bytes: int = STEP_BYTES,
+    sample: Sample | None = None,
+    keep_partial: bool = False,
+) -> Iterator[Events]:
+    """Events in pieces of about `step_bytes`.
+
+    Parameters
+    ----------
+    path : str or Path
+    step_bytes : int
+        Bytes of text (CSV), or of the three tables (HDF5).
+    sample : Sample, optional
+    keep_partial : bool
+        Keep the events before a broken line of a CSV instead of raising; `header["broken"]` then says what
+        is missing.
+
+    Yields
+    ------
+    Events
+        `jets`: pt [GeV], eta, phi [rad], btag, n_constituents; `particles`: pt, eta, phi, pdgid, jet
+        (position of its jet in the event).
+        Columns met [GeV] and met_phi. A CSV has no jet momenta: they are the sums over its constituents as
+        massless particles, which is what the HDF5 files hold.
+
+    Raises
+    ------
+    InputError
+        If the tables of an HDF5 file contradict each other.
+    TruncatedInputError
+        If a line of a CSV is too short, too long, or holds something else than numbers.
+    """
+    name = str(path)
+    with Path(path).open("rb") as stream:
+        is_hdf = stream.read(4) == b"\x89HDF"
+    yield from _hdf(name, step_bytes, sample) if is_hdf else _csv(name, step_bytes, sample, keep_partial)
+
+
+def probe(path: str | Path) -> dict[str, Any]:
+    """What a file holds: events, weights, jets and particles."""
+    collections: dict[str, list[str]] = {}
+    columns: list[str] = []
+
+    def watched() -> Iterator[Events]:
+        for piece in iterate(path):
+            collections.update({k: ak.fields(v) for k, v in piece.collections.items()})
+            columns[:] = piece.columns
+            yield piece
+
+    summary = weight_summary(watched())
+    return {"format": "bead", **summary, "cross_section_pb": None, "columns": columns, "collections": collections}
+
+
+def _csv(path: str, step_bytes: int, sample: Sample | None, keep_partial: bool) -> Iterator[Events]:
+    from hepaa.io.rowsources import plain_bytes
+
+    rows: list[NDArray[np.float64]] = []
+    start, size, byte = 0, 0, 0
+    header: dict[str, Any] = {"layout": "csv"}
+    with plain_bytes(path) as stream:
+        for number, line in enumerate(stream):
+            text = line.decode("utf-8", "replace").strip().rstrip(", ")
+            if number and text:
+                try:
+                    rows.append(_event_of(text))
+                except ValueError as wrong:
+                    error = TruncatedInputError(
+                        f"{path}: event {start + len(rows)} (line {number + 1}, byte {byte}) {wrong}; "
+                        f"{start + len(rows)} events before "
+                        "it are good: mend the line, or keep those with keep_partial",
+                        path=path,
+                        good_events=start + len(rows),
+                        byte=byte,
+                    )
+                    if not keep_partial:
+                        raise error from wrong
+                    header["broken"] = str(error)
+                    break
+                size += len(line)
+            byte += len(line)
+            if size >= step_bytes:
+                yield _of_rows(path, start, rows, header, sample)
+                start, size, rows = start + len(rows), 0, []
+    if rows or not start:
+        yield _of_rows(path, start, rows, header, sample)
+
+
+def _event_of(text: str) -> NDArray[np.float64]:
+    """Numbers of one line, checked: as many jets and particles as it says.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong with the line.
+    """
+    try:
+        values = np.array(text.split(","), dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"holds something else than numbers ({error})") from error
+    if len(values) < 4:
+        raise ValueError(f"has {len(values)} numbers; an event begins with evtwt, met, metphi, njets")
+    at = 4
+    for jet in range(_count(values[3], "njets")):
+        if at + 2 > len(values):
+            raise ValueError(f"ends before jet {jet} of {int(values[3])}")
+        at += 2 + 4 * _count(values[at], f"npart of jet {jet}")
+        if at > len(values):
+            raise ValueError(f"ends inside jet {jet} of {int(values[3])}")
+    if at != len(values):
+        raise ValueError(f"has {len(values) - at} numbers after its {int(values[3])} jets")
+    return values
+
+
+def _count(value: float, what: str) -> int:
+    if not (value >= 0 and float(value).is_integer()):
+        raise ValueError(f"has {what} = {value:g}, which is no count")
+    return int(value)
+
+
+def _of_rows(
+    path: str, start: int, rows: list[NDArray[np.float64]], header: dict[str, Any], sample: Sample | None
+) -> Events:
+    n_jets, sizes, tags, parts = [], [], [], []
+    for values in rows:
+        n_jets.append(int(values[3]))
+        at = 4
+        for _ in range(int(values[3])):
+            sizes.append(int(values[at]))
+            tags.append(int(values[at + 1]))
+            parts.append(values[at + 2 : at + 2 + 4 * sizes[-1]].reshape(-1, 4))
+            at += 2 + 4 * sizes[-1]
+    particles = np.concatenate([np.empty((0, 4)), *parts])
+    events = np.array([v[:3] for v in rows]).reshape(-1, 3)
+    pt, eta, phi = _massless_sums(particles, np.array(sizes, np.int64))
+    return _record(
+        path, start, events, np.array(n_jets, np.int64), np.array(sizes, np.int64),
+        {"pt": pt, "eta": eta, "phi": phi, "btag": np.array(tags, np.int64)}, particles, header, sample,
+    )  # fmt: skip
+
+
+def _massless_sums(particles: NDArray[np.float64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    """pt, eta and phi of jets, from the (pid, pt, eta, phi) of their massless constituents."""
+    jet = np.repeat(np.arange(len(sizes)), sizes)
+    _, pt, eta, phi = particles.T
+    px, py, pz = (np.bincount(jet, p, len(sizes)) for p in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)))
+    total = np.hypot(px, py)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return total, np.where(total > 0, np.arcsinh(pz / total), 0.0), np.arctan2(py, px)
+
+
+def _hdf(path: str, step_bytes: int, sample: Sample | None) -> Iterator[Events]:
+    from hepaa.io import hdftable
+
+    with hdftable.opened(path) as file:
+        readers = {name: _reader(file, path, name) for name in _WIDTH}
+        n = readers["events"].layout.n
+        # where each event begins in the two longer tables; ids are eight bytes an object, the only part held
+        # whole
+        begin = {name: _begins(readers[name], path, name, n) for name in ("jets", "constituents")}
+        total = 4 * sum(_WIDTH[name] * r.layout.n for name, r in readers.items())
+        for start, stop in row_ranges(n, max(int(step_bytes / max(total / max(n, 1), 1)), 1)):
+            events = _rows(readers["events"], start, stop)
+            jets = _rows(readers["jets"], *begin["jets"][[start, stop]])
+            particles = _rows(readers["constituents"], *begin["constituents"][[start, stop]])
+            n_jets = np.diff(begin["jets"][start : stop + 1])
+            sizes = jets[:, 2].astype(np.int64)
+            first = np.concatenate([[0], np.cumsum(sizes)])
+            per_event = first[begin["jets"][start : stop + 1] - begin["jets"][start]]
+            wrong = np.flatnonzero(
+                (n_jets != events[:, 4]) | (np.diff(per_event) != np.diff(begin["constituents"][start : stop + 1]))
+            )
+            if len(wrong):
+                raise InputError(
+                    f"{path}: event {start + wrong[0]} announces {events[wrong[0], 4]:g} jets and has "
+                    f"{n_jets[wrong[0]]}, or its jets "
+                    "announce other numbers of constituents than it has; write the file again"
+                )
+            yield _record(
+                path, start, events[:, 1:4], n_jets, sizes,
+                {"pt": jets[:, 4], "eta": jets[:, 5], "phi": jets[:, 6], "btag": jets[:, 3].astype(np.int64)},
+                particles[:, 3:7], {"layout": "hdf5"}, sample,
+            )  # fmt: skip
+
+
+def _reader(file: h5py.File, path: str, name: str) -> Any:
+    from hepaa.io import hdftable
+
+    layout = hdftable.choose(file, path, name)
+    if layout.width != _WIDTH[name]:
+        raise InputError(f"{path}: {name!r} has {layout.width} columns; in BEAD files it has {_WIDTH[name]}")
+    return hdftable.RowReader(file, path, layout)
+
+
+def _rows(reader: Any, start: int, stop: int) -> NDArray[np.float64]:
+    raw = np.empty((stop - start, reader.layout.width), reader.native)
+    reader.read(int(start), int(stop), raw)
+    return raw.astype(np.float64)
+
+
+def _begins(reader: Any, path: str, name: str, n: int) -> NDArray[np.int64]:
+    """First row of each event, (n + 1,), in a table whose first column is the event's number, counting up."""
+    ids = np.concatenate([np.empty(0), *(_rows(reader, a, b)[:, 0] for a, b in row_ranges(reader.layout.n, 1 << 16))])
+    wrong = np.flatnonzero((np.diff(ids, prepend=0) < 0) | (ids < 0) | (ids >= n))
+    if len(wrong):
+        raise InputError(
+            f"{path}: row {wrong[0]} of {name!r} belongs to event {ids[wrong[0]]:g}, which is out of order "
+            f"or beyond the {n} events"
+        )
+    return np.searchsorted(ids, np.arange(n + 1))
+
+
+def _record(
+    path: str,
+    start: int,
+    events: NDArray[np.float64],
+    n_jets: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    jets: dict[str, NDArray[Any]],
+    particles: NDArray[np.float64],
+    header: dict[str, Any],
+    sample: Sample | None,
+) -> Events:
+    n = len(events)
+    jet_of = np.arange(len(sizes)) - np.repeat(np.cumsum(n_jets) - n_jets, n_jets)
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    n_particles = np.diff(edges[np.concatenate([[0], np.cumsum(n_jets)])])
+    return Events(
+        path=path,
+        format="bead",
+        index=np.arange(start, start + n, dtype=np.int64),
+        weight=events[:, 0].copy(),
+        header=dict(header),
+        collections={
+            "jets": ak.unflatten(ak.zip({**jets, "n_constituents": sizes}), n_jets),
+            "particles": ak.unflatten(
+                ak.zip(
+                    {
+                        "pt": particles[:, 1],
+                        "eta": particles[:, 2],
+                        "phi": particles[:, 3],
+                        "pdgid": particles[:, 0].astype(np.int64),
+                        "jet": np.repeat(jet_of, sizes),
+                    }
+                ),
+                n_particles,
+            ),
+        },
+        columns={"met": events[:, 1].copy(), "met_phi": events[:, 2].copy()},
+        sample=sample,
+    )

@@ -1,0 +1,105 @@
+"""Small steps over the bytes of LHE: words, gaps, tags. Kernels on a uint8 array whose last byte in range is a '>'.
+
+Bytes are compared as numbers; `hepaa.io.lhe_tokens` lists them.
+"""
+
+# ruff: noqa: PLR1714
+# mypy: disable-error-code="assignment,call-overload,no-untyped-def"
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+EVENT_TAG = np.frombuffer(b"<event", np.uint8)
+EVENT_END = np.frombuffer(b"</event", np.uint8)
+RWGT_TAG = np.frombuffer(b"<rwgt", np.uint8)
+RWGT_END = np.frombuffer(b"</rwgt", np.uint8)
+WGT_TAG = np.frombuffer(b"<wgt", np.uint8)
+WGT_END = np.frombuffer(b"</wgt", np.uint8)
+WEIGHTS_TAG = np.frombuffer(b"<weights", np.uint8)
+WEIGHTS_END = np.frombuffer(b"</weights", np.uint8)
+
+_helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@_helper
+def is_word(buf, p, end, word):
+    """Does `word` stand at p, followed by white space, '>' or '/'?"""
+    n = len(word)
+    if p + n >= end:
+        return False
+    for i in range(n):
+        if buf[p + i] != word[i]:
+            return False
+    c = buf[p + n]
+    return c == 62 or c == 32 or c == 10 or c == 13 or c == 9 or c == 47
+
+
+@_helper
+def space(buf, p, end):
+    """Position behind spaces and XML comments; a comment that does not end leads to `end`."""
+    while p < end:
+        c = buf[p]
+        if c == 32 or c == 9:
+            p += 1
+        elif c == 60 and p + 4 < end and buf[p + 1] == 33 and buf[p + 2] == 45 and buf[p + 3] == 45:
+            p += 6
+            while p < end and not (buf[p] == 62 and buf[p - 1] == 45 and buf[p - 2] == 45):
+                p += 1
+            p += 1
+        else:
+            return p
+    return end
+
+
+@_helper
+def gap(buf, p, end):
+    """Position behind spaces, XML comments, line ends and '#' comments, which end before a tag as well."""
+    while True:
+        p = space(buf, p, end)
+        if p >= end:
+            return end
+        c = buf[p]
+        if c == 10 or c == 13:
+            p += 1
+        elif c == 35:
+            while c != 10 and c != 13 and c != 60:
+                p += 1
+                c = buf[p]
+        else:
+            return p
+
+
+@_helper
+def tag_end(buf, p, end):
+    """Position of the '>' that closes the tag which starts before p; quoted values may hold one. `end`: none."""
+    quote = 0
+    while p < end:
+        c = np.int64(buf[p])
+        if c == 60:
+            return end
+        if quote != 0:
+            if c == quote:
+                quote = 0
+        elif c == 34 or c == 39:
+            quote = c
+        elif c == 62:
+            return p
+        p += 1
+    return end
+
+
+@_helper
+def known_tag(buf, p, end, tags, bounds):
+    """Row of the table whose text stands at p; -1: none."""
+    for row in range(len(bounds) - 1):
+        at = bounds[row]
+        size = bounds[row + 1] - at
+        if p + size < end:
+            k = 0
+            while k < size and buf[p + k] == tags[at + k]:
+                k += 1
+            if k == size:
+                return row
+    return -1

@@ -1,0 +1,130 @@
+"""Pieces of a file: how large they are, and how they are joined again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.io.events import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STEP_BYTES = 100_000_000
+"""Default size of a piece, uncompressed."""
+
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line of bearable length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def parse_size(size: str | int) -> int:
+    """Bytes in `size`: a number of bytes, or text such as "100 MB" (10^6) or "64 MiB" (2^20).
+
+    Raises
+    ------
+    InputError
+        If the text is no size, or the size is not positive.
+    """
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b)\s*", size, re.IGNORECASE)
+        if not match:
+            raise InputError(f"step_size {size!r} is not a size; write it as '100 MB' or '64 MiB'")
+        size = int(float(match[1]) * _UNITS[match[2].lower()])
+    if size < 1:
+        raise InputError(f"step_size must be at least one byte, not {size}")
+    return size
+
+
+def row_ranges(n: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Consecutive (start, stop) that cover 0 .. n in steps of `rows`; one empty range when there is no
+    row."""
+    if n == 0:
+        yield 0, 0
+    for start in range(0, n, rows):
+        yield start, min(start + rows, n)
+
+
+def merge(pieces: Iterable[Events]) -> Events:
+    """One record of consecutive pieces of one file; path, format and header are those of the last piece.
+
+    Raises
+    ------
+    InputError
+        If there is no piece, or pieces differ in what they hold.
+    """
+    import awkward as ak
+
+    parts = list(pieces)
+    if not parts:
+        raise InputError("there are no events to join")
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+
+    def joined(attribute: str, concatenate: Any) -> dict[str, Any]:
+        names = list(getattr(first, attribute))
+        for part in parts:
+            if list(getattr(part, attribute)) != names:
+                raise InputError(
+                    f"{part.path}: pieces hold different {attribute}: {names} and {list(getattr(part, attribute))}"
+                )
+        return {name: concatenate([getattr(p, attribute)[name] for p in parts]) for name in names}
+
+    labels = [p.label for p in parts if p.label is not None]
+    if labels and len(labels) != len(parts):
+        raise InputError(f"{last.path}: only some pieces have a truth label")
+    return Events(
+        path=last.path,
+        format=last.format,
+        index=np.concatenate([p.index for p in parts]),
+        weight=np.concatenate([p.weight for p in parts]),
+        weights=joined("weights", np.concatenate),
+        label=np.concatenate(labels) if labels else None,
+        header=last.header,
+        collections=joined("collections", ak.concatenate),
+        columns=joined("columns", np.concatenate),
+        sample=last.sample,
+    )
+
+
+def weight_summary(pieces: Iterable[Events]) -> dict[str, Any]:
+    """What the weights of a file amount to, in one pass and bounded memory.
+
+    Returns
+    -------
+    dict
+        `events`; `sum_weights`, `sum_weights2`, `n_eff` = (sum w)^2 / sum w^2, `negative_fraction` of events
+        with w < 0; `weights`: names of the weights, `sum_named_weights`: their sums; `labels`: events of each
+        truth label, or None where the file has none.
+    """
+    n, negative = 0, 0
+    total, squares = 0.0, 0.0
+    named: dict[str, float] = {}
+    labels: dict[int, int] = {}
+    for part in pieces:
+        n += part.n
+        total += float(np.sum(part.weight))
+        squares += float(np.sum(part.weight**2))
+        negative += int(np.count_nonzero(part.weight < 0))
+        for name, values in part.weights.items():
+            named[name] = named.get(name, 0.0) + float(np.sum(values))
+        if part.label is not None:
+            for value, count in zip(*np.unique(part.label, return_counts=True), strict=True):
+                labels[int(value)] = labels.get(int(value), 0) + int(count)
+    return {
+        "events": n,
+        "sum_weights": total,
+        "sum_weights2": squares,
+        "n_eff": total**2 / squares if squares else 0.0,
+        "negative_fraction": negative / n if n else 0.0,
+        "weights": list(named),
+        "sum_named_weights": named,
+        "labels": labels or None,
+    }
