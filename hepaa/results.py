@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def evaluate(
     )
     background = test.background
     alternatives = len(np.unique(background.process)) == 1 and len(np.unique(background.generator)) > 1
-    by = "generator" if alternatives else "process"
+    by: Literal["process", "generator"] = "generator" if alternatives else "process"
     histograms = score_histograms(test, test[column], binning, by=by).merge_unusable()
     samples = {signal: _against(test, signal) for signal in histograms.signals}
     curves = {s: (t.label == SIGNAL, t[column], t.weight) for s, t in samples.items()}

@@ -65,8 +65,11 @@ def select(table: EventTable, expression: str) -> EventTable:
     keep = np.ones(len(table), dtype=bool)
     cutflow = list(table.cutflow)
     for part in parts:
-        with np.errstate(all="ignore"):  # what is undefined is an error below, with the place
-            mask = reader.value(part)
+        try:
+            with np.errstate(all="ignore"):  # what is undefined is an error below, with the place
+                mask = reader.value(part)
+        except RecursionError:
+            raise InputError(f"selection {expression[:40]!r}... is nested too deep; write it plainly") from None
         if not (isinstance(mask, np.ndarray) and mask.dtype == bool):
             raise InputError(f"selection {expression!r}: {ast.unparse(part)!r} is a number; compare it with something")
         keep &= mask
