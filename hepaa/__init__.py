@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hepaa.preprocess import SkewLogStandardize
     from hepaa.samples import Sample, mix, split
     from hepaa.stats import significance
+    from hepaa.stats.calibration import conformal_pvalues
     from hepaa.table import EventTable, Source, concatenate
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "TruncatedInputError",
     "__version__",
     "concatenate",
+    "conformal_pvalues",
     "detector",
     "features",
     "iterate",
@@ -73,6 +75,7 @@ _HOME = {
     "hepaa.io.events": ("Events",),
     "hepaa.preprocess": ("SkewLogStandardize",),
     "hepaa.samples": ("Sample", "mix", "split"),
+    "hepaa.stats.calibration": ("conformal_pvalues",),
     "hepaa.table": ("EventTable", "Source", "concatenate"),
 }  # fmt: skip
 _MODULES = {"features": "hepaa.features", "significance": "hepaa.stats.significance"}

@@ -18,7 +18,7 @@ HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot
 FACE = [
     "AnomalyAwareVAE", "CardError", "EventTable", "Events", "HepaaError", "IncompleteError", "InputError",
     "IsolationForest", "Sample", "SkewLogStandardize", "Source", "SumOfSquares", "SupervisedBoosting",
-    "TruncatedInputError", "VAE", "__version__", "concatenate", "detector", "features", "iterate", "load_detector",
+    "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues", "detector", "features", "iterate", "load_detector",
     "mix", "open", "probe", "significance", "split",
 ]  # fmt: skip
 

@@ -1,0 +1,21 @@
+"""Figures for a paper: one function a figure, each takes histograms, curves or a table and returns a matplotlib Figure.
+
+All figures are vector graphics, are told apart without colour (line styles, hatches, a palette ordered by lightness),
+and leave matplotlib's global state as it was. Only `save_figure` writes files.
+"""
+
+from hepaa.plots.panels import feature_distributions, loss_curves
+from hepaa.plots.scores import luminosity_reach, roc, score_histogram, sic
+from hepaa.plots.style import STYLES, Look, save_figure
+
+__all__ = [
+    "STYLES",
+    "Look",
+    "feature_distributions",
+    "loss_curves",
+    "luminosity_reach",
+    "roc",
+    "save_figure",
+    "score_histogram",
+    "sic",
+]

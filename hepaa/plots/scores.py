@@ -1,0 +1,348 @@
+"""Figures of a score: histogram with significance, ROC and SIC curves, reach against luminosity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import mplhep
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.ticker import MaxNLocator
+
+from hepaa.errors import InputError, nearest
+from hepaa.plots.style import (
+    HATCHES,
+    LINES,
+    SIGNAL_COLOURS,
+    Look,
+    cycled,
+    drawing,
+    fills,
+    header,
+    line_colours,
+    single,
+    thin,
+)
+from hepaa.stats.significance import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+    from hepaa.stats.histogram import ScoreHistograms
+    from hepaa.stats.performance import SIC, Roc
+
+Axis = Literal["auto", "linear", "log", "bins"]
+
+
+def score_histogram(
+    histograms: ScoreHistograms,
+    *,
+    signal_scale: float = 1.0,
+    panel: Literal["asimov", "s/sqrt(b)"] = "asimov",
+    systematic: float = 0.0,
+    axis: Axis = "auto",
+    xlabel: str | None = None,
+    look: Look | None = None,
+) -> Figure:
+    """Score histogram: background stacked, signals as lines, data as points; significance of each bin below.
+
+    Parameters
+    ----------
+    histograms : ScoreHistograms
+    signal_scale : float
+        Multiplies the drawn signals, as the legend then says; never the significance.
+    panel : "asimov" or "s/sqrt(b)"
+        What the lower panel shows, for each signal alone. Without signal there is no lower panel.
+    systematic : float
+        Relative uncertainty of the background, in the Asimov Z and in the band.
+    axis : "auto", "linear", "log" or "bins"
+        How the score is drawn; "bins" draws all bins equally wide, with their edges as labels. "auto" takes the first
+        of the three on which the narrowest bin can be seen.
+    xlabel : str, optional
+        Default: the label of the histogram's axis.
+    look : Look, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If `panel` is unknown, or a bin has no positive background (see `ScoreHistograms.significance`).
+    """
+    if panel not in ("asimov", "s/sqrt(b)"):
+        raise InputError(f"there is no lower panel {panel!r}; {nearest(panel, ('asimov', 's/sqrt(b)'))}")
+    look = look or Look()
+    axis = _axis(np.asarray(histograms.binning.edges), axis)
+    edges = np.arange(len(histograms.binning) + 1.0) if axis == "bins" else np.asarray(histograms.binning.edges)
+    # the largest background lies at the bottom in the lightest colour
+    names = sorted(histograms.backgrounds, key=lambda k: -float(np.sum(histograms.backgrounds[k].values())))
+    first = histograms.backgrounds[names[0]]
+    with drawing(look) as new_figure:
+        figure = new_figure(figsize=(6.4, 6.4 if histograms.signals else 5.2))
+        if histograms.signals:
+            top, low = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.05))
+            figure.subplots_adjust(left=0.13, right=0.97, top=0.94, bottom=0.1, hspace=0.06)
+        else:
+            top = low = figure.subplots()
+            figure.subplots_adjust(left=0.13, right=0.97, top=0.93, bottom=0.13)
+        _stack(top, edges, histograms, names)
+        _band(top, edges, histograms.b, np.hypot(np.sqrt(histograms.b_variance), systematic * histograms.b), systematic)
+        heights = [histograms.b]
+        for i, (name, h) in enumerate(histograms.signals.items()):
+            scaled = np.asarray(h.values() * signal_scale)
+            times = "" if signal_scale == 1 else rf" ($\times${signal_scale:g})"
+            line = top.stairs(
+                scaled, edges, label=name + times, color=SIGNAL_COLOURS[i % 4], linestyle=LINES[i % len(LINES)], lw=2.1
+            )
+            line.set_path_effects([patheffects.Stroke(linewidth=3.6, foreground="white"), patheffects.Normal()])
+            heights.append(scaled)
+        if histograms.data is not None:
+            counts, w2 = histograms.data.values(), histograms.data.variances()
+            mplhep.histplot(
+                counts, edges, ax=top, w2=w2, histtype="errorbar", color="black", label="Data", markersize=5
+            )
+            heights.append(np.asarray(histograms.data.values()))
+        _log_counts(top, heights)
+        top.set_ylabel("Events / bin")
+        top.legend(ncols=2, loc="upper right")
+        header(top, look)
+        if histograms.signals:
+            _significance_panel(low, histograms, edges, panel, systematic)
+        if axis == "log":
+            low.set_xscale("log")
+        low.set_xlim(edges[0], edges[-1])
+        low.set_xlabel((xlabel or first.axes[0].label) + (", bins of equal width" if axis == "bins" else ""))
+        if axis == "bins":
+            _label_edges(low, histograms.binning.edges)
+    return figure
+
+
+def _axis(edges: NDArray[np.float64], wish: Axis) -> Axis:
+    if wish not in get_args(Axis):
+        raise InputError(f"there is no axis {wish!r}; {nearest(wish, get_args(Axis))}")
+    if wish == "log" and edges[0] <= 0:
+        raise InputError(f"the first edge {edges[0]:g} is not positive: it has no place on a logarithmic axis")
+    if wish != "auto":
+        return wish
+    kinds: tuple[tuple[Axis, NDArray[np.float64]], ...] = (("linear", edges),)
+    if edges[0] > 0:
+        kinds += (("log", np.log(edges)),)
+    for kind, drawn in kinds:
+        if np.min(np.diff(drawn)) >= 0.03 * (drawn[-1] - drawn[0]):
+            return kind
+    return "bins"
+
+
+def _label_edges(axes: Axes, edges: Sequence[float]) -> None:
+    """The score at each edge of bins that are drawn equally wide; every second, third ... where they are many."""
+    step = -(-len(edges) // 9)
+    shown = range(0, len(edges), step)
+    axes.set_xticks(list(shown), labels=[f"{edges[i]:.3g}" for i in shown])
+    axes.set_xticks(np.arange(len(edges)), minor=True)
+
+
+def _stack(axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, names: Sequence[str]) -> None:
+    below = np.zeros(len(histograms.binning))
+    for name, colour, hatch in zip(names, fills(len(names)), cycled(HATCHES), strict=False):
+        above = below + histograms.backgrounds[name].values()
+        axes.stairs(
+            above, edges, baseline=below, fill=True, facecolor=colour, edgecolor="#303030",
+            hatch=hatch, linewidth=0.6, label=name,
+        )  # fmt: skip
+        below = above
+
+
+def _band(
+    axes: Axes, edges: NDArray[np.float64], b: NDArray[np.float64], error: NDArray[np.float64], systematic: float
+) -> None:
+    words = rf"MC stat. $\oplus$ {100 * systematic:g} % syst." if systematic else "MC stat. uncertainty"
+    axes.stairs(
+        b + error, edges, baseline=np.maximum(b - error, 0), fill=True, facecolor="none", edgecolor="#5a5a5a",
+        hatch="////////", linewidth=0, label=words,
+    )  # fmt: skip
+    axes.stairs(b, edges, color="#202020", linewidth=1.0)
+
+
+def _log_counts(axes: Axes, heights: Sequence[NDArray[np.float64]]) -> None:
+    """Logarithmic y axis with room for the legend above and for the smallest drawn bin below."""
+    positive = np.concatenate(heights)
+    positive = positive[positive > 0]
+    if not len(positive):
+        return  # nothing is drawn: a logarithm of it has no range
+    peak = float(np.max(positive))
+    floor = max(float(np.min(positive)) / 3, peak * 1e-7)
+    axes.set_yscale("log")
+    axes.set_ylim(floor, floor * (peak / floor) ** 1.45)
+
+
+def _significance_panel(
+    axes: Axes, histograms: ScoreHistograms, edges: NDArray[np.float64], panel: str, systematic: float
+) -> None:
+    top = 0.0
+    for i, signal in enumerate(histograms.signals):
+        result = histograms.significance(signal, systematic=systematic)
+        if panel == "asimov":
+            values, errors = result.z, result.z_error
+            words = rf"all bins: {result.total:.2f} $\pm$ {result.total_error:.2f}"
+        else:
+            values, errors = result.s_over_sqrt_b, np.zeros(len(result.z))
+            words = f"all bins: {combine(values):.2f}"
+        colour, line = SIGNAL_COLOURS[i % len(SIGNAL_COLOURS)], LINES[i % len(LINES)]
+        axes.stairs(values, edges, color=colour, linestyle=line, linewidth=1.5, label=words)
+        axes.stairs(
+            values + errors, edges, baseline=np.maximum(values - errors, 0), fill=True, color=colour, alpha=0.22, lw=0
+        )
+        top = max(top, float(np.max(values + errors)))
+    rows = -(-len(histograms.signals) // 3)
+    axes.set_ylim(0, (1.25 + 0.25 * rows) * top if top > 0 else 1)
+    axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    axes.set_ylabel(r"Asimov $Z$" if panel == "asimov" else r"$S/\sqrt{B}$")
+    axes.legend(loc="upper left", ncols=3, fontsize=9.5, handlelength=1.8, columnspacing=1.2)
+
+
+def roc(
+    curves: Mapping[str, Roc],
+    *,
+    errors: Mapping[str, float] | None = None,
+    min_events: int = 25,
+    look: Look | None = None,
+) -> Figure:
+    """ROC curves: background rejection 1 / eps_B against signal efficiency, with a band of one standard deviation.
+
+    Parameters
+    ----------
+    curves : mapping of name -> Roc
+        As from `hepaa.stats.performance.roc`.
+    errors : mapping of name -> float, optional
+        Errors of the AUC, for the legend.
+    min_events : int
+        Beyond the cut that fewer raw background events pass, a curve is drawn thin.
+    look : Look, optional
+    """
+    look = look or Look()
+    with drawing(look) as new_figure:
+        figure, axes = single(new_figure)
+        lowest = 1.0
+        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
+            keep = thin(curve.eps_s)
+            x, eps, error, n = curve.eps_s[keep], curve.eps_b[keep], curve.error_b[keep], curve.n_b[keep]
+            ok = (n >= min_events) & (eps > 0)
+            rough = (n >= 1) & (n <= min_events) & (eps > 0)
+            spread = f" $\\pm$ {errors[name]:.3f}" if errors and name in errors else ""
+            axes.plot(x[ok], 1 / eps[ok], color=colour, linestyle=line, label=f"{name}: AUC {curve.auc:.3f}{spread}")
+            axes.plot(x[rough], 1 / eps[rough], color=colour, linestyle=line, linewidth=0.6, alpha=0.6)
+            low, high = eps[ok] - error[ok], eps[ok] + error[ok]
+            axes.fill_between(x[ok], 1 / high, 1 / np.maximum(low, high * 1e-3), color=colour, alpha=0.18, linewidth=0)
+            lowest = min([lowest, *eps[ok]])
+        x = np.linspace(0.002, 1, 400)
+        axes.plot(x, 1 / x, color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
+        axes.set_yscale("log")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(1, 10 ** (np.log10(max(1 / lowest, 10)) * 1.25))
+        axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
+        axes.set_ylabel(r"Background rejection $1/\varepsilon_B$")
+        axes.legend(loc="upper right")
+        header(axes, look)
+    return figure
+
+
+def sic(curves: Mapping[str, SIC], *, look: Look | None = None) -> Figure:
+    """Significance improvement eps_S / sqrt(eps_B) against signal efficiency, where enough background is left.
+
+    Parameters
+    ----------
+    curves : mapping of name -> SIC
+        As from `hepaa.significance.sic`; only its quoted cuts are drawn, with a band of one standard deviation.
+    look : Look, optional
+    """
+    look = look or Look()
+    with drawing(look) as new_figure:
+        figure, axes = single(new_figure)
+        top = 1.2
+        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
+            index = thin(curve.eps_s)
+            index = index[curve.quoted[index]]
+            x, y, low, high = curve.eps_s[index], curve.sic[index], curve.low[index], curve.high[index]
+            best = "too few events" if curve.max is None else rf"max {curve.max:.2f} $\pm$ {curve.max_error:.2f}"
+            axes.plot(x, y, color=colour, linestyle=line, label=f"{name}: {best}")
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+            top = max([top, *high])
+        x = np.linspace(0, 1, 300)
+        axes.plot(x, np.sqrt(x), color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, top * (1.12 + 0.07 * (len(curves) + 1)))
+        axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
+        axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
+        axes.legend(
+            loc="upper right", title=f"cuts with at least {_floor(curves)} background events", title_fontsize=10
+        )
+        header(axes, look)
+    return figure
+
+
+def _floor(curves: Mapping[str, SIC]) -> str:
+    return " / ".join(str(n) for n in sorted({c.min_events for c in curves.values()}))
+
+
+def luminosity_reach(
+    luminosity: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    now: float | None = None,
+    look: Look | None = None,
+) -> Figure:
+    """Expected significance against luminosity, with lines at 3 and 5 standard deviations.
+
+    Parameters
+    ----------
+    luminosity : (k,)
+        In fb^-1, ascending and positive.
+    curves : mapping of name -> (k,)
+        As from `hepaa.stats.reach.z_versus_luminosity`.
+    bands : mapping of name -> (low, high), optional
+        Ranges of the curves of the same names.
+    now : float, optional
+        Luminosity of the present data, in fb^-1: marked by a line.
+    look : Look, optional
+
+    Raises
+    ------
+    InputError
+        If a curve has another length than `luminosity`, or a luminosity is not positive.
+    """
+    x = np.asarray(luminosity, dtype=np.float64)
+    drawn = {name: np.asarray(z, dtype=np.float64) for name, z in curves.items()}
+    if not drawn or not np.all(x > 0) or any(z.shape != x.shape for z in drawn.values()):
+        raise InputError(f"give curves of {len(x)} values each, as many as luminosities, which must be positive")
+    look = look or Look()
+    with drawing(look) as new_figure:
+        figure, axes = single(new_figure)
+        for (name, z), colour, line in zip(drawn.items(), line_colours(len(drawn)), cycled(LINES), strict=False):
+            axes.plot(x, z, color=colour, linestyle=line, label=name)
+            if bands and name in bands:
+                low, high = (np.asarray(side, dtype=np.float64) for side in bands[name])
+                axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        top = max(6.5, 1.05 * max(float(np.max(z)) for z in drawn.values()))
+        for level in (3, 5):
+            axes.axhline(level, color="#7a7a7a", linewidth=0.9)
+            axes.annotate(
+                rf"{level}$\sigma$", (1, level), (-4, 2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", va="bottom", color="#4a4a4a", fontsize=10.5,
+            )  # fmt: skip
+        if now is not None:
+            axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)
+        axes.set_xscale("log")
+        axes.set_xlim(x[0], x[-1])
+        axes.set_ylim(0, top)
+        axes.set_xlabel(r"Luminosity [fb$^\mathrm{-1}$]")
+        axes.set_ylabel(r"Expected significance $Z$")
+        axes.legend(loc="upper left")
+        header(axes, look)
+    return figure

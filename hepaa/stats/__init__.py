@@ -1,0 +1,1 @@
+"""From scores to numbers: performance, histograms, significance, calibration, background and likelihood."""

@@ -1,0 +1,304 @@
+"""Score histograms with sum w and sum w^2 in every bin, their binning, and the significance they give.
+
+A binning is chosen on one split of the events (`choose_binning`) and used on another (`score_histograms`): a binning
+that is chosen and quoted on the same events counts its own fluctuations as significance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import hist
+import numpy as np
+
+from hepaa.errors import InputError, nearest
+from hepaa.stats.binning import Binning, choose_binning, finite_scores
+from hepaa.stats.significance import (
+    asimov,
+    asimov_correlated,
+    asimov_error,
+    combine,
+    combine_error,
+    s_over_sqrt_b,
+)
+from hepaa.table import BACKGROUND, DATA, SIGNAL
+
+__all__ = ["BinnedSignificance", "Binning", "ScoreHistograms", "choose_binning", "fill", "score_histograms"]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from hepaa.table import EventTable
+
+
+def fill(
+    values: ArrayLike, weight: ArrayLike | None, binning: Binning, *, name: str = "score", label: str = "anomaly score"
+) -> hist.Hist[Any]:
+    """One histogram with Weight storage: sum w and sum w^2 in every bin; no event is lost beyond the ends.
+
+    Parameters
+    ----------
+    values : (n,)
+    weight : (n,), optional
+        Default: 1 for every event.
+    binning : Binning
+    name, label : str
+        Of the axis.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite or lengths differ.
+    """
+    x, w = finite_scores("histogram", values, weight)
+    out = hist.Hist(
+        hist.axis.Variable(binning.edges, name=name, label=label, flow=False), storage=hist.storage.Weight()
+    )
+    index = binning.index(x)
+    view = out.view()
+    view.value = np.bincount(index, w, minlength=len(binning))
+    view.variance = np.bincount(index, w**2, minlength=len(binning))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreHistograms:
+    """The histograms of one score: backgrounds, signals and data in one binning.
+
+    Attributes
+    ----------
+    backgrounds, signals : dict of name -> hist.Hist
+        By process, or by generator.
+    data : hist.Hist or None
+    background_events : int64 (bins,)
+        Raw background events in each bin.
+    binning : Binning
+    """
+
+    backgrounds: dict[str, hist.Hist[Any]]
+    signals: dict[str, hist.Hist[Any]]
+    data: hist.Hist[Any] | None
+    background_events: NDArray[np.int64]
+    binning: Binning
+
+    @property
+    def b(self) -> NDArray[np.float64]:
+        """Background yield in each bin."""
+        return _total(self.backgrounds, len(self.binning))[0]
+
+    @property
+    def b_variance(self) -> NDArray[np.float64]:
+        """Sum of squared background weights in each bin."""
+        return _total(self.backgrounds, len(self.binning))[1]
+
+    def s(self, signal: str | None = None) -> NDArray[np.float64]:
+        """Signal yield in each bin: of one signal, or of all of them together."""
+        return _total(self._signals(signal), len(self.binning))[0]
+
+    def s_variance(self, signal: str | None = None) -> NDArray[np.float64]:
+        """Sum of squared signal weights in each bin."""
+        return _total(self._signals(signal), len(self.binning))[1]
+
+    def _signals(self, signal: str | None) -> dict[str, hist.Hist[Any]]:
+        if signal is None:
+            return self.signals
+        if signal not in self.signals:
+            raise InputError(f"there is no signal {signal!r}; {nearest(signal, self.signals)}")
+        return {signal: self.signals[signal]}
+
+    def merge_unusable(self) -> ScoreHistograms:
+        """Join bins whose background yield is not positive with their lower neighbour (the lowest with its upper one).
+
+        Looks at the background alone, so it cannot tune the significance.
+
+        Raises
+        ------
+        InputError
+            If the background of all bins together is not positive.
+        """
+        b = self.b
+        if not np.sum(b) > 0:
+            raise InputError(
+                f"the background yield of all bins together is {np.sum(b):.4g}: no significance can be given"
+            )
+        starts, end = [], len(b)
+        for i in range(len(b) - 1, -1, -1):
+            if np.sum(b[i:end]) > 0:
+                starts.append(i)
+                end = i
+        while starts[-1] != 0:  # what is left at the low end joins the bins above it until their sum is positive
+            stop = starts[-2] if len(starts) > 1 else len(b)
+            if np.sum(b[:stop]) > 0:
+                starts[-1] = 0
+            else:
+                starts.pop()
+        start = np.asarray(starts[::-1])
+        binning = self.binning.without(np.setdiff1d(np.arange(1, len(b)), start))
+
+        def rebin(h: hist.Hist[Any]) -> hist.Hist[Any]:
+            axis = h.axes[0]
+            out = hist.Hist(
+                hist.axis.Variable(binning.edges, name=axis.name, label=axis.label, flow=False),
+                storage=hist.storage.Weight(),
+            )
+            view = out.view()
+            view.value, view.variance = (np.add.reduceat(np.asarray(x), start) for x in (h.values(), h.variances()))
+            return out
+
+        return ScoreHistograms(
+            backgrounds={k: rebin(h) for k, h in self.backgrounds.items()},
+            signals={k: rebin(h) for k, h in self.signals.items()},
+            data=None if self.data is None else rebin(self.data),
+            background_events=np.add.reduceat(self.background_events, start),
+            binning=binning,
+        )
+
+    def significance(self, signal: str | None = None, *, systematic: float = 0.0) -> BinnedSignificance:
+        """Expected significance of `signal` (of all signals together by default) in each bin and in all.
+
+        Parameters
+        ----------
+        systematic : float
+            Relative uncertainty of the background, the same in all bins and fully correlated between them.
+
+        Raises
+        ------
+        InputError
+            If a bin has no positive background, or the signal is unknown or missing.
+        """
+        if not self.signals:
+            raise InputError("there is no signal histogram: a significance needs one")
+        if systematic < 0:
+            raise InputError(f"the systematic uncertainty of the background is {systematic}; give 0 or more")
+        s, b, stat_b = self.s(signal), self.b, np.sqrt(self.b_variance)
+        bad = np.flatnonzero(b <= 0)
+        if len(bad):
+            low, high = self.binning.edges[bad[0] : bad[0] + 2]
+            raise InputError(
+                f"bin {bad[0]} ({low:.4g} .. {high:.4g}) has a background yield of {b[bad[0]]:.4g}: merge it "
+                "(merge_unusable), or choose the binning with a larger min_b"
+            )
+        stat_s = np.sqrt(self.s_variance(signal))
+        sigma = np.hypot(stat_b, systematic * b)
+        z, z_known = asimov(s, b, sigma), asimov(s, b)
+        error, error_known = (asimov_error(s, b, x, stat_s=stat_s, stat_b=stat_b) for x in (sigma, None))
+        return BinnedSignificance(
+            s=s,
+            b=b,
+            stat_s=stat_s,
+            stat_b=stat_b,
+            sigma_b=sigma,
+            z=z,
+            z_error=error,
+            z_known=z_known,
+            s_over_sqrt_b=s_over_sqrt_b(s, b),
+            total=asimov_correlated(s, b, stat_b, relative=systematic),
+            total_error=combine_error(z, error),
+            total_known=combine(z_known),
+            total_known_error=combine_error(z_known, error_known),
+            systematic=systematic,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedSignificance:
+    """Expected significance of a binned score.
+
+    Attributes
+    ----------
+    s, b, stat_s, stat_b, sigma_b : float64 (bins,)
+        Yields, their Monte-Carlo errors, and the uncertainty of b that went into `z` (Monte-Carlo and systematic).
+    z, z_error : float64 (bins,)
+        Asimov Z with sigma_b, and its Monte-Carlo error.
+    z_known, s_over_sqrt_b : float64 (bins,)
+        Asimov Z for a background known exactly, and its rough form.
+    total, total_error : float
+        All bins together with Monte-Carlo errors uncorrelated and the systematic one correlated between bins.
+    total_known, total_known_error : float
+        All bins together for a background known exactly.
+    systematic : float
+    """
+
+    s: NDArray[np.float64]
+    b: NDArray[np.float64]
+    stat_s: NDArray[np.float64]
+    stat_b: NDArray[np.float64]
+    sigma_b: NDArray[np.float64]
+    z: NDArray[np.float64]
+    z_error: NDArray[np.float64]
+    z_known: NDArray[np.float64]
+    s_over_sqrt_b: NDArray[np.float64]
+    total: float
+    total_error: float
+    total_known: float
+    total_known_error: float
+    systematic: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+
+
+def score_histograms(
+    table: EventTable,
+    score: ArrayLike,
+    binning: Binning,
+    *,
+    by: Literal["process", "generator"] = "process",
+    label: str = "anomaly score",
+    blind_above: float | None = None,
+) -> ScoreHistograms:
+    """Histograms of a score over the events of a table: backgrounds by process or generator, signals by process, data.
+
+    Parameters
+    ----------
+    table : EventTable
+        Weights, labels and names.
+    score : (n,)
+        One a row of the table; higher is more anomalous.
+    binning : Binning
+        Chosen on other events.
+    by : "process" or "generator"
+        How the background is split.
+    label : str
+        Of the score axis.
+    blind_above : float, optional
+        Data are not counted in any bin that reaches above this score.
+
+    Raises
+    ------
+    InputError
+        If lengths differ, a score is not finite, `by` is unknown, or the table has no background.
+    """
+    if by not in ("process", "generator"):
+        raise InputError(f"backgrounds cannot be split by {by!r}; {nearest(by, ('process', 'generator'))}")
+    x, w = finite_scores("table", score, table.weight)
+    background, signal, data = (table.label == kind for kind in (BACKGROUND, SIGNAL, DATA))
+    if blind_above is not None:
+        data &= np.asarray(binning.edges)[binning.index(x) + 1] <= blind_above
+    if not np.any(background):
+        raise InputError("the table holds no background events (label 0): a score histogram needs some")
+
+    def parts(rows: NDArray[np.bool_], ids: NDArray[np.int16], names: tuple[str, ...]) -> dict[str, hist.Hist[Any]]:
+        chosen = ((names[i], rows & (ids == i)) for i in np.unique(ids[rows]))
+        return {str(name): fill(x[mask], w[mask], binning, label=label) for name, mask in chosen}
+
+    ids, names = (table.process, table.processes) if by == "process" else (table.generator, table.generators)
+    return ScoreHistograms(
+        backgrounds=parts(background, ids, names),
+        signals=parts(signal, table.process, table.processes),
+        data=fill(x[data], w[data], binning, label=label) if np.any(data) else None,
+        background_events=np.bincount(binning.index(x[background]), minlength=len(binning)).astype(np.int64),
+        binning=binning,
+    )
+
+
+def _total(histograms: Mapping[str, hist.Hist[Any]], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    value, variance = np.zeros(bins), np.zeros(bins)
+    for h in histograms.values():
+        value += h.values()
+        variance += np.asarray(h.variances())
+    return value, variance

@@ -1,0 +1,368 @@
+"""How well a score separates signal from background: ROC, AUC, AUC-PR, signal efficiencies and SIC, with errors.
+
+Score sign: higher is more anomalous. Weights may be negative: every quantity is a ratio of sums of weights, and the
+statistical errors use sums of squared weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+FLOOR = 25
+"""Background events, unweighted, that must pass a cut before an efficiency or SIC is quoted there (20 % error)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """Efficiencies for every distinct cut `score >= threshold`, from the tightest to the loosest.
+
+    Attributes
+    ----------
+    threshold : float64 (k,)
+        Descending; the first is +inf, which nothing passes.
+    eps_s, eps_b : float64 (k,)
+        Fraction of the signal's and the background's sum of weights that passes.
+    n_s, n_b : int64 (k,)
+        Raw events that pass.
+    error_s, error_b : float64 (k,)
+        Statistical errors of the efficiencies: binomial, with weights.
+    n_eff_s, n_eff_b : float
+        Effective events of each class: (sum w)^2 / sum w^2.
+    """
+
+    threshold: NDArray[np.float64]
+    eps_s: NDArray[np.float64]
+    eps_b: NDArray[np.float64]
+    n_s: NDArray[np.int64]
+    n_b: NDArray[np.int64]
+    error_s: NDArray[np.float64]
+    error_b: NDArray[np.float64]
+    n_eff_s: float
+    n_eff_b: float
+
+    @property
+    def auc(self) -> float:
+        """Area under eps_s(eps_b): the chance that a signal event scores higher, ties counting half."""
+        return float(np.sum(np.diff(self.eps_b) * (self.eps_s[1:] + self.eps_s[:-1])) / 2)
+
+    def at(self, eps_b: float) -> int:
+        """Index of the loosest cut with a background efficiency of at most `eps_b`."""
+        return int(np.flatnonzero(self.eps_b <= eps_b)[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class SIC:
+    """Significance improvement eps_s / sqrt(eps_b) for every cut, from the tightest to the loosest.
+
+    Attributes
+    ----------
+    threshold, eps_s, eps_b, sic, error : float64 (k,)
+        `sic` is NaN where nothing of the background passes.
+    low, high : float64 (k,)
+        68 % interval of `sic`, from the Clopper-Pearson intervals of both efficiencies.
+    n_b : int64 (k,)
+        Raw background events that pass.
+    min_events : int
+        Only cuts with n_b >= min_events are quoted.
+    max, max_error, eps_s_at_max, eps_b_at_max : float or None
+        Of the quoted cuts; None if there is none.
+    """
+
+    threshold: NDArray[np.float64]
+    eps_s: NDArray[np.float64]
+    eps_b: NDArray[np.float64]
+    sic: NDArray[np.float64]
+    error: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    n_b: NDArray[np.int64]
+    min_events: int
+    max: float | None
+    max_error: float | None
+    eps_s_at_max: float | None
+    eps_b_at_max: float | None
+
+    @property
+    def quoted(self) -> NDArray[np.bool_]:
+        """Cuts with enough background events to be quoted, (k,)."""
+        return (self.n_b >= self.min_events) & (self.eps_b > 0)
+
+    @property
+    def floor(self) -> float:
+        """Smallest background efficiency that is quoted; NaN if there is none."""
+        return float(np.min(self.eps_b[self.quoted])) if np.any(self.quoted) else float("nan")
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Numbers that describe one score on one test set; see `performance`."""
+
+    n_s: int
+    n_b: int
+    auc: float
+    auc_error: float
+    auc_pr: float
+    auc_pr_error: float
+    eps_s: dict[float, float | None]
+    eps_s_error: dict[float, float | None]
+    max_sic: float | None
+    max_sic_error: float | None
+    eps_s_at_max_sic: float | None
+    eps_b_at_max_sic: float | None
+    min_events: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: numbers, with None where too few events are left to quote one."""
+        values = dict(self.__dict__)
+        for key in ("eps_s", "eps_s_error"):
+            values[key] = {f"{eps:g}": value for eps, value in values[key].items()}
+        return values
+
+
+def roc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
+    """Efficiencies at every distinct threshold.
+
+    Parameters
+    ----------
+    y : (n,)
+        0 background, 1 signal.
+    score : (n,)
+    weight : (n,), optional
+        Default: 1 for every event.
+
+    Raises
+    ------
+    InputError
+        If lengths differ, a label is neither 0 nor 1, a class is missing or its weights sum to <= 0, or a score is NaN.
+    """
+    label, value, w = _checked(y, score, weight)
+    order = np.argsort(-value, kind="stable")
+    value, label, w = value[order], label[order], w[order]
+    last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
+    columns: dict[str, Any] = {}
+    for name, mask in (("s", label), ("b", ~label)):
+        wm = np.where(mask, w, 0.0)
+        passed, squares = (np.concatenate([[0.0], np.cumsum(x)[last]]) for x in (wm, wm**2))
+        total, total2 = passed[-1], squares[-1]
+        eps = passed / total
+        eps[-1] = 1.0
+        # weighted binomial: pass and fail are independent sums
+        variance = ((1 - 2 * eps) * squares + eps**2 * total2) / total**2
+        columns["eps_" + name] = eps
+        columns["error_" + name] = np.sqrt(np.maximum(variance, 0.0))
+        columns["n_eff_" + name] = float(total**2 / total2)
+        columns["n_" + name] = np.concatenate([[0], np.cumsum(mask)[last]])
+    return Roc(threshold=np.concatenate([[np.inf], value[last]]), **columns)
+
+
+def auc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Area under the ROC curve; ties count half. Arguments and errors as `roc`."""
+    return roc(y, score, weight).auc
+
+
+def auc_error(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Standard error of `auc` by the placement values of DeLong et al., Biometrics 44 (1988) 837, with weights."""
+    label, value, w = _checked(y, score, weight)
+    variance = 0.0
+    for mine, other in ((label, ~label), (~label, label)):
+        order = np.argsort(value[other], kind="stable")
+        reference, cumulative = value[other][order], np.concatenate([[0.0], np.cumsum(w[other][order])])
+        below, upto = (cumulative[np.searchsorted(reference, value[mine], side)] for side in ("left", "right"))
+        placement = (below + upto) / 2 / cumulative[-1]
+        wm = w[mine]
+        mean = np.sum(wm * placement) / np.sum(wm)
+        variance += np.sum(wm**2 * (placement - mean) ** 2) / np.sum(wm) ** 2
+    return float(np.sqrt(variance))
+
+
+def auc_pr(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Average precision: the sum over cuts of (change of eps_s) * purity, as scikit-learn's `average_precision_score`.
+
+    Depends on the ratio of signal to background in the sample. Arguments and errors as `roc`.
+    """
+    label, value, w = _checked(y, score, weight)
+    order = np.argsort(-value, kind="stable")
+    return _average_precision(label[order], value[order], w[order])
+
+
+def _average_precision(label: NDArray[np.bool_], value: NDArray[np.float64], w: NDArray[np.float64]) -> float:
+    """Of events in descending order of their score."""
+    last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
+    s, total = np.cumsum(np.where(label, w, 0.0))[last], np.cumsum(w)[last]
+    purity = np.divide(s, total, out=np.zeros_like(s), where=total > 0)
+    return float(np.sum(np.diff(s, prepend=0.0) * purity) / s[-1])
+
+
+def sic(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, min_events: int = FLOOR) -> SIC:
+    """Significance improvement characteristic eps_s / sqrt(eps_b): Gallicchio et al., JHEP 04 (2011) 069.
+
+    Its maximum is taken only over cuts that at least `min_events` raw background events pass: beyond them it is the
+    maximum of noise.
+
+    Parameters
+    ----------
+    y, score, weight
+        As for `roc`.
+    min_events : int
+        25 events give the background efficiency an error of 20 %, and the SIC one of 10 %.
+
+    Returns
+    -------
+    SIC
+    """
+    curve = roc(y, score, weight)
+    has = curve.eps_b > 0
+    eps_b = np.where(has, curve.eps_b, np.nan)
+    value = curve.eps_s / np.sqrt(eps_b)
+    relative_s = np.divide(curve.error_s, curve.eps_s, out=np.zeros_like(eps_b), where=curve.eps_s > 0)
+    error = value * np.hypot(relative_s, curve.error_b / eps_b / 2)
+    # beyond a thousand events the interval is the symmetric error, and is not worth its price
+    few = has & ((curve.n_b < 1000) | (curve.n_s < 1000))
+    low, high = value - error, value + error
+    low_s, high_s = clopper_pearson(curve.eps_s[few], curve.n_eff_s)
+    low_b, high_b = clopper_pearson(eps_b[few], curve.n_eff_b)
+    centre, s, root = value[few], curve.eps_s[few], np.sqrt(eps_b[few])
+    low[few] = centre - np.hypot(centre - low_s / root, centre - s / np.sqrt(high_b))
+    high[few] = centre + np.hypot(high_s / root - centre, s / np.sqrt(np.maximum(low_b, 1e-300)) - centre)
+    quoted = np.flatnonzero(has & (curve.n_b >= min_events))
+    best = quoted[np.argmax(value[quoted])] if len(quoted) else None
+    top = (None,) * 4 if best is None else tuple(float(a[best]) for a in (value, error, curve.eps_s, curve.eps_b))
+    return SIC(curve.threshold, curve.eps_s, curve.eps_b, value, error, low, high, curve.n_b, min_events, *top)
+
+
+def clopper_pearson(
+    efficiency: ArrayLike, n: float, level: float = 0.6826894921370859
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Central interval of an efficiency: Clopper and Pearson, Biometrika 26 (1934) 404.
+
+    Parameters
+    ----------
+    efficiency : array_like
+        Fraction that passes; fractions outside 0 .. 1, which negative weights can make, are moved to the nearest end.
+    n : float
+        Events; effective events (sum w)^2 / sum w^2 for weighted ones, for which the interval is approximate.
+    level : float
+        Coverage, by default one standard deviation.
+
+    Returns
+    -------
+    (low, high)
+    """
+    k = np.clip(np.asarray(efficiency, dtype=np.float64), 0.0, 1.0) * n
+    tail = (1 - level) / 2
+    low = np.where(k > 0, special.betaincinv(np.maximum(k, 1e-300), n - k + 1, tail), 0.0)
+    high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1e-300), 1 - tail), 1.0)
+    return low, high
+
+
+def signal_efficiency(curve: Roc, eps_b: float, *, min_events: int = FLOOR) -> tuple[float | None, float | None]:
+    """Signal efficiency and its error at the loosest cut with a background efficiency of at most `eps_b`.
+
+    The error joins the binomial one with the change of eps_s when the number of background events that pass moves by
+    its own error, which is what moves the threshold.
+
+    Returns
+    -------
+    (value, error), or (None, None)
+        None if fewer than `min_events` raw background events pass.
+    """
+    i = curve.at(eps_b)
+    if curve.n_b[i] < min_events:
+        return None, None
+    up, down = curve.at(curve.eps_b[i] + curve.error_b[i]), curve.at(curve.eps_b[i] - curve.error_b[i])
+    shift = (curve.eps_s[up] - curve.eps_s[down]) / 2
+    return float(curve.eps_s[i]), float(np.hypot(curve.error_s[i], shift))
+
+
+def performance(
+    y: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    eps_b: Sequence[float] = (1e-1, 1e-2, 1e-3),
+    min_events: int = FLOOR,
+    bootstraps: int = 25,
+    seed: int = 0,
+) -> Performance:
+    """AUC, AUC-PR, signal efficiencies at fixed background efficiencies, and the maximal SIC.
+
+    Parameters
+    ----------
+    y, score, weight
+        As for `roc`.
+    eps_b : sequence of float
+        Background efficiencies at which the signal efficiency is quoted.
+    min_events : int
+        Nothing is quoted where fewer raw background events pass.
+    bootstraps : int
+        Poisson bootstraps for the error of AUC-PR, >= 2. The error of AUC is analytic.
+    seed : int
+        Of the bootstraps.
+
+    Returns
+    -------
+    Performance
+    """
+    label, value, w = _checked(y, score, weight)
+    if bootstraps < 2:
+        raise InputError(f"{bootstraps} bootstraps give no error: ask for 2 or more")
+    rng = np.random.default_rng(seed)
+    order = np.argsort(-value, kind="stable")
+    ranked = label[order], value[order]
+    replicas = [_average_precision(*ranked, w[order] * rng.poisson(1.0, len(w))) for _ in range(bootstraps)]
+    curve = roc(label, value, w)
+    improvement = sic(label, value, w, min_events=min_events)
+    efficiencies = {e: signal_efficiency(curve, e, min_events=min_events) for e in eps_b}
+    return Performance(
+        n_s=int(np.sum(label)),
+        n_b=int(np.sum(~label)),
+        auc=curve.auc,
+        auc_error=auc_error(label, value, w),
+        auc_pr=_average_precision(*ranked, w[order]),
+        auc_pr_error=float(np.std(replicas, ddof=1)),
+        eps_s={e: pair[0] for e, pair in efficiencies.items()},
+        eps_s_error={e: pair[1] for e, pair in efficiencies.items()},
+        max_sic=improvement.max,
+        max_sic_error=improvement.max_error,
+        eps_s_at_max_sic=improvement.eps_s_at_max,
+        eps_b_at_max_sic=improvement.eps_b_at_max,
+        min_events=min_events,
+    )
+
+
+def _checked(
+    y: ArrayLike, score: ArrayLike, weight: ArrayLike | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    label, value = np.asarray(y), np.asarray(score, dtype=np.float64)
+    w = np.ones(len(value)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if label.ndim != 1 or not label.shape == value.shape == w.shape:
+        raise InputError(
+            f"labels, scores and weights have shapes {label.shape}, {value.shape} and {w.shape}; give one each an event"
+        )
+    others = np.setdiff1d(np.unique(label), [0, 1])
+    if len(others):
+        raise InputError(
+            f"labels must be 0 (background) or 1 (signal), found {others[:3].tolist()}; cut data away first"
+        )
+    for name, bad in (("score", np.isnan(value)), ("weight", ~np.isfinite(w))):
+        if np.any(bad):
+            raise InputError(f"the {name} of event {int(np.argmax(bad))} is not a number ({int(np.sum(bad))} events)")
+    signal = label.astype(bool)
+    for name, mask in (("signal", signal), ("background", ~signal)):
+        total = float(np.sum(w[mask]))
+        if not total > 0:
+            raise InputError(
+                f"{int(np.sum(mask))} {name} events with a sum of weights of {total:g}: nothing to measure against"
+            )
+    return signal, value, w

@@ -1,0 +1,297 @@
+"""HistFactory workspaces and Combine datacards of a binned score, with the uncertainties that bins share.
+
+The workspace is plain JSON of HistFactory's schema 1.0.0, which pyhf, cabinetry and ROOT read; nothing here needs them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import hist
+    from numpy.typing import ArrayLike, NDArray
+
+    from hepaa.stats.histogram import ScoreHistograms
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """A relative uncertainty of the yield, the same in all bins: one nuisance parameter.
+
+    Attributes
+    ----------
+    name : str
+        Uncertainties of the same name move together, across samples and channels.
+    up, down : float
+        Factors on the yield at +1 and -1 standard deviation, such as 1.1 and 0.9.
+    samples : tuple of str
+        Affected samples; all backgrounds if empty.
+    """
+
+    name: str
+    up: float
+    down: float
+    samples: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.up > 0 and self.down > 0):
+            raise InputError(
+                f"normalisation {self.name!r} has factors {self.up} and {self.down}: both must be positive"
+            )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An uncertainty of the yields bin by bin that moves all bins together: one nuisance parameter.
+
+    Attributes
+    ----------
+    name : str
+    sample : str
+    up, down : tuple of floats
+        Yields in each bin at +1 and -1 standard deviation.
+    """
+
+    name: str
+    sample: str
+    up: tuple[float, ...]
+    down: tuple[float, ...]
+
+
+def generator_spread(
+    generators: Mapping[str, hist.Hist[Any]], nominal: ArrayLike, *, sample: str, name: str = "generator"
+) -> list[Normalisation | Shape]:
+    """The difference between generators as an uncertainty of a background: one nuisance for rate, one for shape.
+
+    In every bin the largest deviation of any generator, scaled to the nominal total, from the nominal yield is the size
+    of the shift (an envelope); its sign is that of the generator that differs most over all bins. Both varied shapes
+    are scaled back to the nominal total. The greatest relative deviation of a generator's own total from their mean is
+    the normalisation.
+
+    Parameters
+    ----------
+    generators : mapping of generator -> hist.Hist
+        The same process in the same bins; every total stands for the same luminosity. Two or more.
+    nominal : (bins,)
+        Yields that the workspace uses.
+    sample : str
+        Name of the sample in the workspace.
+    name : str
+        Stem of the nuisances' names.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two generators, bins differ, or a total is not positive.
+    """
+    centre = np.asarray(nominal, dtype=np.float64)
+    values = {k: np.asarray(h.values(), dtype=np.float64) for k, h in generators.items()}
+    if len(values) < 2:
+        raise InputError("a spread of generators needs two or more of them")
+    for key, v in values.items():
+        if v.shape != centre.shape or not np.sum(v) > 0:
+            raise InputError(
+                f"generator {key!r} has {len(v)} bins and a total of {np.sum(v):.4g}: give {len(centre)} and > 0"
+            )
+    totals = np.array([np.sum(v) for v in values.values()])
+    shapes = np.stack([v * np.sum(centre) / np.sum(v) for v in values.values()])
+    # the generator that differs most gives the signs, so that bins move together as they do in a real generator
+    distance = np.sum((shapes - centre) ** 2 / np.maximum(centre, 1e-12), axis=1)
+    worst = shapes[np.argmax(distance)]
+    half = np.maximum(np.max(shapes - centre, axis=0), np.max(centre - shapes, axis=0)).clip(min=0)
+    shift = np.where(worst >= centre, half, -half)
+    up, down = np.maximum(centre + shift, 0.0), np.maximum(centre - shift, 0.0)
+    up, down = (x * np.sum(centre) / np.sum(x) for x in (up, down))
+    relative = float(np.max(np.abs(totals / np.mean(totals) - 1)))
+    out: list[Normalisation | Shape] = [Shape(f"{name}_shape", sample, tuple(up.tolist()), tuple(down.tolist()))]
+    if relative > 1e-12:
+        out.append(Normalisation(f"{name}_norm", 1 + relative, 1 / (1 + relative), (sample,)))
+    return out
+
+
+def workspace(
+    channels: Mapping[str, ScoreHistograms],
+    signal: str,
+    *,
+    uncertainties: Sequence[Normalisation | Shape] = (),
+    luminosity_error: float = 0.0,
+    observed: Mapping[str, ArrayLike] | None = None,
+) -> dict[str, Any]:
+    """HistFactory workspace: signal of strength mu over backgrounds with Monte-Carlo and shared uncertainties.
+
+    The Monte-Carlo error of the backgrounds of a channel is one nuisance a bin; that of the signal is left out, as it
+    does not touch the test of the background alone.
+
+    Parameters
+    ----------
+    channels : mapping of channel -> ScoreHistograms
+        One score (category) each.
+    signal : str
+        The signal whose strength is the parameter of interest; other signals are left out.
+    uncertainties : sequence of Normalisation and Shape
+        A Shape acts on its sample in every channel with as many bins as it has.
+    luminosity_error : float
+        Relative; moves signal and backgrounds together. 0 for none.
+    observed : mapping of channel -> (bins,), optional
+        Counts; by default the data of the histograms, or the expected background where there are none.
+
+    Returns
+    -------
+    dict
+        For `json.dump`; measurement "hepaa", parameter of interest "mu".
+
+    Raises
+    ------
+    InputError
+        If a sample or channel is unknown, a yield is negative, or a bin has no background at all: a fit of it would
+        divide by zero, so it must be merged before.
+    """
+    if not channels:
+        raise InputError("a workspace needs at least one channel")
+    known = {name for h in channels.values() for name in (*h.backgrounds, signal)}
+    for u in uncertainties:
+        for name in u.samples if isinstance(u, Normalisation) else (u.sample,):
+            if name not in known:
+                raise InputError(
+                    f"uncertainty {u.name!r} acts on {name!r}, which is no sample; samples: {', '.join(sorted(known))}"
+                )
+    out: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}
+    for channel, h in channels.items():
+        _refuse_unusable(channel, h, signal)
+        samples = {signal: h.signals[signal], **h.backgrounds}
+        out["channels"].append(
+            {
+                "name": channel,
+                "samples": [
+                    {
+                        "name": name,
+                        "data": values.values().tolist(),
+                        "modifiers": _modifiers(channel, name, values, signal, uncertainties, luminosity_error),
+                    }
+                    for name, values in samples.items()
+                ],
+            }
+        )
+        counts = (observed or {}).get(channel)
+        if counts is None:
+            counts = h.b if h.data is None else h.data.values()
+        data = np.asarray(counts, dtype=np.float64)
+        if data.shape != h.b.shape or np.any(data < 0):
+            raise InputError(
+                f"observed counts of channel {channel!r}: give one number >= 0 for each of its {len(h.b)} bins"
+            )
+        out["observations"].append({"name": channel, "data": data.tolist()})
+    parameters: list[dict[str, Any]] = [{"name": "mu", "bounds": [[0.0, 100.0]], "inits": [1.0]}]
+    if luminosity_error:
+        interval = {"auxdata": [1.0], "sigmas": [luminosity_error], "inits": [1.0], "bounds": [[0.5, 1.5]]}
+        parameters.append({"name": "lumi", **interval})
+    out["measurements"] = [{"name": "hepaa", "config": {"poi": "mu", "parameters": parameters}}]
+    return out
+
+
+def _refuse_unusable(channel: str, h: ScoreHistograms, signal: str) -> None:
+    s = h.s(signal)
+    for name, values in (*((k, v.values()) for k, v in h.backgrounds.items()), (signal, s)):
+        bad = np.flatnonzero(values < 0)
+        if len(bad):
+            raise InputError(
+                f"{name!r} has the negative yield {values[bad[0]]:.4g} in bin {bad[0]} of channel {channel!r}: no "
+                "Poisson model can hold it; merge bins or use more simulation"
+            )
+    empty = np.flatnonzero(h.b <= 0)
+    if len(empty):
+        raise InputError(f"bin {empty[0]} of channel {channel!r} has no background: merge it first (merge_unusable)")
+
+
+def _modifiers(
+    channel: str,
+    name: str,
+    values: hist.Hist[Any],
+    signal: str,
+    uncertainties: Sequence[Normalisation | Shape],
+    luminosity_error: float,
+) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    if name == signal:
+        out.append({"name": "mu", "type": "normfactor", "data": None})
+    else:
+        # the channel's backgrounds share one Monte-Carlo nuisance a bin (Barlow-Beeston "lite")
+        error = np.sqrt(np.asarray(values.variances())).tolist()
+        out.append({"name": f"mcstat_{channel}", "type": "staterror", "data": error})
+    if luminosity_error:
+        out.append({"name": "lumi", "type": "lumi", "data": None})
+    for u in uncertainties:
+        if isinstance(u, Normalisation):
+            if name in u.samples or (not u.samples and name != signal):
+                out.append({"name": u.name, "type": "normsys", "data": {"hi": u.up, "lo": u.down}})
+        elif name == u.sample and len(u.up) == len(values.values()):
+            out.append({"name": u.name, "type": "histosys", "data": {"hi_data": list(u.up), "lo_data": list(u.down)}})
+    return out
+
+
+def datacard(
+    channels: Mapping[str, ScoreHistograms],
+    signal: str,
+    *,
+    uncertainties: Sequence[Normalisation | Shape] = (),
+    luminosity_error: float = 0.0,
+    shapes: str = "shapes.root",
+) -> tuple[str, dict[str, hist.Hist[Any] | tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """Text datacard for CMS Combine, and the histograms that its shapes file must hold.
+
+    Arguments and errors as `workspace`; `shapes` is the name that the card gives to the ROOT file.
+
+    Returns
+    -------
+    (card, histograms)
+        Histograms by their path in the ROOT file: hist.Hist, or (counts, edges) for varied shapes.
+    """
+    full = workspace(channels, signal, uncertainties=uncertainties, luminosity_error=luminosity_error)
+    observed = {o["name"]: o["data"] for o in full["observations"]}
+    columns: list[tuple[str, str, int, float]] = []
+    content: dict[str, Any] = {}
+    for channel, h in channels.items():
+        bin_name, edges = _word(channel), np.asarray(h.binning.edges)
+        content[f"{bin_name}/data_obs"] = (np.asarray(observed[channel]), edges)
+        for i, (name, values) in enumerate({signal: h.signals[signal], **h.backgrounds}.items()):
+            content[f"{bin_name}/{_word(name)}"] = values
+            columns.append((bin_name, name, i, float(np.sum(values.values()))))
+            for u in uncertainties:
+                if isinstance(u, Shape) and u.sample == name and len(u.up) == len(h.binning):
+                    for way, varied in (("Up", u.up), ("Down", u.down)):
+                        content[f"{bin_name}/{_word(name)}_{_word(u.name)}{way}"] = (np.asarray(varied), edges)
+    rows = [("bin", [c[0] for c in columns]), ("process", [_word(c[1]) for c in columns])]
+    rows += [("process", [str(c[2]) for c in columns]), ("rate", [f"{c[3]:.8g}" for c in columns])]
+    lines = [
+        "imax *",
+        "jmax *",
+        "kmax *",
+        "-" * 40,
+        f"shapes * * {shapes} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC",
+    ]
+    lines += ["-" * 40, "bin " + " ".join(_word(c) for c in channels)]
+    lines += ["observation " + " ".join(f"{sum(observed[c]):.8g}" for c in channels), "-" * 40]
+    lines += [f"{key} {' '.join(cells)}" for key, cells in rows] + ["-" * 40]
+    if luminosity_error:
+        lines.append(f"lumi lnN {' '.join([f'{1 + luminosity_error:g}'] * len(columns))}")
+    for u in uncertainties:
+        if isinstance(u, Normalisation):
+            hit = [c[1] in u.samples or (not u.samples and c[1] != signal) for c in columns]
+            lines.append(f"{_word(u.name)} lnN {' '.join(f'{u.down:g}/{u.up:g}' if x else '-' for x in hit)}")
+        else:
+            lines.append(f"{_word(u.name)} shape {' '.join('1' if c[1] == u.sample else '-' for c in columns)}")
+    lines += [f"{_word(c)} autoMCStats 0" for c in channels]
+    return "\n".join(lines) + "\n", content
+
+
+def _word(name: str) -> str:
+    """A name that Combine and ROOT accept."""
+    return re.sub(r"\W+", "_", name).strip("_")
