@@ -4,12 +4,16 @@ Bytes are compared as numbers; `hepaa.io.lhe_tokens` lists them.
 """
 
 # ruff: noqa: PLR1714
-# mypy: disable-error-code="assignment,call-overload,no-untyped-def"
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
 
 from __future__ import annotations
 
+import sys
+
 import numba as nb
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
 EVENT_TAG = np.frombuffer(b"<event", np.uint8)
 EVENT_END = np.frombuffer(b"</event", np.uint8)
@@ -20,7 +24,42 @@ WGT_END = np.frombuffer(b"</wgt", np.uint8)
 WEIGHTS_TAG = np.frombuffer(b"<weights", np.uint8)
 WEIGHTS_END = np.frombuffer(b"</weights", np.uint8)
 
+LITTLE = sys.byteorder == "little"
+"""Whether `eight_digits` may be used: it takes the first byte of a word for its lowest."""
+
+_U = np.uint64
+_HIGH, _SIX, _THREES = _U(0xF0F0F0F0F0F0F0F0), _U(0x0606060606060606), _U(0x3333333333333333)
+_ZEROS, _PAIRS = _U(0x3030303030303030), _U(0x000000FF000000FF)
+_OUTER, _INNER = _U(100 + (1_000_000 << 32)), _U(1 + (10_000 << 32))
+_4, _8, _16, _32, _TEN = _U(4), _U(8), _U(16), _U(32), _U(10)
+
 _helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@intrinsic
+def word_at(_context, array, _index):
+    """The 8 bytes of a uint8 array from an index on as one uint64, at any alignment."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        word = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(word, align=1)
+
+    return nb.types.uint64(array, nb.types.int64), generate
+
+
+@_helper
+def are_digits(word):
+    """Are all 8 bytes of the word decimal digits? (No carry runs from byte to byte unless one of them is none.)"""
+    return ((word & _HIGH) | (((word + _SIX) & _HIGH) >> _4)) == _THREES
+
+
+@_helper
+def eight_digits(word):
+    """The number that 8 decimal digits make: pairs first, then fours, then all, in three multiplications."""
+    word -= _ZEROS
+    word = word * _TEN + (word >> _8)
+    return ((word & _PAIRS) * _OUTER + ((word >> _16) & _PAIRS) * _INNER) >> _32
 
 
 @_helper

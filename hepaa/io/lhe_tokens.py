@@ -11,7 +11,7 @@ Bytes are compared as numbers: 9 tab, 10 and 13 line ends, 32 space, 33 !, 34 an
 
 # Chains of comparisons and reused names are what numba compiles fast; its types are not Python's.
 # ruff: noqa: PLR1714
-# mypy: disable-error-code="assignment,call-overload,no-untyped-def"
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
 
 from __future__ import annotations
 
@@ -53,22 +53,26 @@ from hepaa.io.lhe_floats import to_double
 from hepaa.io.lhe_scan import (
     EVENT_END,
     EVENT_TAG,
+    LITTLE,
     RWGT_END,
     RWGT_TAG,
     WEIGHTS_END,
     WEIGHTS_TAG,
     WGT_END,
     WGT_TAG,
+    are_digits,
+    eight_digits,
     gap,
     is_word,
     known_tag,
     space,
     tag_end,
+    word_at,
 )  # fmt: skip
 
 _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
 _U = np.uint64
-_TEN = _U(10)
+_TEN, _MILLIONS = _U(10), _U(100_000_000)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
@@ -166,6 +170,11 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 whole = False
                 at += 1
                 start = at
+                if LITTLE:  # eight at once; "</event>" is still to come, so they are in range
+                    word = word_at(buf, at)
+                    if are_digits(word):
+                        digits = digits * _MILLIONS + eight_digits(word)
+                        at += 8
                 c = buf[at]
                 while 48 <= c <= 57:
                     digits = digits * _TEN + _U(c - 48)

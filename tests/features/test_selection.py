@@ -58,6 +58,7 @@ def test_the_cutflow_counts_each_step_for_each_process():
         ("[x for x in pt] > 3", "is not understood"),
         ("True", "is not understood"),
         ("pt > 'a'", "is not understood"),
+        ("pt > " + "-" * 900 + "3", "is nested too deep"),
     ],
 )
 def test_what_is_no_cut_is_refused(cut, message):

@@ -108,7 +108,7 @@ def test_find(save):
 
 
 def test_closing_ends_the_thread(content, save):
-    with ByteStream(save(content), block=1000) as stream:
+    with ByteStream(save(gzip.compress(content)), block=1000) as stream:
         stream.advance(0)
         assert [t for t in threading.enumerate() if t.name.startswith("hepaa-stream")]
     assert not [t for t in threading.enumerate() if t.name.startswith("hepaa-stream")]
