@@ -1,0 +1,1 @@
+"""Networks, loss terms and the one training loop behind every neural detector."""

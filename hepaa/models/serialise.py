@@ -1,0 +1,143 @@
+"""Saved detectors: arrays as safetensors, all else as a JSON file beside them. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import sklearn
+import torch
+
+from hepaa._version import __version__
+from hepaa.errors import InputError, NotFittedError, nearest
+from hepaa.io.store import atomic_path, write_json
+from hepaa.preprocess import SkewLogStandardize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hepaa.models.neural import NeuralDetector
+
+FORMAT = "hepaa-detector"
+FORMAT_VERSION = 1
+_NOT_SAVED = ("callback", "device", "verbose")  # they belong to a session, not to a model
+
+
+def _sidecar(path: str | Path) -> tuple[Path, Path]:
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: a detector's file name ends in .safetensors (its JSON part then ends in .json)")
+    return path, path.with_suffix(".json")
+
+
+def save(detector: NeuralDetector, path: str | Path) -> None:
+    """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete."""
+    arrays_path, json_path = _sidecar(path)
+    if not hasattr(detector, "parameters_"):
+        raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
+    arrays: dict[str, Any] = {"parameters": detector.parameters_.flat.detach().cpu().numpy()}
+    if detector.preprocessor_ is not None:
+        for name in ("mean_", "scale_", "skewness_", "log_"):
+            arrays[f"preprocess.{name}"] = np.asarray(getattr(detector.preprocessor_, name))
+    blob = safetensors.numpy.save(arrays)
+    names = detector._names()
+    parameters = {k: v for k, v in detector.get_params(deep=False).items() if k not in _NOT_SAVED}
+    record = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "class": type(detector).__name__,
+        "parameters": parameters,
+        "feature_names": None if names is None else list(names),
+        "n_features": detector.n_features_in_,
+        "layout": [[name, list(shape)] for name, shape in detector.parameters_.layout],
+        "seeds": list(range(detector.seed, detector.seed + detector.seeds)),
+        "threshold": detector.threshold_,
+        "numbers": {name: float(getattr(detector, name)) for name in detector.fitted_numbers},
+        "history": detector.history_,
+        "stage_starts": detector.stage_starts_,
+        "data": detector.data_,
+        "arrays_sha256": hashlib.sha256(blob).hexdigest(),
+        "versions": {
+            "hepaa": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "scikit-learn": sklearn.__version__,
+            "torch": torch.__version__,
+        },
+    }
+    with atomic_path(arrays_path) as partial:
+        partial.write_bytes(blob)
+    write_json(record, json_path)
+
+
+def load(path: str | Path, classes: Mapping[str, type[NeuralDetector]]) -> NeuralDetector:
+    """Read what `save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .safetensors file; its JSON part lies beside it.
+    classes : mapping of name -> class
+        Detectors that can be saved.
+
+    Raises
+    ------
+    InputError
+        If a part is missing, damaged, of another pair, or of a newer format.
+    """
+    arrays_path, json_path = _sidecar(path)
+    try:
+        record = json.loads(json_path.read_text())
+        blob = arrays_path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{error.filename} cannot be read ({error.strerror}); a detector is a pair of files"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{json_path} is no JSON file ({error}); save the detector again") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{json_path} does not describe a hepaa detector")
+    if record["format_version"] > FORMAT_VERSION:
+        raise InputError(
+            f"{json_path} has format version {record['format_version']} of hepaa {record['versions']['hepaa']}; this "
+            f"hepaa {__version__} reads up to version {FORMAT_VERSION}: upgrade it"
+        )
+    if hashlib.sha256(blob).hexdigest() != record["arrays_sha256"]:
+        raise InputError(f"{arrays_path} is not the file that {json_path.name} was written with, or it is damaged")
+    if record["class"] not in classes:
+        raise InputError(
+            f"{json_path}: detector class {record['class']!r} is unknown; {nearest(record['class'], classes)}"
+        )
+    arrays = safetensors.numpy.load(blob)
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
+    detector = classes[record["class"]](**parameters)
+    detector.n_features_in_ = record["n_features"]
+    if record["feature_names"] is not None:
+        detector.feature_names_in_ = np.array(record["feature_names"], dtype=object)
+    detector.preprocessor_ = _preprocessor(detector, arrays)
+    detector.history_ = record["history"]
+    detector.stage_starts_ = record["stage_starts"]
+    detector.data_ = record["data"]
+    detector.threshold_ = record["threshold"]
+    for name in detector.fitted_numbers:
+        setattr(detector, name, record["numbers"][name])
+    detector._restore(arrays["parameters"])
+    return detector
+
+
+def _preprocessor(detector: NeuralDetector, arrays: Mapping[str, Any]) -> SkewLogStandardize | None:
+    if detector.preprocess is None:
+        return None
+    fitted = SkewLogStandardize(1.0 if detector.preprocess == "skewlog" else None)
+    for name in ("mean_", "scale_", "skewness_", "log_"):
+        setattr(fitted, name, arrays[f"preprocess.{name}"])
+    fitted.n_features_in_ = detector.n_features_in_
+    if hasattr(detector, "feature_names_in_"):
+        fitted.feature_names_in_ = detector.feature_names_in_
+    return fitted
