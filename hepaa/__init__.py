@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hepaa.detectors import (
         VAE,
         AnomalyAwareVAE,
+        AnoRand,
+        ContrastiveVAE,
+        Flow,
         IsolationForest,
         SumOfSquares,
         SupervisedBoosting,
@@ -38,10 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VAE",
+    "AnoRand",
     "AnomalyAwareVAE",
     "CardError",
+    "ContrastiveVAE",
     "EventTable",
     "Events",
+    "Flow",
     "HepaaError",
     "IncompleteError",
     "InputError",
@@ -68,7 +74,8 @@ __all__ = [
 
 _HOME = {
     "hepaa.detectors": (
-        "VAE", "AnomalyAwareVAE", "IsolationForest", "SumOfSquares", "SupervisedBoosting", "detector", "load_detector",
+        "VAE", "AnoRand", "AnomalyAwareVAE", "ContrastiveVAE", "Flow", "IsolationForest", "SumOfSquares",
+        "SupervisedBoosting", "detector", "load_detector",
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),

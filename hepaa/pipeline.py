@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa import io, plots
-from hepaa.detectors import AnomalyAwareVAE, NeuralDetector, detector
+from hepaa.detectors import NeuralDetector, detector
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_info, features
 from hepaa.features.selection import select
@@ -237,8 +237,7 @@ def draw(
         before_after = plots.feature_distributions(test, test[f"score_{name}"], cut, labels=labels, look=look)
         plots.save_figure(before_after, folder / f"features-{_file_name(name)}")
         if isinstance(model, NeuralDetector):
-            finetuned_from = model.epochs if isinstance(model, AnomalyAwareVAE) else None
-            losses = plots.loss_curves(model.history_, boundary=finetuned_from, look=look)
+            losses = plots.loss_curves(model.history_, boundary=model.finetune_from, look=look)
             plots.save_figure(losses, folder / f"training-{_file_name(name)}")
 
 

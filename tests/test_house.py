@@ -16,10 +16,10 @@ from hepaa.cli import main
 PACKAGE = Path(hepaa.__file__).parent
 HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot", "h5py")
 FACE = [
-    "AnomalyAwareVAE", "CardError", "EventTable", "Events", "HepaaError", "IncompleteError", "InputError",
-    "IsolationForest", "Sample", "SkewLogStandardize", "Source", "SumOfSquares", "SupervisedBoosting",
-    "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues", "detector", "features", "iterate", "load_detector",
-    "mix", "open", "probe", "significance", "split",
+    "AnoRand", "AnomalyAwareVAE", "CardError", "ContrastiveVAE", "EventTable", "Events", "Flow", "HepaaError",
+    "IncompleteError", "InputError", "IsolationForest", "Sample", "SkewLogStandardize", "Source", "SumOfSquares",
+    "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues",
+    "detector", "features", "iterate", "load_detector", "mix", "open", "probe", "significance", "split",
 ]  # fmt: skip
 
 

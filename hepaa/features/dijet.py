@@ -1,0 +1,169 @@
+"""Feature sets of the LHC Olympics: two R = 1.0 jets and what is inside them.
+
+From raw events (particles pT, eta, phi: anti-kT jets, N-subjettiness) or straight from files that hold the 14 columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.features.registry import Feature, feature_set
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hepaa.io.events import Events
+
+    Values = dict[str, NDArray[np.float64]]
+    Cuts = dict[str, NDArray[np.bool_]]
+
+RADIUS = 1.0
+# One jet, in the order of the LHC Olympics feature files.
+_OF_A_JET = ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
+COLUMNS = tuple(f"{q}j{j}" for j in (1, 2) for q in _OF_A_JET)
+INPUTS = ["particles", " + ".join(COLUMNS)]
+
+
+def _jet(j: int) -> list[Feature]:
+    momentum = [Feature(f"p{c}j{j}", rf"$p_{c}^{{j_{j}}}$", "GeV") for c in "xyz"]
+    taus = [Feature(f"tau{n}j{j}", rf"$\tau_{n}^{{j_{j}}}$") for n in (1, 2, 3)]
+    return [*momentum, Feature(f"mj{j}", rf"$m_{{j_{j}}}$", "GeV"), *taus]
+
+
+def _derived(j: int) -> list[Feature]:
+    return [
+        Feature(f"ptj{j}", rf"$p_T^{{j_{j}}}$", "GeV"),
+        Feature(f"etaj{j}", rf"$\eta^{{j_{j}}}$"),
+        Feature(f"phij{j}", rf"$\phi^{{j_{j}}}$", "rad"),
+        Feature(f"tau21j{j}", rf"$\tau_{{21}}^{{j_{j}}}$"),
+        Feature(f"tau32j{j}", rf"$\tau_{{32}}^{{j_{j}}}$"),
+    ]
+
+
+_MJJ = Feature("mjj", r"$m_{jj}$", "GeV")
+_DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
+
+
+@feature_set(
+    "dijet",
+    inputs=INPUTS,
+    columns=[*_jet(1), *_jet(2)],
+    spectators=[
+        _MJJ,
+        Feature("ml", r"$m_j$ (lighter)", "GeV"),
+        Feature("mh", r"$m_j$ (heavier)", "GeV"),
+        _DMJ,
+        Feature("detajj", r"$|\Delta\eta_{jj}|$"),
+        *_derived(1),
+        *_derived(2),
+    ],
+)
+def dijet(events: Events) -> tuple[Values, Cuts]:
+    """Two leading anti-kT R = 1.0 jets, the 14 inputs of LHC Olympics papers: momentum, mass, tau_1..3; j1 has more pT.
+
+    tau_N: beta = 1, R0 = 1, one-pass minimised exclusive kT axes.
+    """
+    values, cuts = _jets(events)
+    return values | _pair(values), cuts
+
+
+@feature_set(
+    "dijet-hl",
+    inputs=INPUTS,
+    columns=[
+        _MJJ,
+        Feature("mj1", r"$m_{J_1}$", "GeV"),
+        _DMJ,
+        *(Feature(f"tau{n}{n - 1}j{j}", rf"$\tau_{{{n}{n - 1}}}^{{J_{j}}}$") for n in (2, 3) for j in (1, 2)),
+    ],
+)
+def dijet_high_level(events: Events) -> tuple[Values, Cuts]:
+    """Dijet masses and tau ratios as CATHODE and CWoLa use them; j1 is the LIGHTER of the two leading jets.
+
+    dmj is the heavier mass minus the lighter.
+    """
+    values, cuts = _jets(events)
+    pair = _pair(values)
+    swap = values["mj2"] < values["mj1"]
+    out = {"mjj": pair["mjj"], "mj1": pair["ml"], "dmj": pair["dmj"]}
+    for ratio in ("tau21", "tau32"):
+        leading, second = pair[f"{ratio}j1"], pair[f"{ratio}j2"]
+        out[f"{ratio}j1"], out[f"{ratio}j2"] = np.where(swap, second, leading), np.where(swap, leading, second)
+    return out, cuts
+
+
+def _jets(events: Events) -> tuple[Values, Cuts]:
+    """The 14 columns, and the cut on two jets."""
+    if "particles" in events.collections:
+        from hepaa.features import kinematics
+        from hepaa.features.dijet_kernels import leading_jets
+
+        offsets, pt, eta, phi = raw_particles(events)
+        jets = leading_jets(offsets, pt, eta, phi, RADIUS)
+        taus = jets.nsubjettiness(3, r0=RADIUS)
+        px, py, pz, e = np.moveaxis(jets.momenta, -1, 0)
+        # The mass of a single massless particle is zero, whatever its rounding says.
+        mass = np.where(jets.counts > 1, kinematics.mass(px, py, pz, e), 0.0)
+        quantities = (px, py, pz, mass, *np.moveaxis(taus, -1, 0))
+        values = {f"{q}j{j + 1}": v[:, j] for j in (0, 1) for q, v in zip(_OF_A_JET, quantities, strict=True)}
+        return values, {"two jets": jets.counts[:, 1] > 0}
+    values = {c: events.columns[c] for c in COLUMNS}
+    two = np.ones(events.n, bool)
+    for j in (1, 2):
+        # A jet that is not there is all zeros in such files.
+        two &= (values[f"pxj{j}"] != 0) | (values[f"pyj{j}"] != 0)
+    return values, {"two jets": two}
+
+
+def raw_particles(events: Events) -> tuple[Any, ...]:
+    """Offsets, pT, eta, phi of raw events, after a check that they are finite.
+
+    Raises
+    ------
+    InputError
+        Naming the event of the first particle that is not.
+    """
+    from hepaa.features.columnar import flat
+
+    names = ("pt", "eta", "phi")
+    offsets, *arrays = flat(events.particles, names, what=f"particles of {events.path} ({events.format})")
+    arrays = [a.astype(np.float64, copy=False) for a in arrays]
+    for name, values in zip(names, arrays, strict=True):
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            event = events.index[np.searchsorted(offsets, bad[0], side="right") - 1]
+            raise InputError(
+                f"{events.path}: a particle of event {event} has {name} = {values[bad[0]]}; mend or drop this event"
+            )
+    return (offsets, *arrays)
+
+
+def _pair(values: Values) -> Values:
+    """All that follows from the 14 columns."""
+    from hepaa.features import kinematics
+
+    out: Values = {}
+    total = [np.zeros_like(values["mj1"]) for _ in range(4)]
+    for j in (1, 2):
+        px, py, pz, m = (values[f"{q}j{j}"] for q in ("px", "py", "pz", "m"))
+        e = np.sqrt(np.maximum(px**2 + py**2 + pz**2 + m * np.abs(m), 0))
+        total = [t + c for t, c in zip(total, (px, py, pz, e), strict=True)]
+        out[f"ptj{j}"] = kinematics.pt(px, py)
+        out[f"etaj{j}"] = kinematics.eta(px, py, pz)
+        out[f"phij{j}"] = kinematics.phi(px, py)
+        for n in (2, 3):
+            out[f"tau{n}{n - 1}j{j}"] = ratio(values[f"tau{n}j{j}"], values[f"tau{n - 1}j{j}"])
+    out["mjj"] = kinematics.mass(*total)
+    out["ml"], out["mh"] = np.minimum(values["mj1"], values["mj2"]), np.maximum(values["mj1"], values["mj2"])
+    out["dmj"] = out["mh"] - out["ml"]
+    out["detajj"] = np.abs(out["etaj1"] - out["etaj2"])
+    return out
+
+
+def ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    """over / under, (n,) each; 0 where `under` is 0: a jet of so few constituents has nothing to resolve."""
+    result: NDArray[np.float64] = np.divide(over, under, out=np.zeros(np.shape(over)), where=np.asarray(under) != 0)
+    return result

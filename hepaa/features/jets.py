@@ -1,0 +1,155 @@
+"""Jets of any kind, through the FastJet library (Cacciari, Salam, Soyez, arXiv:1111.6097), a batch of events a call.
+
+`dijet_kernels` has the compiled path for the two leading R = 1.0 jets of LHC Olympics events; its jets are FastJet's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import awkward as ak
+import numpy as np
+
+from hepaa.errors import InputError, nearest
+from hepaa.features import kinematics
+
+if TYPE_CHECKING:
+    Algorithm = Literal["anti-kt", "ca", "kt"]
+
+ALGORITHMS = {"anti-kt": "antikt_algorithm", "ca": "cambridge_algorithm", "kt": "kt_algorithm"}
+
+
+def four_momenta(particles: ak.Array) -> ak.Array:
+    """Records px, py, pz, E (the names FastJet reads) of particles with px py pz e, or pt eta phi and perhaps m.
+
+    Raises
+    ------
+    InputError
+        If the fields are neither.
+    """
+    fields = set(ak.fields(particles))
+    if fields >= {"px", "py", "pz", "e"}:
+        px, py, pz, e = (particles[f] for f in ("px", "py", "pz", "e"))
+    elif fields >= {"pt", "eta", "phi"}:
+        pt, eta, phi = particles.pt, particles.eta, particles.phi
+        m = particles.m if "m" in fields else ak.zeros_like(pt)
+        px, py, pz = kinematics.px(pt, phi), kinematics.py(pt, phi), kinematics.pz(pt, eta)
+        e = kinematics.energy(pt, eta, phi, m)
+    else:
+        raise InputError(f"jets need particles with px py pz e, or pt eta phi (m); these have {sorted(fields)}")
+    as_float = (ak.values_astype(x, np.float64) for x in (px, py, pz, e))
+    return ak.zip(dict(zip(("px", "py", "pz", "E"), as_float, strict=True)))
+
+
+def _definition(algorithm: str, radius: float) -> Any:
+    import fastjet
+
+    if algorithm not in ALGORITHMS:
+        raise InputError(f"there is no jet algorithm {algorithm!r}; {nearest(algorithm, ALGORITHMS)}")
+    if not radius > 0:
+        raise InputError(f"the jet radius is {radius}; it must be positive")
+    return fastjet.JetDefinition(getattr(fastjet, ALGORITHMS[algorithm]), float(radius))
+
+
+def _sequence(momenta: ak.Array, definition: Any) -> Any:
+    import fastjet
+
+    with warnings.catch_warnings():
+        # FastJet speaks of a field order of its own; ours is by name.
+        warnings.simplefilter("ignore")
+        return fastjet.ClusterSequence(momenta, definition)
+
+
+def _finish(momenta: ak.Array, index: ak.Array) -> ak.Array:
+    """Jets, hardest first, with kinematics and constituents."""
+    px, py, pz, e = (momenta[f] for f in ("px", "py", "pz", "E"))
+    pt = kinematics.pt(px, py)
+    jets = ak.zip(
+        {
+            "px": px,
+            "py": py,
+            "pz": pz,
+            "e": e,
+            "pt": pt,
+            "eta": kinematics.eta(px, py, pz),
+            "phi": kinematics.phi(px, py),
+            "y": kinematics.rapidity(pz, e),
+            "m": kinematics.mass(px, py, pz, e),
+            "constituents": index,
+        },
+        depth_limit=2,
+    )
+    return jets[ak.argsort(pt, axis=1, ascending=False, stable=True)]
+
+
+def inclusive_jets(
+    particles: ak.Array, *, algorithm: Algorithm = "anti-kt", radius: float = 1.0, min_pt: float = 0.0
+) -> ak.Array:
+    """All jets with pT > min_pt of each event, hardest first.
+
+    Parameters
+    ----------
+    particles : awkward array, one list of particles an event
+        With px py pz e, or pt eta phi and perhaps m (massless without). GeV, radians.
+    algorithm : "anti-kt", "ca" or "kt"
+        Recombination adds four-momenta (E scheme).
+    radius : float
+    min_pt : float
+        GeV.
+
+    Returns
+    -------
+    awkward array, one list of jets an event
+        px py pz e pt eta phi y m [GeV, rad], and `constituents`, the positions of its particles in the event.
+
+    Raises
+    ------
+    InputError
+        If the algorithm, the radius or the particles cannot be used.
+    """
+    momenta = four_momenta(particles)
+    definition = _definition(algorithm, radius)
+    if len(momenta) == 0 or int(ak.sum(ak.num(momenta))) == 0:
+        return _finish(momenta[:, :0], ak.local_index(momenta)[:, :0, np.newaxis])
+    sequence = _sequence(momenta, definition)
+    return _finish(sequence.inclusive_jets(min_pt=min_pt), sequence.constituent_index(min_pt=min_pt))
+
+
+def exclusive_jets(particles: ak.Array, n_jets: int, *, algorithm: Algorithm = "kt", radius: float = 1.0) -> ak.Array:
+    """The state of the clustering when n_jets are left; events of fewer particles have no jets.
+
+    Parameters and result as for `inclusive_jets`. Exclusive anti-kT jets have no meaning and are refused.
+    """
+    if algorithm == "anti-kt":
+        raise InputError("exclusive anti-kT jets have no meaning; use 'kt' or 'ca'")
+    if n_jets < 1:
+        raise InputError(f"{n_jets} exclusive jets were asked for; ask for at least 1")
+    momenta = four_momenta(particles)
+    definition = _definition(algorithm, radius)
+    enough = ak.to_numpy(ak.num(momenta)) >= n_jets
+    empty = _finish(momenta[:, :0], ak.local_index(momenta)[:, :0, np.newaxis])
+    if not enough.any():
+        return empty
+    sequence = _sequence(momenta[enough], definition)
+    form = warnings.formatwarning
+    try:
+        with warnings.catch_warnings():
+            # FastJet warns of exclusive jets whatever the algorithm, and changes how all warnings look.
+            warnings.simplefilter("ignore")
+            found = sequence.exclusive_jets(n_jets=n_jets), sequence.exclusive_jets_constituent_index(njets=n_jets)
+    finally:
+        warnings.formatwarning = form
+    jets = _finish(*found)
+    if enough.all():
+        return jets
+    # Back to the places of the events they belong to: those without jets come first in the joined array.
+    place = np.where(enough, np.cumsum(enough) - 1 + np.sum(~enough), np.cumsum(~enough) - 1)
+    return ak.concatenate([empty[~enough], jets])[place]
+
+
+def constituents(particles: ak.Array, jets: ak.Array) -> ak.Array:
+    """The particles of each jet: one list an event, of one list a jet."""
+    counts = ak.num(jets.constituents, axis=2)
+    chosen = particles[ak.flatten(jets.constituents, axis=2)]
+    return ak.unflatten(chosen, ak.flatten(counts), axis=1)

@@ -1,0 +1,147 @@
+"""Feature sets of pp -> ZH -> l l b b: the 13 of the Anomaly Awareness paper, and a rotation-invariant set.
+
+Inputs are LHE final states (partons), or reconstructed leptons and b-tagged jets of an ntuple.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.features.registry import Feature, feature_set
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hepaa.io.events import Events
+
+    Values = dict[str, NDArray[np.float64]]
+    Cuts = dict[str, NDArray[np.bool_]]
+
+_INPUTS = ["particles", "leptons + jets"]
+_PT = {
+    "ptb1": Feature("ptb1", r"$p_T^{b_1}$", "GeV"),
+    "ptb2": Feature("ptb2", r"$p_T^{b_2}$", "GeV"),
+    "ptl1": Feature("ptl1", r"$p_T^{\ell_1}$", "GeV"),
+    "ptl2": Feature("ptl2", r"$p_T^{\ell_2}$", "GeV"),
+    "ptH": Feature("ptH", r"$p_T^{H}$", "GeV"),
+    "ptZ": Feature("ptZ", r"$p_T^{Z}$", "GeV"),
+}
+_DRLL = Feature("drll", r"$\Delta R_{\ell\ell}$")
+_DRBB = Feature("drbb", r"$\Delta R_{bb}$")
+_MZH = Feature("mZH", r"$m_{ZH}$", "GeV")
+_MLL = Feature("mll", r"$m_{\ell\ell}$", "GeV")
+_MBB = Feature("mbb", r"$m_{bb}$", "GeV")
+
+
+@feature_set(
+    "zh-paper",
+    inputs=_INPUTS,
+    columns=[
+        *_PT.values(),
+        Feature("etaH", r"$\eta^{H}$"),
+        Feature("phiH", r"$\phi^{H}$", "rad"),
+        Feature("etaZ", r"$\eta^{Z}$"),
+        Feature("phiZ", r"$\phi^{Z}$", "rad"),
+        _DRLL,
+        _DRBB,
+        _MZH,
+    ],
+    spectators=[_MLL, _MBB],
+)
+def zh_paper(events: Events) -> tuple[Values, Cuts]:
+    """ZH -> l l b b, the 13 variables of Anomaly Awareness (arXiv:2504.11520).
+
+    The paper names twelve; Delta R(b, b) is the 13th. b1 and l1 are the harder of their pair.
+    """
+    momenta, cuts = _pairs(events)
+    return _rows(momenta), cuts
+
+
+@feature_set(
+    "zh",
+    inputs=_INPUTS,
+    columns=[
+        *(_PT[k] for k in ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ")),
+        _MZH,
+        _MLL,
+        _MBB,
+        Feature("yZH", r"$|y_{ZH}|$"),
+        Feature("dyZH", r"$|\Delta y_{ZH}|$"),
+        _DRLL,
+        _DRBB,
+        Feature("dphill", r"$|\Delta\phi_{\ell\ell}|$", "rad"),
+        Feature("dphibb", r"$|\Delta\phi_{bb}|$", "rad"),
+        Feature("balll", r"$p_T$ balance of $\ell\ell$"),
+        Feature("balbb", r"$p_T$ balance of $bb$"),
+        Feature("cthstar", r"$|\cos\theta^*|$"),
+        Feature("cthcs", r"$\cos\theta_{CS}$"),
+        Feature("phics", r"$\phi_{CS}$", "rad"),
+        Feature("cthl", r"$\cos\theta_\ell$"),
+    ],
+    spectators=[
+        _PT["ptH"],
+        Feature("dphiZH", r"$|\Delta\phi_{ZH}|$", "rad"),
+        Feature("balZH", r"$p_T$ balance of $ZH$"),
+    ],
+)
+def zh(events: Events) -> tuple[Values, Cuts]:
+    """ZH -> l l b b, 20 variables that do not change when the event turns about the beam.
+
+    cthstar: the Z in the Collins-Soper frame of ZH, absolute. cthcs, phics: the negative lepton in the Collins-Soper
+    frame of the Z (z to the side the Z moves to). cthl: the negative lepton in the Z frame, against the H. A pT balance
+    is (pT1 - pT2) / (pT1 + pT2) of a pair, harder first. What is constant at leading order (the balance and the azimuth
+    between Z and H) is a spectator.
+    """
+    from hepaa.features.zh_kernels import ANGLES, zh_angles
+
+    momenta, cuts = _pairs(events)
+    values = _rows(momenta)
+    angles = np.empty((len(ANGLES), momenta.shape[1]))
+    zh_angles(momenta, angles)
+    values |= dict(zip(ANGLES, angles, strict=True))
+    values["balll"] = _balance(values["ptl1"], values["ptl2"])
+    values["balbb"] = _balance(values["ptb1"], values["ptb2"])
+    values["balZH"] = np.abs(_balance(values["ptZ"], values["ptH"]))
+    return values, cuts
+
+
+def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
+    from hepaa.features.columnar import flat
+    from hepaa.features.zh_kernels import lhe_pairs, object_pairs
+
+    if "particles" in events.collections:
+        fields = ("pdgid", "status", "px", "py", "pz", "e")
+        what = f"particles of {events.path} ({events.format})"
+        momenta, leptons, b = lhe_pairs(*flat(events.particles, fields, what=what))
+    else:
+        momenta, leptons, b = object_pairs(*_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag"))
+    return momenta, {"lepton pair": leptons, "b pair": b}
+
+
+def _objects(events: Events, name: str, kind: str) -> tuple[Any, ...]:
+    """Offsets, kind as integers, pT, eta, phi, m of the leptons or jets."""
+    from hepaa.features.columnar import flat
+
+    what = f"{name} of {events.path} ({events.format})"
+    offsets, code, *momentum = flat(events.collections[name], (kind, "pt", "eta", "phi", "m"), what=what)
+    whole = code.astype(np.int64)
+    if np.any(whole != code) or (kind == "btag" and np.any((whole < 0) | (whole > 1))):
+        raise InputError(f"{what}: {kind} must be {'0 or 1' if kind == 'btag' else 'whole'}; cut a score in the schema")
+    return (offsets, whole, *(m.astype(np.float64, copy=False) for m in momentum))
+
+
+def _rows(momenta: NDArray[np.float64]) -> Values:
+    from hepaa.features.zh_kernels import ROWS, zh_rows
+
+    rows = np.empty((len(ROWS), momenta.shape[1]))
+    zh_rows(momenta, rows)
+    return dict(zip(ROWS, rows, strict=True))
+
+
+def _balance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(a - b) / (a + b), 0 where both are 0."""
+    total = a + b
+    return np.divide(a - b, total, out=np.zeros_like(total), where=total > 0)
