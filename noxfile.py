@@ -17,7 +17,7 @@ nox.options.default_venv_backend = "virtualenv"
 
 # A fixed release with a CPU build, asked for first: otherwise pip takes a CUDA build of several gigabytes.
 TORCH = "torch==2.13.0"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _install(session: nox.Session, *packages: str) -> None:

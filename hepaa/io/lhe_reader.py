@@ -26,6 +26,7 @@ _MOST_TAGS = 65536
 _LANDMARK = re.compile(rb"<!--|<header[\s>]|<init[\s>]|<event[\s>]")
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _WGT = re.compile(rb"""<wgt[\s>/](?:[^<>'"]|"[^"<]*"|'[^'<]*')*>|<wgt>""")
+_PLAIN_WGT = re.compile(rb"""<wgt id=("[^"<&]*"|'[^'<&]*')>""")
 _SPACE = b" \t\r\n"
 _SKIPPED = {rb"<!--": b"-->", rb"</?eventgroup[\s>]": b">", rb"#": b"\n"}
 """What may stand between events, and where it ends."""
@@ -84,7 +85,7 @@ class Reader:
     def __init__(self, stream: ByteStream, *, texts: bool = False) -> None:
         self.stream, self.path, self._texts = stream, stream.path, texts
         self.good, self.complete = 0, False
-        self.names: list[str] = []
+        self.names: dict[str, int] = {}
         self._spellings: list[bytes] = []
         self._columns: list[int] = []
         self._positions: list[int] = []
@@ -187,8 +188,8 @@ class Reader:
         if name not in self.names:
             if self.good:
                 self._broken(f"it has a weight {name!r} that the events before it lack", at)
-            self.names.append(name)
-        return self.names.index(name)
+            self.names[name] = len(self.names)
+        return self.names[name]
 
     def _new_ids(self, start: int) -> None:
         # Enter the tag that stopped the kernel, and those behind it in the same block: they would stop it next.
@@ -201,8 +202,10 @@ class Reader:
         for at, tag in tags:
             if tag in known:
                 continue
+            plain = _PLAIN_WGT.fullmatch(tag)
             try:
-                name = lhe_header.strict_attributes(lhe_header.decode(tag))["id"]
+                text = lhe_header.decode(plain[1] if plain else tag)
+                name = text[1:-1] if plain else lhe_header.strict_attributes(text)["id"]
             except (ValueError, KeyError) as error:
                 what = "it has no id" if isinstance(error, KeyError) else str(error)
                 self._broken(f"a weight has the tag {lhe_header.decode(tag[:60])!r}: {what}", at)
@@ -333,7 +336,7 @@ class Reader:
             return None
         what = _WRONG[status]
         if status in (codes.LACKS, codes.TWICE):
-            what = what.format(self.names[int(state[codes.STATE_A])])
+            what = what.format(list(self.names)[int(state[codes.STATE_A])])
         elif status in (codes.TAG, codes.MANY):
             what = what.format(lhe_header.decode(self.stream.bytes(at, min(at + 30, self.stream.stop))).split("\n")[0])
         return what, at

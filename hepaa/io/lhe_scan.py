@@ -31,6 +31,7 @@ _U = np.uint64
 _HIGH, _SIX, _THREES = _U(0xF0F0F0F0F0F0F0F0), _U(0x0606060606060606), _U(0x3333333333333333)
 _ZEROS, _PAIRS = _U(0x3030303030303030), _U(0x000000FF000000FF)
 _OUTER, _INNER = _U(100 + (1_000_000 << 32)), _U(1 + (10_000 << 32))
+_SIX_BYTES, _WGT_END_WORD = _U(0xFFFFFFFFFFFF), _U(int.from_bytes(b"</wgt>", "little"))
 _4, _8, _16, _32, _TEN = _U(4), _U(8), _U(16), _U(32), _U(10)
 
 _helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -130,15 +131,35 @@ def tag_end(buf, p, end):
 
 
 @_helper
+def same_text(buf, p, end, tags, first, last):
+    """Does `tags[first:last]` stand at p? Eight bytes at once where there are so many, the last eight overlapping."""
+    size = last - first
+    if p + size >= end:
+        return False
+    k = 0
+    if size >= 8:
+        while k + 8 < size:
+            if word_at(buf, p + k) != word_at(tags, first + k):
+                return False
+            k += 8
+        return word_at(buf, p + size - 8) == word_at(tags, last - 8)
+    while k < size and buf[p + k] == tags[first + k]:
+        k += 1
+    return k == size
+
+
+@_helper
+def starts_with_wgt_end(buf, p, end):
+    """Does `</wgt>` stand at p?"""
+    if LITTLE and p + 8 <= end:
+        return (word_at(buf, p) & _SIX_BYTES) == _WGT_END_WORD
+    return is_word(buf, p, end, WGT_END) and buf[p + 5] == 62
+
+
+@_helper
 def known_tag(buf, p, end, tags, bounds):
     """Row of the table whose text stands at p; -1: none."""
     for row in range(len(bounds) - 1):
-        at = bounds[row]
-        size = bounds[row + 1] - at
-        if p + size < end:
-            k = 0
-            while k < size and buf[p + k] == tags[at + k]:
-                k += 1
-            if k == size:
-                return row
+        if same_text(buf, p, end, tags, bounds[row], bounds[row + 1]):
+            return row
     return -1

@@ -65,7 +65,9 @@ from hepaa.io.lhe_scan import (
     gap,
     is_word,
     known_tag,
+    same_text,
     space,
+    starts_with_wgt_end,
     tag_end,
     word_at,
 )  # fmt: skip
@@ -285,16 +287,8 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
             elif place == _RWGT:
                 if buf[at] == 32:
                     at += 1
-                close = at + 5  # most often "</wgt>" stands here
-                if not (
-                    close < end
-                    and buf[at] == 60
-                    and buf[at + 1] == 47
-                    and buf[at + 2] == 119
-                    and buf[at + 3] == 103
-                    and buf[at + 4] == 116
-                    and buf[close] == 62
-                ):
+                close = at + 5
+                if not starts_with_wgt_end(buf, at, end):  # most often it does
                     at = gap(buf, at, end)
                     if not is_word(buf, at, end, WGT_END):
                         status = TAG
@@ -306,14 +300,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                     at += 1
                 if place == _RWGT:
                     entry = guess  # most often the tag of the weight that comes next
-                    if entry + 1 < len(bounds) and at + bounds[entry + 1] - bounds[entry] < end:
-                        k = bounds[entry]
-                        shift = at - k
-                        while k < bounds[entry + 1] and buf[k + shift] == tags[k]:
-                            k += 1
-                        if k < bounds[entry + 1]:
-                            entry = known_tag(buf, at, end, tags, bounds)
-                    else:
+                    if entry + 1 >= len(bounds) or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
                         entry = known_tag(buf, at, end, tags, bounds)
                     if entry >= 0:
                         index = row + columns[entry]
