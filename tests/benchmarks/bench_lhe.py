@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import gzip
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -100,3 +102,35 @@ def test_against_pylhe(texts, ending, tmp_path):
         print(f"  {action}: {ratio:.1f} times pylhe (at least {bar}), {share:.2f} of the speed of {limit} alone")
     for action in ("open", "iterate"):
         assert median[f"pylhe {action}"] >= AT_LEAST[ending, action] * median[f"hepaa {action}"]
+
+
+_PEAK = """
+import resource, sys
+from hepaa.io import lhe
+n = 0
+for events in lhe.iterate(sys.argv[1]):
+    n += events.n
+print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
+
+
+@pytest.mark.bench
+def test_memory_of_two_gigabytes(data, tmp_path):
+    text = gzip.decompress((data / "zh" / "zh_sm.lhe.gz").read_bytes())
+    start, end = text.index(b"<event>"), text.rindex(b"</LesHouchesEvents>")
+    times = 1 + int(2e9) // (end - start)
+    with (tmp_path / "large.lhe").open("wb") as file:
+        file.write(text[:start])
+        for _ in range(times):
+            file.write(text[start:end])
+        file.write(text[end:])
+    began = time.perf_counter()
+    out = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(tmp_path / "large.lhe")], capture_output=True, text=True, check=True
+    ).stdout
+    n, peak = out.split()
+    size = (tmp_path / "large.lhe").stat().st_size / 1e9
+    (tmp_path / "large.lhe").unlink()
+    print(f"\n{size:.2f} GB: {n} events, peak {float(peak):.0f} MB in all, {time.perf_counter() - began:.0f} s")
+    assert int(n) == 50_000 * times
+    assert float(peak) < 600
