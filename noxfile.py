@@ -5,7 +5,6 @@ Words after `--` go to the command of the session: `nox -s tests -- -k table`, `
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -64,10 +63,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def minimums(session: nox.Session) -> None:
-    """The default tests on the lowest versions that pyproject.toml allows."""
-    lowest = [re.sub(r"\s*>=\s*", "==", d) for d in nox.project.load_toml("pyproject.toml")["project"]["dependencies"]]
-    session.install(*(p for p in lowest if p.startswith("torch==")))
-    session.install(*lowest, "-e", ".[test]")
+    """The default tests on the lowest versions that pyproject.toml allows, torch aside: see TORCH."""
+    needs = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    lowest = [need.replace(">=", "==") for need in needs if not need.startswith("torch")]
+    _install(session, *lowest, "-e", ".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
