@@ -225,8 +225,8 @@ def _resolve(name: str, folder: Path) -> str:
 
 
 def _explain(wrong: ValidationError, source: Path) -> str:
-    """The first error as a sentence that starts with the path to the wrong key."""
-    error = wrong.errors()[0]
+    """One error, as a sentence that starts with the path to the wrong key: a misspelt key before a missing one."""
+    error = min(wrong.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in error["loc"])
     more = f" ({wrong.error_count() - 1} more)" if wrong.error_count() > 1 else ""
     if error["type"] == "extra_forbidden":

@@ -62,6 +62,13 @@ def test_a_wrong_card_is_explained_with_the_path_to_the_place(tmp_path, changes,
         card(tmp_path, **changes)
 
 
+def test_a_misspelt_key_is_named_rather_than_the_one_it_leaves_out(tmp_path):
+    path = tmp_path / "card.yaml"
+    path.write_text(yaml.safe_dump({k.replace("luminosity_fb", "luminosity"): v for k, v in MINIMAL.items()}))
+    with pytest.raises(hepaa.CardError, match=r"luminosity: unknown key; did you mean 'luminosity_fb'\?"):
+        load_card(path)
+
+
 def test_what_is_no_card_is_refused(tmp_path):
     with pytest.raises(hepaa.CardError, match="no such file; `hepaa init zh`"):
         load_card(tmp_path / "none.yaml")
