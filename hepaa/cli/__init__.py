@@ -1,0 +1,52 @@
+"""The `hepaa` command. Thin: a command parses, calls one function, and prints. Heavy imports stay inside commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepaa._version import __version__
+from hepaa.cli import cards, detect, files
+from hepaa.errors import HepaaError
+
+
+class _Commands(click.Group):
+    """Commands in the order of an analysis, and errors as one line on standard error."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HepaaError as wrong:
+            click.echo(f"hepaa: {' '.join(str(wrong).split())}", err=True)
+            ctx.exit(wrong.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hepaa")
+def main() -> None:
+    """Find anomalies in collider data and say what they are worth in sigmas.
+
+    \b
+    Example: hepaa demo
+    """
+
+
+for _command in (
+    cards.run,
+    cards.demo,
+    cards.init,
+    cards.card,
+    files.info,
+    files.convert,
+    files.features,
+    files.split,
+    detect.train,
+    detect.score,
+    detect.hist,
+):
+    main.add_command(_command)

@@ -1,0 +1,70 @@
+"""What the commands share: how they take files and options, and how they print a table of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hepaa.table import EventTable
+
+FILE = click.Path(path_type=Path)
+
+
+def load(paths: Sequence[Path]) -> EventTable:
+    from hepaa.table import EventTable, concatenate
+
+    return concatenate([EventTable.load(path) for path in paths])
+
+
+def words(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE words as a mapping; values are read as YAML, so that 3 is a number and [16, 8] a list."""
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair!r} is not NAME=VALUE")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"{pair!r}: the value cannot be read") from None
+    return found
+
+
+def number(name: str, value: Any) -> float:
+    if not isinstance(value, (int, float)):
+        raise InputError(f"{name}={value}: give a number")
+    return float(value)
+
+
+def table_of(results: dict[str, Any]) -> list[str]:
+    """Detectors beside their numbers, as aligned text."""
+    head = ["detector", "signal", "AUC", "eps_S at eps_B = 1 %", "max SIC", "Z expected"]
+    rows = [head]
+    for name, detector in results["detectors"].items():
+        for signal, numbers in detector["signals"].items():
+            p, z = numbers["performance"], numbers["significance"]
+            rows.append(
+                [
+                    name,
+                    signal,
+                    f"{p['auc']:.4f} +- {p['auc_error']:.4f}",
+                    _with_error(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"]),
+                    _with_error(p["max_sic"], p["max_sic_error"]),
+                    _with_error(z["total"], z["total_error"]),
+                ]
+            )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return "too few events" if value is None else f"{value:.3f} +- {error:.3f}"

@@ -1,0 +1,96 @@
+"""Commands from tables to numbers: train, score, hist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hepaa.cli.common import FILE, load, table_of, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("tables", nargs=-1, type=FILE, required=True)
+@click.option("--detector", "name", required=True, help="A preset, such as aa-zh, or a class, such as VAE.")
+@click.option("--option", "options", multiple=True, help="NAME=VALUE, of the detector; may be given often.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--output", "-o", type=FILE, required=True, help="Model to write, .safetensors.")
+def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: int, output: Path) -> None:
+    """Train a detector on the background of tables, and on their labelled anomalies where it uses them.
+
+    \b
+    Example: hepaa train parts/train.parquet --detector aa-zh --option epochs=20 --output aa.safetensors
+    """
+    from hepaa.detectors import detector
+
+    model = detector(name, **{"seed": seed} | words(options)).fit(load(tables))
+    model.save(output)
+    click.echo(f"{output}: {name}, trained on {', '.join(map(str, tables))}")
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.argument("table", type=FILE)
+@click.option("--name", help="The scores become the column score_NAME.  [default: name of the model's file]")
+@click.option("--output", "-o", type=FILE, required=True, help="Parquet file to write; .root writes a TTree.")
+def score(model: Path, table: Path, name: str | None, output: Path) -> None:
+    """Score the events of a table with a trained detector.
+
+    \b
+    Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
+    """
+    from hepaa.detectors import load_detector
+    from hepaa.io.outputs import write_scores_root
+    from hepaa.pipeline import score as scored
+
+    found = scored({name or model.stem: load_detector(model)}, load([table]))
+    if output.suffix == ".root":
+        write_scores_root(found, output)
+    else:
+        found.save(output)
+    click.echo(f"{output}: {found.n} events, column score_{name or model.stem}")
+
+
+@click.command()
+@click.argument("scored", type=FILE)
+@click.option("--validation", type=FILE, required=True, help="Scored table of other events, to choose the bins on.")
+@click.option("--score", "name", required=True, help="NAME of the column score_NAME.")
+@click.option("--luminosity-fb", type=float, required=True, help="For the label; weights are taken as they are.")
+@click.option("--sqrt-s-tev", type=float, default=13.0, show_default=True)
+@click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
+@click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
+@click.option("--output", "-o", type=FILE, required=True, help="Folder for the results.")
+def hist(
+    scored: Path,
+    validation: Path,
+    name: str,
+    luminosity_fb: float,
+    sqrt_s_tev: float,
+    background_uncertainty: float,
+    bins: int,
+    output: Path,
+) -> None:
+    """Histogram a score and say what the signal in it is worth.
+
+    \b
+    Example: hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist
+    """
+    from hepaa.card import HistogramCard
+    from hepaa.pipeline import histogram
+    from hepaa.plots import Look
+
+    numbers = histogram(
+        name,
+        load([validation]),
+        load([scored]),
+        HistogramCard(bins=bins),
+        output,
+        background_uncertainty=background_uncertainty,
+        look=Look(luminosity=luminosity_fb, sqrt_s=sqrt_s_tev),
+    )
+    for line in table_of({"detectors": {name: numbers}}):
+        click.echo(line)
+    click.echo(f"results: {output}")

@@ -1,0 +1,155 @@
+"""Commands from files to tables: info, convert, features, split."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hepaa.cli.common import FILE, load, number, words
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def info(file: str, as_json: bool) -> None:
+    """Say what is in a file: format, events, sum of weights, cross-section, columns.
+
+    \b
+    Example: hepaa info events.lhe.gz
+    """
+    from hepaa import io
+
+    found = io.probe(file)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, default=str))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Keys beside values; what is inside a value stands below it."""
+    width = max((len(str(key)) for key in found), default=0)
+    for key, value in found.items():
+        name = f"{indent}{key!s:<{width}}"
+        if isinstance(value, dict) and value:
+            yield name.rstrip()
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
+            for number, item in enumerate(value):
+                yield f"{name.rstrip()} {number}"
+                yield from _lines(item, indent + "  ")
+        elif value not in (None, "", [], {}, ()):
+            yield f"{name}  {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(map(str, value[:12]))
+        return f"{shown}, ... ({len(value)} in all)" if len(value) > 12 else shown
+    return str(value)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target", type=FILE)
+@click.option("--weight", help="Named weight to take as the nominal one.")
+@click.option("--schema", help="Branch mapping of ROOT and feature files: a name or a YAML file.")
+@click.option("--keep-partial", is_flag=True, help="Keep the events before a break in the source.")
+def convert(source: str, target: Path, weight: str | None, schema: str | None, keep_partial: bool) -> None:
+    """Write the events of a file in another format: .lhe, .lhe.gz, .root, .parquet, .h5 (LHCO).
+
+    \b
+    Example: hepaa convert events.lhe.gz events.root
+    """
+    from hepaa.io.convert import convert as write
+
+    n = write(source, target, weight=weight, schema=schema, keep_partial=keep_partial)
+    click.echo(f"{target}: {n} events")
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option("--list", "show", is_flag=True, help="List the feature sets with their columns and units.")
+@click.option("--set", "feature_set", help="Name of the feature set.")
+@click.option("--output", "-o", type=FILE, help="Parquet file to write.")
+@click.option("--process", default="unknown", show_default=True)
+@click.option("--generator", default="unknown", show_default=True)
+@click.option("--role", type=click.Choice(["background", "signal", "data"]), default="background", show_default=True)
+@click.option("--select", "selection", help="Cut on columns, such as 'mZH > 300'.")
+@click.option("--schema", help="Branch mapping of ROOT and feature files: a name or a YAML file.")
+def features(
+    files: tuple[str, ...],
+    show: bool,
+    feature_set: str | None,
+    output: Path | None,
+    process: str,
+    generator: str,
+    role: Any,
+    selection: str | None,
+    schema: str | None,
+) -> None:
+    """Compute features of events into a Parquet table.
+
+    \b
+    Example: hepaa features sm.lhe.gz --set zh-paper --process ZH --output sm.parquet
+             hepaa features --list
+    """
+    from hepaa import io
+    from hepaa.features.registry import features as compute
+    from hepaa.samples import Sample
+
+    if show:
+        _list_feature_sets()
+        return
+    if not files or feature_set is None or output is None:
+        raise InputError("give files, --set and --output, or --list to see the feature sets")
+    chunks = io.iterate(list(files), schema=schema, sample=Sample(process, role, generator))
+    table = compute(chunks, feature_set)
+    if selection:
+        from hepaa.features.selection import select
+
+        table = select(table, selection)
+    table.save(output)
+    for row in table.cutflow:
+        click.echo(f"{row.step:<40} {row.n:>10}  sum of weights {row.sum_weights:.6g}")
+    click.echo(f"{output}: {table.n} events, {len(table.columns)} features")
+
+
+def _list_feature_sets() -> None:
+    from hepaa.features.registry import feature_sets
+
+    for name, found in feature_sets().items():
+        click.echo(f"{name}: from {' or '.join(found.inputs)}")
+        for kind, columns in (("features", found.columns), ("spectators", found.spectators)):
+            if columns:
+                click.echo(f"  {kind}: " + ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in columns))
+
+
+@click.command()
+@click.argument("table", type=FILE)
+@click.option("--fraction", "fractions", multiple=True, required=True, help="NAME=SHARE; give one for each part.")
+@click.option("--output", "-o", type=FILE, required=True, help="Folder for NAME.parquet.")
+@click.option("--salt", default="", help="Another word gives another split.")
+def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> None:
+    """Split a table into disjoint parts, each weighted to the full yield.
+
+    \b
+    Example: hepaa split all.parquet --fraction train=0.6 --fraction test=0.4 --output parts
+    """
+    from hepaa.samples import split as divide
+
+    parts = divide(load([table]), {k: number(k, v) for k, v in words(fractions).items()}, salt=salt)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        part.save(output / f"{name}.parquet")
+        click.echo(f"{output / name}.parquet: {part.n} events")
