@@ -48,5 +48,6 @@ for _command in (
     detect.train,
     detect.score,
     detect.hist,
+    detect.compare,
 ):
     main.add_command(_command)

@@ -62,9 +62,14 @@ def table_of(results: dict[str, Any]) -> list[str]:
                     _with_error(z["total"], z["total_error"]),
                 ]
             )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def _with_error(value: float | None, error: float | None) -> str:
     return "too few events" if value is None else f"{value:.3f} +- {error:.3f}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of text with straight columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

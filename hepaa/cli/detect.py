@@ -1,4 +1,4 @@
-"""Commands from tables to numbers: train, score, hist."""
+"""Commands from tables to numbers: train, score, hist, compare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hepaa.cli.common import FILE, load, table_of, words
+from hepaa.cli.common import FILE, aligned, load, table_of, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +94,38 @@ def hist(
     for line in table_of({"detectors": {name: numbers}}):
         click.echo(line)
     click.echo(f"results: {output}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=FILE, required=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the value of each run.")
+def compare(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Put runs side by side; those of one card with several seeds become a mean and its spread.
+
+    \b
+    Example: hepaa compare zh-seed0 zh-seed1 zh-seed2 zh-seed3 zh-seed4
+    """
+    import json
+    from dataclasses import asdict
+
+    from hepaa.compare import QUANTITIES
+    from hepaa.compare import compare as lines_of
+
+    lines = lines_of(runs)
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines], indent=1))
+        return
+    rows = [["card", "detector", "signal", *QUANTITIES]]
+    rows += [
+        [line.card, line.detector, line.signal, *(_spread(line.mean(quantity)) for quantity in QUANTITIES)]
+        for line in lines
+    ]
+    for text in aligned(rows):
+        click.echo(text)
+
+
+def _spread(found: tuple[float, float, int] | None) -> str:
+    if found is None:
+        return "too few events"
+    mean, spread, n = found
+    return f"{mean:.4f} (1 run)" if n == 1 else f"{mean:.4f} +- {spread:.4f} ({n} runs)"

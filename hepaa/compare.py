@@ -1,0 +1,105 @@
+"""Runs side by side: the same card with several seeds becomes a mean and a spread, different cards become rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+# What two runs of one analysis may differ in: where they went, and the chance in them.
+_CHANCE = ("name", "output", "seed")
+
+QUANTITIES = ("auc", "eps_s at 1 %", "max SIC", "Z expected")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A detector on a signal, over the runs of one card.
+
+    Attributes
+    ----------
+    card : str
+        Name in the card of the first of the runs.
+    detector, signal : str
+    values : dict of quantity -> list of float
+        One value a run, see `QUANTITIES`; runs with too few events to quote one are left out of its list.
+    """
+
+    card: str
+    detector: str
+    signal: str
+    values: dict[str, list[float]]
+
+    def mean(self, quantity: str) -> tuple[float, float, int] | None:
+        """Mean, standard deviation over runs (nan for one run) and number of runs; None without a value."""
+        found = self.values[quantity]
+        if not found:
+            return None
+        spread = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
+        return float(np.mean(found)), spread, len(found)
+
+
+def compare(runs: Sequence[Path]) -> list[Line]:
+    """Numbers of several runs, those of one card that differ only in seed and split salt together.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders that `hepaa run` wrote.
+
+    Raises
+    ------
+    InputError
+        If a folder has no `results.json`, the file cannot be read, or two folders hold the same run.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    seen: dict[str, Path] = {}
+    for run in runs:
+        results = _results(run)
+        identity = [_analysis(results["card"]), results["card"]["seed"], results["detectors"]]
+        twice = seen.setdefault(json.dumps(identity, sort_keys=True), run)
+        if twice is not run:
+            raise InputError(f"{run}: the same run as {twice}; a spread needs runs with other seeds")
+        groups.setdefault(_analysis(results["card"]), []).append(results)
+    return [line for group in groups.values() for line in _lines(group)]
+
+
+def _results(run: Path) -> dict[str, Any]:
+    path = run / "results.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found["card"]["seed"], found["detectors"]
+    except FileNotFoundError:
+        raise InputError(f"{run}: has no results.json; give folders that `hepaa run` wrote") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise InputError(f"{path}: not the results of a run; give folders that `hepaa run` wrote") from None
+    return found
+
+
+def _analysis(card: dict[str, Any]) -> str:
+    """The card without what may differ between runs of one analysis."""
+    rest = {key: value for key, value in card.items() if key not in _CHANCE}
+    rest["split"] = {key: value for key, value in rest["split"].items() if key != "salt"}
+    return json.dumps(rest, sort_keys=True)
+
+
+def _lines(group: Sequence[dict[str, Any]]) -> Iterable[Line]:
+    for detector, found in group[0]["detectors"].items():
+        for signal in found["signals"]:
+            values: dict[str, list[float]] = {quantity: [] for quantity in QUANTITIES}
+            for results in group:
+                numbers = results["detectors"][detector]["signals"][signal]
+                p = numbers["performance"]
+                row = (p["auc"], p["eps_s"]["0.01"], p["max_sic"], numbers["significance"]["total"])
+                for quantity, value in zip(QUANTITIES, row, strict=True):
+                    if value is not None:
+                        values[quantity].append(value)
+            yield Line(group[0]["card"]["name"], detector, signal, values)
