@@ -1,4 +1,4 @@
-"""Sessions: `nox -s demo`, `tests`, `lint`, `types`, `bench`, `minimums`, `wheel`.
+"""Sessions: `nox -s demo`, `tests`, `lint`, `types`, `bench`, `analyses`, `minimums`, `wheel`.
 
 Words after `--` go to the command of the session: `nox -s tests -- -k table`, `nox -s demo -- --output my-folder`.
 """
@@ -59,6 +59,13 @@ def bench(session: nox.Session) -> None:
     _install(session, ".[test]")
     files = sorted(str(p) for p in Path("tests/benchmarks").glob("bench_*.py"))
     session.run("python", "-m", "pytest", "-m", "bench", "-s", *(session.posargs or files), env=ONE_THREAD)
+
+
+@nox.session
+def analyses(session: nox.Session) -> None:
+    """The published results, measured here, and the README's table of them; `-- --quick` shows only that all work."""
+    _install(session, ".[baselines]")
+    session.run("python", "analyses/run.py", *session.posargs)
 
 
 @nox.session

@@ -18,16 +18,19 @@ BEGIN, END = "<!-- results: written by analyses/table.py -->", "<!-- end of resu
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what was measured, the printed value, and the value of each seed here."""
+    """One line: what was measured, the printed value, and the value of each seed here, to so many digits."""
 
     name: str
     published: str
     values: list[float]
+    digits: int = 3
 
 
-def publish(key: str, title: str, rows: list[Row]) -> None:
-    """Print a table, and keep it as `results/KEY.json`."""
+def publish(key: str, title: str, rows: list[Row], *, keep: bool = True) -> None:
+    """Print a table, and keep it as `results/KEY.json` if asked."""
     print(markdown(title, rows))
+    if not keep:
+        return
     RESULTS.mkdir(exist_ok=True)
     content = {"title": title, "rows": [asdict(row) for row in rows]}
     (RESULTS / f"{key}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -37,8 +40,9 @@ def markdown(title: str, rows: list[Row]) -> str:
     """The table: published | here (mean +- standard deviation over seeds) | n."""
     lines = [f"| {title} | published | here | seeds |", "|---|---|---|---|"]
     for row in rows:
-        spread = f" ± {np.std(row.values, ddof=1):.3f}" if len(row.values) > 1 else ""
-        lines.append(f"| {row.name} | {row.published} | {np.mean(row.values):.3f}{spread} | {len(row.values)} |")
+        mean, digits = np.mean(row.values), row.digits
+        spread = f" ± {np.std(row.values, ddof=1):.{digits}f}" if len(row.values) > 1 else ""
+        lines.append(f"| {row.name} | {row.published} | {mean:.{digits}f}{spread} | {len(row.values)} |")
     return "\n".join(lines) + "\n"
 
 

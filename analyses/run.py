@@ -1,0 +1,61 @@
+"""All analyses, two at a time, and the README's table from what they found: `nox -s analyses [-- --quick]`.
+
+A script that was stopped goes on where it was. Words after the script names go to every script.
+
+Run: python analyses/run.py [SCRIPT ...] [--quick] [--data FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import table
+
+HERE = Path(__file__).parent
+TOOLS = ("run", "study", "table")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def scripts() -> list[str]:
+    """Names of the analyses: every script of this folder that is not a tool of theirs."""
+    return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in TOOLS)
+
+
+def run(name: str, words: list[str]) -> int:
+    """Run one script; its lines appear as they come."""
+    start = time.monotonic()
+    code = subprocess.run(
+        [sys.executable, str(HERE / f"{name}.py"), *words], env=os.environ | ONE_THREAD, check=False
+    ).returncode
+    outcome = "done" if code == 0 else f"FAILED with exit code {code}"
+    print(f"== {name}: {outcome} after {time.monotonic() - start:.0f} s", flush=True)
+    return code
+
+
+def main() -> None:
+    """Run the scripts; exit 1 if one failed."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("scripts", nargs="*", metavar="SCRIPT", help="default: all")
+    words.add_argument("--quick", action="store_true", help="show that all scripts work; nothing is written")
+    given, rest = words.parse_known_args()
+    known = scripts()
+    unknown = sorted(set(given.scripts) - set(known))
+    if unknown:
+        words.error(f"no analysis is called {', '.join(unknown)}; there are: {', '.join(known)}")
+    passed = [*rest, *(["--quick"] if given.quick else [])]
+    with ThreadPoolExecutor(max_workers=2) as two:
+        codes = list(two.map(lambda name: run(name, passed), given.scripts or known))
+    if any(codes):
+        sys.exit(1)
+    if not given.quick:
+        table.main()
+
+
+if __name__ == "__main__":
+    main()

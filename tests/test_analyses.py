@@ -1,0 +1,81 @@
+"""The tools of the analyses: values survive an interruption, tables are made from them, and a leak is seen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hepaa
+
+ANALYSES = Path(hepaa.__file__).parents[1] / "analyses"
+if not ANALYSES.is_dir():
+    pytest.skip("an installed package has no analyses beside it", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def tools(monkeypatch):
+    monkeypatch.syspath_prepend(str(ANALYSES))
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    from study import Study
+
+    monkeypatch.setattr(sys, "argv", ["script", "--data", str(tmp_path), "--store", str(tmp_path), "--seeds", "3"])
+    return Study.from_command_line("doc")
+
+
+def test_a_value_is_computed_once(study):
+    calls = []
+
+    def compute(seed):
+        calls.append(seed)
+        return {"auc": 0.5 + seed / 10, "z": 1.0}
+
+    first = study.over_seeds("VAE", compute)
+    assert first == {"auc": [0.5, 0.6, 0.7], "z": [1.0, 1.0, 1.0]}
+    assert study.over_seeds("VAE", compute) == first
+    assert calls == [0, 1, 2]
+    study.over_seeds("AA", compute)
+    assert calls == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_smaller_subset_is_the_beginning_of_a_larger():
+    from study import subset
+
+    one, other = subset(1000, 50, seed=3), subset(1000, 1000, seed=3)
+    np.testing.assert_array_equal(one, other[:50])
+    assert sorted(other) == list(range(1000))
+    assert not np.array_equal(one, subset(1000, 50, seed=4))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_audit_counts_rows_in_both_parts(dtype):
+    from audit import shared
+
+    rows = np.random.default_rng(1).normal(size=(10_000, 7)).astype(dtype)
+    parts = {"train a": rows[:4000], "train b": rows[4000:6000], "test": rows[6000:], "validation": rows}
+    assert shared(parts) == 0
+    leaked = np.concatenate([rows[6000:], rows[5990:6000], -rows[:1]])
+    assert shared(parts | {"test": leaked}) == 10
+
+
+def test_a_row_of_the_table_gives_mean_spread_and_number():
+    from table import Row, markdown
+
+    text = markdown("AUC", [Row("AA", "0.71", [0.74, 0.75, 0.76]), Row("floor", "", [0.9], digits=5)])
+    assert "| AA | 0.71 | 0.750 ± 0.010 | 3 |" in text
+    assert "| floor |  | 0.90000 | 1 |" in text
+
+
+def test_an_unknown_script_is_named():
+    done = subprocess.run(
+        [sys.executable, str(ANALYSES / "run.py"), "aa_zz"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "aa_zz" in done.stderr
+    assert "aa_zh" in done.stderr
