@@ -33,6 +33,19 @@ TWICE = 13
 EMPTY = 14
 """An event without a header line."""
 
+WRONG = {
+    COUNT: "its number of particles is no plain integer",
+    FEW: "it has fewer particle lines than its first line says",
+    MANY: "it has more particle lines than its first line says, or text that is no comment: {!r}",
+    SHORT_LINE: "a line ends before all its numbers were seen",
+    LONG_LINE: "a line holds more numbers than it should",
+    TAG: "a tag is malformed or out of place: {!r}",
+    LACKS: "it lacks the weight {!r} that the events before it have",
+    TWICE: "it gives the weight {!r} twice, with different values",
+    EMPTY: "it is empty",
+}
+"""What each code that ends the file says is wrong with the event; {!r} is what stands there, or which weight."""
+
 STATUS, POSITION, EVENTS, PARTICLES, SLOW, STAMP, STATE_A, STATE_B, LOCAL = range(9)
 """Slots of `state`: where the parse stopped, and how far it came. LOCAL is where in the event it stopped."""
 

@@ -31,17 +31,6 @@ _SPACE = b" \t\r\n"
 _SKIPPED = {rb"<!--": b"-->", rb"</?eventgroup[\s>]": b">", rb"#": b"\n"}
 """What may stand between events, and where it ends."""
 _GO_ON = (codes.DONE, codes.UNKNOWN, codes.OPEN, codes.SLOW_FULL, codes.NEW_ID, codes.NEW_POSITION)
-_WRONG = {
-    codes.COUNT: "its number of particles is no plain integer",
-    codes.FEW: "it has fewer particle lines than its first line says",
-    codes.MANY: "it has more particle lines than its first line says, or text that is no comment: {!r}",
-    codes.SHORT_LINE: "a line ends before all its numbers were seen",
-    codes.LONG_LINE: "a line holds more numbers than it should",
-    codes.TAG: "a tag is malformed or out of place: {!r}",
-    codes.LACKS: "it lacks the weight {!r} that the events before it have",
-    codes.TWICE: "it gives the weight {!r} twice, with different values",
-    codes.EMPTY: "it is empty",
-}
 
 
 @dataclass
@@ -334,7 +323,7 @@ class Reader:
         if at >= end:  # a comment that holds "</event>" was cut there; the rest of it is still to come
             state[codes.STATUS] = codes.OPEN
             return None
-        what = _WRONG[status]
+        what = codes.WRONG[status]
         if status in (codes.LACKS, codes.TWICE):
             what = what.format(list(self.names)[int(state[codes.STATE_A])])
         elif status in (codes.TAG, codes.MANY):

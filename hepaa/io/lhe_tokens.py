@@ -49,32 +49,27 @@ from hepaa.io.lhe_codes import (
     TWICE,
     UNKNOWN,
 )  # fmt: skip
-from hepaa.io.lhe_floats import to_double
+from hepaa.io.lhe_numbers import integer, pointer, real
+from hepaa.io.lhe_regular import named_weights, particle_lines
 from hepaa.io.lhe_scan import (
     EVENT_END,
     EVENT_TAG,
-    LITTLE,
     RWGT_END,
     RWGT_TAG,
     WEIGHTS_END,
     WEIGHTS_TAG,
     WGT_END,
     WGT_TAG,
-    are_digits,
-    eight_digits,
     gap,
+    is_wgt_end,
     is_word,
     known_tag,
     same_text,
     space,
-    starts_with_wgt_end,
     tag_end,
-    word_at,
 )  # fmt: skip
 
 _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
-_U = np.uint64
-_TEN, _MILLIONS = _U(10), _U(100_000_000)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
@@ -110,7 +105,9 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
     state : int64 (9,)
         Result; the STAMP goes on from call to call.
     """
-    width = len(seen)
+    width, rows = len(seen), len(columns)
+    buf, tags, flat = pointer(buf), pointer(tags), pointer(flat)
+    bounds, columns, seen = pointer(bounds), pointer(columns), pointer(seen)
     n = particles = noted = kept = 0
     stamp = 2 * state[STAMP]
     status = DONE
@@ -156,58 +153,11 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 at += 1
                 c = buf[at]
             first = at
-            negative = c == 45
-            if negative or c == 43:
-                at += 1
-                c = buf[at]
-            start = at
-            digits = _U(0)
-            while 48 <= c <= 57:
-                digits = digits * _TEN + _U(c - 48)
-                at += 1
-                c = buf[at]
-            size, q = at - start, 0
-            whole = size <= 18
-            if c == 46:
-                whole = False
-                at += 1
-                start = at
-                if LITTLE:  # eight at once; "</event>" is still to come, so they are in range
-                    word = word_at(buf, at)
-                    if are_digits(word):
-                        digits = digits * _MILLIONS + eight_digits(word)
-                        at += 8
-                c = buf[at]
-                while 48 <= c <= 57:
-                    digits = digits * _TEN + _U(c - 48)
-                    at += 1
-                    c = buf[at]
-                q = start - at
-                size -= q
-            good = 0 < size <= 19
-            if c == 69 or c == 101 or c == 68 or c == 100:
-                whole = False
-                at += 1
-                c = buf[at]
-                down = c == 45
-                if down or c == 43:
-                    at += 1
-                    c = buf[at]
-                start, exponent = at, 0
-                while 48 <= c <= 57:
-                    exponent = exponent * 10 + np.int64(c) - 48
-                    at += 1
-                    c = buf[at]
-                good = good and 0 < at - start <= 4
-                q += -exponent if down else exponent
-            good = good and (c == 32 or c == 10 or c == 9 or c == 13 or c == 60)
-            value = 0.0
+            number, value = np.int64(0), 0.0
             if target < TO_REAL or target == TO_EVENT:
-                good = good and whole
-            elif good:
-                value, good = to_double(digits, q)
-                if negative:
-                    value = -value
+                number, at, good = integer(buf, first)
+            else:
+                value, at, good = real(buf, first)
             if not good:
                 behind = space(buf, first, end) if place == _LINE else gap(buf, first, end)
                 if behind != first:
@@ -235,7 +185,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 value = np.nan
             # its place
             if target < TO_REAL:
-                ints[target, index] = -np.int64(digits) if negative else np.int64(digits)
+                ints[target, index] = number
                 target += 1
                 continue
             if target < TO_EVENT - 1:
@@ -244,7 +194,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 continue
             if target < TO_NAMED and target != TO_EVENT - 1:
                 if target == TO_EVENT:
-                    value = np.float64(-np.int64(digits) if negative else np.int64(digits))
+                    value = np.float64(number)
                 head[target - TO_EVENT, index] = value
                 target += 1
                 if target < TO_NAMED:
@@ -275,6 +225,8 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 if c != 10 and c != 13 and c != 60 and c != 35:
                     status = LONG_LINE
                     break
+                if c == 10 and left > 0:  # most often all lines are like this
+                    at, left = particle_lines(buf, at, ints, reals, particles + count - left, left)
                 at = gap(buf, at, end)
                 if left > 0:
                     if at >= end or buf[at] == 60:
@@ -288,7 +240,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 if buf[at] == 32:
                     at += 1
                 close = at + 5
-                if not starts_with_wgt_end(buf, at, end):  # most often it does
+                if not is_wgt_end(buf, at):  # most often it does
                     at = gap(buf, at, end)
                     if not is_word(buf, at, end, WGT_END):
                         status = TAG
@@ -299,13 +251,14 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 while at < end and (buf[at] == 10 or buf[at] == 32 or buf[at] == 13 or buf[at] == 9):
                     at += 1
                 if place == _RWGT:
-                    entry = guess  # most often the tag of the weight that comes next
-                    if entry + 1 >= len(bounds) or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
-                        entry = known_tag(buf, at, end, tags, bounds)
+                    at, guess = named_weights(buf, at, end, tags, bounds, columns, rows, guess, flat, row, seen, stamp)
+                    entry = guess  # the tag of the weight that comes next
+                    if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
+                        entry = known_tag(buf, at, end, tags, bounds, rows)
                     if entry >= 0:
                         index = row + columns[entry]
                         at += bounds[entry + 1] - bounds[entry]
-                        guess = entry + 1 if entry + 2 < len(bounds) else 0
+                        guess = entry + 1 if entry + 1 < rows else 0
                         target = TO_NAMED
                         break
                 behind = space(buf, at, end) if left < 0 else gap(buf, at, end)

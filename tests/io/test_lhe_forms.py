@@ -102,6 +102,40 @@ def test_integers(read, fails):
         fails(with_id(token), "no integer", good=0)
 
 
+def test_numbers_of_every_length(read):
+    # Eight digits are taken at once where there are so many: all counts on both sides of the point, and all signs.
+    rng = np.random.default_rng(5)
+
+    def digits(n):
+        return "".join(map(str, rng.integers(10, size=n)))
+
+    tokens = [
+        f"{sign}{digits(before)}.{digits(after)}{exponent}"
+        for before in range(12)
+        for after in range(25)
+        for sign, exponent in (("", "E-04"), ("-", ""), ("+", "d+003"))
+        if before + after
+    ]
+    lines = [f" 11 -1 0 0 501 0 {t} 0. 1. {t} 0. 0. {t}\n" for t in tokens]
+    head = f"<event>\n{len(lines)} 7 1.5 91.2 0.0078 0.118\n"
+    named = weights(**{f"w{i}": t for i, t in enumerate(tokens)})
+    events = read(text(f"{head}{''.join(lines)}{named}</event>\n" * 2))
+    expected = np.array([float(t.replace("d", "e")) for t in tokens])
+    for field in ("px", "e", "spin"):
+        assert events.particles[field][1].to_numpy().tobytes() == expected.tobytes()
+    assert np.array([column[1] for column in events.weights.values()]).tobytes() == expected.tobytes()
+
+
+def test_integers_of_every_length_and_column_width(read):
+    rng = np.random.default_rng(6)
+    values = [[int(rng.integers(10 ** (n - 1), 10**n)) * s for s in (1, -1, 1, -1, 1, -1)] for n in range(1, 19)]
+    for width in (0, 3, 9, 20, 27):
+        lines = "".join("".join(f" {v:{width}d}" for v in row) + " 0. 0. 1. 1. 0. 0. 9.\n" for row in values)
+        events = read(text(f"<event>\n{len(values)} 7 1.5 91.2 0.0078 0.118\n{lines}</event>\n"))
+        names = lhe.PARTICLE_FIELDS[:6]
+        assert np.transpose([events.particles[name][0].to_numpy() for name in names]).tolist() == values
+
+
 @pytest.mark.parametrize("newline", ["\r\n", "\r", "\n\n", " \t\n\t "])
 def test_line_ends_and_tabs(read, newline):
     content = (
