@@ -14,7 +14,7 @@ import numpy as np
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io import hdftable
 from hepaa.io.events import Events
-from hepaa.io.pieces import STEP_BYTES, row_ranges, weight_summary
+from hepaa.io.pieces import STEP_BYTES, event_range, row_ranges, weight_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PARTICLES = 700
 WIDTHS = (3 * PARTICLES, 3 * PARTICLES + 1)
 _EVERYTHING = 1 << 62
-# small enough to stay in a cache between HDF5 and the loop that drops the padding
+# large enough for few calls, small enough to stay in a cache until the padding is dropped
 _SLAB_BYTES = 4_000_000
 
 
@@ -82,6 +82,8 @@ def iterate(
     step_bytes: int = STEP_BYTES,
     key: str = "",
     dtype: Literal["float64", "float32"] = "float64",
+    start: int = 0,
+    stop: int | None = None,
     sample: Sample | None = None,
     keep_partial: bool = False,
 ) -> Iterator[Events]:
@@ -97,6 +99,8 @@ def iterate(
         Data set or group, where the file has more than one such table.
     dtype : "float64" or "float32"
         Type that momenta are kept in.
+    start, stop : int
+        Events to read, from `start` up to but without `stop`; all by default. Nothing before them is read.
     sample : Sample, optional
     keep_partial : bool
         Keep the events before a break in the file instead of raising; `header["broken"]` then says what is
@@ -120,29 +124,36 @@ def iterate(
     layout = locate(path, key)
     with hdftable.opened(path) as file:
         reader = hdftable.RowReader(file, str(path), layout)
-        step_rows = min(reader.rows_for(step_bytes), max(layout.n, 1))
+        asked_from, asked_to = event_range(path, layout.n, start, stop)
+        step_rows = min(reader.rows_for(step_bytes), max(asked_to - asked_from, 1))
         slab = np.empty(
             (min(reader.rows_for(_SLAB_BYTES), step_rows), layout.width),
             reader.native if reader.native.kind == "f" else np.float64,
         )
+        ends = np.empty(len(slab), np.int64)
         header: dict[str, Any] = {"key": layout.key, "layout": layout.kind, "events": layout.n}
-        for start, stop in row_ranges(layout.n, step_rows):
-            ragged = _Ragged(str(path), np.dtype(dtype), start, stop - start, layout.width == WIDTHS[1])
+        for begin, end in row_ranges(asked_to, step_rows, asked_from):
+            ragged = _Ragged(str(path), np.dtype(dtype), begin, end - begin, layout.width == WIDTHS[1])
             try:
-                for low, high in row_ranges(stop - start, len(slab)):
+                for low, high in row_ranges(end - begin, len(slab)):
                     rows = slab[: high - low]
-                    reader.read(start + low, start + high, rows)
-                    ragged.add(rows)
+                    reader.read(begin + low, begin + high, rows, ends[: high - low])
+                    ragged.add(rows, ends)
             except TruncatedInputError as error:
                 if not keep_partial:
                     raise
-                first = start + ragged.n
+                first = begin + ragged.n
                 rows = slab[: max(error.good_events - first, 0)]
-                reader.read(first, first + len(rows), rows)
-                ragged.add(rows)
+                reader.read(first, first + len(rows), rows, ends[: len(rows)])
+                ragged.add(rows, ends)
                 yield ragged.events({**header, "broken": str(error)}, sample)
                 return
             yield ragged.events(header, sample)
+
+
+def count(path: str | Path, *, key: str = "") -> int:
+    """Events in a file, from its description alone."""
+    return locate(path, key).n
 
 
 def probe(path: str | Path, *, key: str = "") -> dict[str, Any]:
@@ -179,11 +190,11 @@ class _Ragged:
         self._label = np.empty(capacity, np.int8) if has_label else None
         self._momenta = [np.empty(0, dtype) for _ in range(3)]
 
-    def add(self, rows: NDArray[Any]) -> None:
-        """Take the particles, and the label, of more rows."""
+    def add(self, rows: NDArray[Any], ends: NDArray[np.int64]) -> None:
+        """Take the particles, and the label, of more rows, zero from column ends[i] on."""
         n, used = len(rows), int(self._offsets[self.n])
         self._make_room(used, n)
-        bad = _fill(rows, self._offsets[self.n : self.n + n + 1], *self._momenta)
+        bad = _fill(rows, ends, self._offsets[self.n : self.n + n + 1], *self._momenta)
         if bad >= 0:
             raise InputError(
                 f"{self._path}: event {self._first + self.n + bad} has a momentum that is negative or not finite; "
@@ -229,16 +240,21 @@ class _Ragged:
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(rows, offsets, pt, eta, phi):  # type: ignore[no-untyped-def]
+def _fill(rows, ends, offsets, pt, eta, phi):  # type: ignore[no-untyped-def]
     """Append the particles of all rows from `offsets[0]` on; the first row with an impossible momentum, or -1."""
     k = offsets[0]
     for i in range(rows.shape[0]):
-        for j in range(0, 2100, 3):
-            p = rows[i, j]
-            if p != 0.0:
-                if not (0.0 < p < np.inf and np.isfinite(rows[i, j + 1]) and np.isfinite(rows[i, j + 2])):
-                    return i
-                pt[k], eta[k], phi[k] = p, rows[i, j + 1], rows[i, j + 2]
-                k += 1
+        end = min(ends[i], 2100)
+        for j in range(end, min(end + 2, 2100)):
+            rows[i, j] = 0.0  # a momentum may begin before the end
+        good = True
+        for j in range(0, end, 3):
+            p, e, f = rows[i, j], rows[i, j + 1], rows[i, j + 2]
+            pt[k], eta[k], phi[k] = p, e, f
+            # a product with 0 is 0, unless the other number is not finite
+            good &= p == 0.0 or (p > 0.0 and p * 0.0 + e * 0.0 + f * 0.0 == 0.0)
+            k += p != 0.0
+        if not good:
+            return i
         offsets[i + 1] = k
     return -1

@@ -12,6 +12,7 @@ from hepaa.io.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 STEP_BYTES = 100_000_000
 """Default size of a piece, uncompressed."""
@@ -42,13 +43,27 @@ def parse_size(size: str | int) -> int:
     return size
 
 
-def row_ranges(n: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Consecutive (start, stop) that cover 0 .. n in steps of `rows`; one empty range when there is no
+def row_ranges(n: int, rows: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Consecutive (start, stop) that cover first .. n in steps of `rows`; one empty range when there is no
     row."""
-    if n == 0:
-        yield 0, 0
-    for start in range(0, n, rows):
+    if n == first:
+        yield n, n
+    for start in range(first, n, rows):
         yield start, min(start + rows, n)
+
+
+def event_range(path: str | Path, n: int, start: int, stop: int | None) -> tuple[int, int]:
+    """The range start .. stop of a file's n events; `stop` None is its end.
+
+    Raises
+    ------
+    InputError
+        If it reaches beyond the file: fewer events than were asked for are never given in silence.
+    """
+    last = n if stop is None else stop
+    if not 0 <= start <= last <= n:
+        raise InputError(f"{path}: events {start} .. {last} are asked for, but the file has {n}; list the file again")
+    return start, last
 
 
 def merge(pieces: Iterable[Events]) -> Events:
