@@ -1,7 +1,6 @@
 """What is inside a jet: N-subjettiness, soft drop, energy correlation functions.
 
-Every function takes jets as an awkward array with one list of constituents a jet (pt eta phi, massless; or
-Every function takes jets as an awkward array, one list of constituents a jet (pt eta phi, massless; or
+Every function takes jets as an awkward array, one list of constituents a jet (pt eta phi, massless; or px py pz e).
 Angles are (rapidity, azimuth) distances. Jets too small for an observable have the value 0, never NaN.
 """
 

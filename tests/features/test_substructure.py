@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -59,6 +62,14 @@ def test_taus_are_fastjets(olympics, beta):
     if beta >= 1:
         # For beta < 1 every particle is a local minimum of its own, and which one is found is chance.
         assert np.all(ours <= 1.01 * theirs + 1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_nine_axes_are_fastjets(olympics, beta):
+    """The taus of the kitchen sink, N up to 9."""
+    jets = olympics[:60]
+    ours = nsubjettiness(jets, 9, beta=beta, axes="kt")
+    np.testing.assert_allclose(ours, fastjet_taus(four_momenta(jets), 9, "KT_Axes", beta), rtol=1e-6, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=25)
@@ -150,6 +161,26 @@ def test_polynomials_of_a_pair():
     theta = np.hypot(0.3, 2 * np.pi - 6.2)
     z1, z2 = 0.75, 0.25
     assert value == pytest.approx([2 * z1 * z2 * theta, (z1 * z2**2 + z2 * z1**2) * theta**2])
+
+
+def test_all_polynomials_are_their_sums_over_constituents():
+    """Every graph by the definition: a loop over all choices of a constituent for each vertex."""
+    for beta, jet in ((1.0, random_jets(17, [5])[0]), (0.5, random_jets(18, [3])[0])):
+        pt, y, phi = (ak.to_numpy(jet[f]) for f in ("pt", "eta", "phi"))
+        z = pt / pt.sum()
+        ours = energy_flow_polynomials(pt, y, phi, beta=beta)
+        for value, graph in zip(ours, GRAPHS, strict=True):
+            letters = sorted(set(graph) - {" "})
+            expected = 0.0
+            for chosen in itertools.product(range(len(z)), repeat=len(letters)):
+                place = dict(zip(letters, chosen, strict=True))
+                term = math.prod(z[i] for i in chosen)
+                for one, two in graph.split():
+                    i, j = place[one], place[two]
+                    dphi = math.remainder(phi[i] - phi[j], 2 * math.pi)
+                    term *= math.hypot(y[i] - y[j], dphi) ** beta
+                expected += term
+            assert value == pytest.approx(expected, rel=1e-10), graph
 
 
 def test_polynomials_are_energyflows():

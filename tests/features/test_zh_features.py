@@ -171,3 +171,26 @@ def test_blocks_do_not_show():
     for i in (0, 511, 512, 599):
         zh_rows(rows[:, i : i + 1].copy(), alone)
         np.testing.assert_allclose(together[:, i], alone[:, 0], rtol=1e-14)
+
+
+def test_rows_of_edges_are_defined():
+    """Pairs along the beam, at rest, back to back, of one direction, and nothing at all: by hand, never NaN."""
+    along = [(0, 0, 3, 3), (0, 0, 5, 5), (0, 0, -3, 3), (0, 0, -5, 5)]
+    opposite = [(3, 4, 0, 5), (-3, -4, 12, 13), (-3, 0, 4, 5), (3, -0.0, -4, 5)]
+    parallel = [(3, 4, 12, 13), (3, 4, 12, 13), (-6, 0, 8, 10), (-3, -0.0, 4, 5)]
+    nothing = [(0, 0, 0, 0)] * 4
+    p = np.array([along, opposite, parallel, nothing], float).reshape(4, 16).T.copy()
+    out = np.empty((len(ROWS), 4))
+    zh_rows(p, out)
+    t = dict(zip(ROWS, out, strict=True))
+    assert not np.isnan(out).any()
+    assert (t["etaZ"][0], t["etaH"][0], t["phiZ"][0], t["phiH"][0]) == (np.inf, -np.inf, 0, 0)
+    assert (t["drll"][0], t["drbb"][0]) == (0, 0)
+    assert (t["ptZ"][1], t["etaZ"][1], t["phiZ"][1]) == (0, np.inf, 0)
+    assert (t["ptH"][1], t["etaH"][1], t["phiH"][1], t["mbb"][1]) == (0, 0, 0, 10)
+    assert t["drll"][1] == pytest.approx(np.hypot(np.pi, np.arcsinh(12 / 5)), rel=1e-15)
+    assert t["drbb"][1] == pytest.approx(np.hypot(np.pi, 2 * np.arcsinh(4 / 3)), rel=1e-15)
+    assert (t["mll"][2], t["mbb"][2], t["phiH"][2]) == (0, 0, np.pi)
+    assert t["drll"][2] == pytest.approx(0, abs=1e-14)
+    assert t["etaZ"][2] == pytest.approx(np.arcsinh(12 / 5), rel=1e-15)
+    assert (out[:, 3] == 0).all()
