@@ -12,7 +12,7 @@ import numpy as np
 
 from hepaa.features._fastmath import kernel
 from hepaa.features._momentum import int64
-from hepaa.features.jet_kernels import E_SCHEME, FOLLOW, N_LINKS, N_ROWS, cluster, set_particle
+from hepaa.features.jet_kernels import E_SCHEME, FOLLOW, N_LINKS, N_ROWS, blocks, cluster, set_particle
 from hepaa.features.tau_kernels import C_PHI, C_PT, C_RAP, N_JET_ROWS, taus
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def leading_jets_kernel(
     most = 1
     for i in range(len(offsets) - 1):
         most = max(most, offsets[i + 1] - offsets[i])
+    most = blocks(most)
     w, link, particle = np.empty((N_ROWS, most)), np.empty((N_LINKS, most), np.int64), np.empty(most, np.int64)
     found, first = np.zeros((2, 4)), np.zeros(2, np.int64)
     for i in range(len(offsets) - 1):
@@ -67,15 +68,16 @@ def nsubjettiness_kernel(
     most = 1
     for i in range(len(counts)):
         most = max(most, counts[i])
-    w, link = np.empty((N_ROWS, most)), np.empty((N_LINKS, most), np.int64)
-    room = np.empty(N_JET_ROWS * most)
+    w, link = np.empty((N_ROWS, blocks(most))), np.empty((N_LINKS, blocks(most)), np.int64)
+    room = np.empty(N_JET_ROWS * blocks(most))
     for i in range(len(counts)):
         n = counts[i]
-        jet = room[: N_JET_ROWS * n].reshape((N_JET_ROWS, n))
+        jet = room[: N_JET_ROWS * blocks(n)].reshape((N_JET_ROWS, blocks(n)))
+        jet[: C_PHI + 1, n:] = 0.0
         for c in range(n):
             j = members[starts[i] + c]
             jet[C_PT, c], jet[C_RAP, c], jet[C_PHI, c] = pt[j], eta[j], phi[j]
-        taus(w, link, jet, scheme, minimise, beta, r0, out[i])
+        taus(w, link, jet, n, scheme, minimise, beta, r0, out[i])
 
 
 @dataclass(frozen=True)

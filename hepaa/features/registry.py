@@ -40,7 +40,13 @@ if TYPE_CHECKING:
     SetFunction = Callable[[Events], tuple[Values, Cuts]]
 
 # Modules that register sets when imported. They import their kernels only when a set is computed.
-_BUILT_IN = ("hepaa.features.zh", "hepaa.features.dijet", "hepaa.features.dijet_extended")
+_BUILT_IN = (
+    "hepaa.features.zh",
+    "hepaa.features.dijet",
+    "hepaa.features.dijet_extended",
+    "hepaa.features.invariant",
+    "hepaa.features.constituents",
+)
 _SETS: dict[str, FeatureSet] = {}
 
 

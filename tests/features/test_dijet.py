@@ -143,6 +143,18 @@ def test_threads_do_not_change_a_bit(tiny):
         np.testing.assert_array_equal(a, b)
 
 
+def test_many_particles_against_fastjet():
+    """Events of every size about the blocks that the loops work in, uniform and in sprays about phi = pi."""
+    rng = np.random.default_rng(21)
+    sizes = np.concatenate([np.arange(30, 100, 3), [127, 128, 129, 400]])
+    n = int(sizes.sum())
+    spread = np.repeat(rng.uniform(0.1, 1.5, len(sizes)), sizes)
+    side = np.where(rng.random(n) < 0.5, 0.0, np.pi)
+    phi = np.angle(np.exp(1j * (side + spread * rng.normal(size=n))))
+    offsets = np.append(0, np.cumsum(sizes))
+    check_against_fastjet(offsets, rng.exponential(10, n) + 1, spread * rng.normal(size=n), phi)
+
+
 PARTICLE = st.tuples(st.floats(0.1, 100), st.floats(-2.5, 2.5), st.floats(-3.14, 3.14))
 
 
@@ -171,6 +183,26 @@ def test_a_jet_that_is_complete_late_can_be_harder():
     jets = leading_jets(np.array([0, 4]), pt, eta, phi)
     np.testing.assert_allclose(np.hypot(*jets.momenta[0, :, :2].T), [60, 50.4])
     assert jets.counts.tolist() == [[1, 2]]
+
+
+def test_particles_exactly_a_radius_apart_are_two_jets():
+    """d_ij = d_iB: they do not merge, as in FastJet; across phi = pi a smaller distance does."""
+    eta, phi = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 3.0, -3.0])
+    jets = leading_jets(np.array([0, 2, 4]), np.array([40.0, 30.0, 20.0, 10.0]), eta, phi)
+    assert jets.counts.tolist() == [[1, 1], [2, 0]]
+
+
+@pytest.mark.parametrize("n", [2, 15, 16, 17, 33])
+def test_equal_distances_are_one_jet_of_all(n):
+    """Copies of a particle, and points of a grid: whichever neighbour is taken, it ends, and nothing is lost."""
+    pt, k = np.full(n, 2.0), np.arange(n)
+    for eta, phi in ((np.full(n, 0.3), np.full(n, -1.0)), (0.0625 * (k % 4), 0.0625 * (k // 4))):
+        jets = leading_jets(np.array([0, n]), pt, eta, phi)
+        assert jets.counts.tolist() == [[n, 0]]
+        assert sorted(jets.members) == list(range(n))
+        total = [pt @ np.cos(phi), pt @ np.sin(phi), pt @ np.sinh(eta), pt @ np.cosh(eta)]
+        np.testing.assert_allclose(jets.momenta[0, 0], total, rtol=1e-12)
+        assert np.isfinite(jets.nsubjettiness(3)).all()
 
 
 def test_small_events_are_cut_or_defined():

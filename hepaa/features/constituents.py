@@ -1,0 +1,192 @@
+"""Feature sets of jets as clouds of particles: shares of pT and angles about the jet axis, padded with zeros.
+
+What encoders of particles read (`particles` of the VAE is the number of particles of a jet).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepaa.features.dijet import RADIUS, raw_particles
+from hepaa.features.registry import Feature, feature_set
+
+if TYPE_CHECKING:
+    import awkward as ak
+    from numpy.typing import NDArray
+
+    from hepaa.io.events import Events
+
+    Values = dict[str, NDArray[np.float64]]
+    Cuts = dict[str, NDArray[np.bool_]]
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+
+def _columns(jets: int, particles: int) -> list[Feature]:
+    """Jet by jet, particle by particle: share of pT, delta eta, delta phi."""
+    return [
+        feature
+        for j in range(1, jets + 1)
+        for i in range(1, particles + 1)
+        for feature in (
+            Feature(f"z{i}j{j}", rf"$z_{{{i}}}^{{j_{j}}}$"),
+            Feature(f"deta{i}j{j}", rf"$\Delta\eta_{{{i}}}^{{j_{j}}}$"),
+            Feature(f"dphi{i}j{j}", rf"$\Delta\phi_{{{i}}}^{{j_{j}}}$", "rad"),
+        )
+    ]
+
+
+def _momenta(jets: int) -> list[Feature]:
+    return [
+        Feature(f"{q}j{j}", rf"${symbol}^{{j_{j}}}$", unit)
+        for j in range(1, jets + 1)
+        for q, symbol, unit in (("pt", "p_T", "GeV"), ("eta", r"\eta", ""), ("phi", r"\phi", "rad"), ("m", "m", "GeV"))
+    ]
+
+
+@feature_set(
+    "constituents-2x30",
+    inputs="particles",
+    columns=_columns(2, 30),
+    spectators=[Feature("mjj", r"$m_{jj}$", "GeV"), *_momenta(2)],
+)
+def two_jets(events: Events) -> tuple[Values, Cuts]:
+    """The 30 hardest particles of each of the two leading jets: share of pT, delta eta, delta phi; 180 columns.
+
+    Jets are those of the file, where it says which particle is in which, or else anti-kT R = 1.0; two are asked for.
+    Zeros stand where a jet has fewer particles.
+    """
+    from hepaa.features import kinematics
+
+    values, cuts, momenta = _jets(events, 2, 30)
+    px, py, pz, e = np.moveaxis(momenta, -1, 0)
+    values["mjj"] = kinematics.mass(*(c.sum(axis=1) for c in (px, py, pz, e)))
+    return values, cuts
+
+
+@feature_set("constituents-3x15", inputs="particles", columns=_columns(3, 15), spectators=_momenta(3))
+def three_jets(events: Events) -> tuple[Values, Cuts]:
+    """The 15 hardest particles of each of the three leading jets, BEAD's input: z, delta eta, delta phi; 135 columns.
+
+    Jets are those of the file, where it says which particle is in which, or else anti-kT R = 1.0; one is asked for, and
+    zeros stand for jets and particles that are not there.
+    """
+    values, cuts, _ = _jets(events, 3, 15)
+    return values, cuts
+
+
+def _jets(events: Events, jets: int, particles: int) -> tuple[Values, Cuts, Floats]:
+    """All columns, the cut, and the momenta of the jets (n, jets, 4)."""
+    from hepaa.features import kinematics
+
+    offsets, pt, eta, phi = raw_particles(events)
+    if "jets" in events.collections and "jet" in events.particles.fields:
+        momenta, owner = _of_the_file(events, offsets, jets)
+    elif jets <= 2:
+        momenta, owner = _compiled(offsets, pt, eta, phi)
+    else:
+        momenta, owner = _with_fastjet(events, offsets, jets)
+    px, py, pz, e = np.moveaxis(momenta, -1, 0)
+    there = (px != 0) | (py != 0)
+    axes = {
+        "pt": kinematics.pt(px, py),
+        "eta": np.where(there, kinematics.eta(px, py, np.where(there, pz, 1.0)), 0.0),
+        "phi": kinematics.phi(px, py),
+        "m": np.where(there, kinematics.mass(px, py, pz, e), 0.0),
+    }
+    cloud = _cloud(offsets, pt, eta, phi, owner, axes, particles)
+    needed = 2 if jets == 2 else 1
+    names = [f.name for f in _columns(jets, particles)]
+    values = dict(zip(names, cloud.reshape(len(cloud), -1).T, strict=True))
+    values |= {f"{q}j{j + 1}": axes[q][:, j] for q in axes for j in range(jets)}
+    return values, {"two jets" if needed == 2 else "a jet": there[:, needed - 1]}, momenta
+
+
+def _cloud(
+    offsets: Integers, pt: Floats, eta: Floats, phi: Floats, owner: Integers, axes: dict[str, Floats], particles: int
+) -> Floats:
+    """Hardest particles of every jet (n, jets, particles, 3); `owner` is the jet of every particle, -1 for none."""
+    n, jets = axes["pt"].shape
+    out = np.zeros((n, jets, particles, 3))
+    event = np.repeat(np.arange(n), np.diff(offsets))
+    chosen = np.flatnonzero((owner >= 0) & (pt > 0))
+    jet = event[chosen] * jets + owner[chosen]
+    order = np.lexsort((-pt[chosen], jet))
+    chosen, jet = chosen[order], jet[order]
+    first = np.searchsorted(jet, jet, side="left")
+    rank = np.arange(len(jet)) - first
+    kept = rank < particles
+    chosen, jet, rank = chosen[kept], jet[kept], rank[kept]
+    flat = out.reshape(n * jets, particles, 3)
+    turn = phi[chosen] - axes["phi"].reshape(-1)[jet]
+    flat[jet, rank, 0] = pt[chosen] / axes["pt"].reshape(-1)[jet]
+    flat[jet, rank, 1] = eta[chosen] - axes["eta"].reshape(-1)[jet]
+    flat[jet, rank, 2] = turn - 2 * np.pi * np.round(turn / (2 * np.pi))
+    return out
+
+
+def _compiled(offsets: Integers, pt: Floats, eta: Floats, phi: Floats) -> tuple[Floats, Integers]:
+    """The two leading jets: momenta (n, 2, 4), and the jet of every particle."""
+    from hepaa.features.dijet_kernels import leading_jets
+
+    found = leading_jets(offsets, pt, eta, phi, RADIUS)
+    owner = np.full(len(pt), -1)
+    for j in (0, 1):
+        counts = found.counts[:, j]
+        position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        owner[found.members[np.repeat(found.starts[:, j], counts) + position]] = j
+    return found.momenta, owner
+
+
+def _with_fastjet(events: Events, offsets: Integers, jets: int) -> tuple[Floats, Integers]:
+    """As many leading jets as asked for, by FastJet."""
+    import awkward as ak
+
+    from hepaa.features.jets import inclusive_jets
+
+    particles = events.particles
+    alive = particles.pt > 0
+    found = inclusive_jets(particles[alive], algorithm="anti-kt", radius=RADIUS)[:, :jets]
+    # positions among the particles of positive pT, and then among all
+    places = np.flatnonzero(ak.to_numpy(ak.flatten(alive)))
+    starts = np.searchsorted(places, offsets[:-1])
+    counts = ak.to_numpy(ak.flatten(ak.num(found.constituents, axis=2)))
+    jet_event = np.repeat(np.arange(len(particles)), ak.to_numpy(ak.num(found, axis=1)))
+    index = ak.to_numpy(ak.flatten(found.constituents, axis=None))
+    owner = np.full(offsets[-1], -1)
+    rank = ak.to_numpy(ak.flatten(ak.local_index(found.pt)))
+    owner[places[index + np.repeat(starts[jet_event], counts)]] = np.repeat(rank, counts)
+    return _padded(found, ("px", "py", "pz", "e"), jets), owner
+
+
+def _of_the_file(events: Events, offsets: Integers, jets: int) -> tuple[Floats, Integers]:
+    """The hardest jets of files that say which particle is in which: momenta as sums over particles, and the jet."""
+    from hepaa.features.columnar import flat
+
+    begins, jet_pt = flat(events.jets, ("pt",), what="jets")
+    event_of_jet = np.repeat(np.arange(events.n), np.diff(begins))
+    rank = np.empty(len(jet_pt), np.int64)
+    rank[np.lexsort((-jet_pt, event_of_jet))] = np.arange(len(jet_pt)) - begins[event_of_jet]
+    _, mine, *parts = flat(events.particles, ("jet", "pt", "eta", "phi"))
+    pt, eta, phi = (part.astype(np.float64) for part in parts)
+    event = np.repeat(np.arange(events.n), np.diff(offsets))
+    mine = mine.astype(np.int64)
+    owner = np.full(len(mine), -1)
+    inside = (mine >= 0) & (mine < np.diff(begins)[event])
+    owner[inside] = rank[begins[event[inside]] + mine[inside]]
+    owner[owner >= jets] = -1
+    momenta = np.zeros((events.n, jets, 4))
+    kept = owner >= 0
+    for c, value in enumerate((pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta))):
+        np.add.at(momenta[:, :, c], (event[kept], owner[kept]), value[kept])
+    return momenta, owner
+
+
+def _padded(jets: ak.Array, fields: tuple[str, ...], number: int) -> Floats:
+    """Fields of the jets (n, number, fields), zeros for jets that are not there."""
+    import awkward as ak
+
+    parts = [ak.to_numpy(ak.fill_none(ak.pad_none(jets[f], number, clip=True), 0.0)) for f in fields]
+    return np.stack(parts, axis=-1).astype(np.float64)

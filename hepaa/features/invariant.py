@@ -1,0 +1,152 @@
+"""Feature sets with the symmetries of the process divided out, for detectors that learn a density.
+
+A collision has no preferred azimuth, and none of the two beams is the first: what depends on them tells a detector
+nothing, costs it events, and hides correlations. These sets also leave out what follows from other columns, on which
+no density exists, and take quantities that are small and positive as logarithms. Masses and transverse momenta stay
+linear: a density is one per unit of its features (`hepaa.models.density`), and with them in GeV an event at twice the
+usual scale is rare, where in logarithms it would be as expected as one at half of it.
+
+The choice knows no signal. `invariant(table)` turns a table of the published columns into such a one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.features.dijet import COLUMNS, INPUTS, dijet, ratio
+from hepaa.features.registry import Feature, feature_set
+from hepaa.features.zh import zh_paper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from hepaa.io.events import Events
+    from hepaa.table import EventTable
+
+    Values = dict[str, NDArray[np.float64]]
+    Cuts = dict[str, NDArray[np.bool_]]
+
+# Small positive numbers are logged from here up: the angular resolution of a detector, a width no detector resolves.
+_ANGLE, _WIDTH = 0.02, 1e-4
+
+_ZH = ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ", "etaH", "etaZ", "drll", "drbb", "mZH")
+_ZH_PAPER = ("ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "etaH", "phiH", "etaZ", "phiZ", "drll", "drbb", "mZH")
+
+
+def _jet(j: int) -> list[Feature]:
+    return [
+        Feature(f"ptj{j}", rf"$p_T^{{j_{j}}}$", "GeV"),
+        Feature(f"etafj{j}", rf"$\pm\eta^{{j_{j}}}$"),
+        Feature(f"mj{j}", rf"$m_{{j_{j}}}$", "GeV"),
+        Feature(f"ltau1j{j}", rf"$\ln\tau_1^{{j_{j}}}$"),
+        Feature(f"tau21j{j}", rf"$\tau_{{21}}^{{j_{j}}}$"),
+        Feature(f"tau32j{j}", rf"$\tau_{{32}}^{{j_{j}}}$"),
+    ]
+
+
+_DIJET = [*_jet(1), *_jet(2), Feature("lacop", r"$\ln(\pi - |\Delta\phi_{jj}|)$")]
+
+
+@feature_set("dijet-invariant", inputs=INPUTS, columns=_DIJET, spectators=[Feature("mjj", r"$m_{jj}$", "GeV")])
+def dijet_invariant(events: Events) -> tuple[Values, Cuts]:
+    """The 14 dijet inputs without azimuth and beam direction, 13 columns.
+
+    etafj: eta, both with the sign that makes that of j1 positive. lacop: logarithm of the acoplanarity + 0.02. ltau1:
+    of tau_1, at least 1e-4.
+    """
+    values, cuts = dijet(events)
+    return _dijet(values) | {"mjj": values["mjj"]}, dict(cuts)
+
+
+def _dijet(values: Mapping[str, NDArray[np.float64]]) -> Values:
+    from hepaa.features import kinematics
+
+    out: Values = {}
+    phi = []
+    for j in (1, 2):
+        px, py, pz, t1, t2, t3 = (values[f"{q}j{j}"] for q in ("px", "py", "pz", "tau1", "tau2", "tau3"))
+        phi.append(kinematics.phi(px, py))
+        out[f"ptj{j}"] = kinematics.pt(px, py)
+        out[f"etafj{j}"] = kinematics.eta(px, py, pz)
+        out[f"mj{j}"] = values[f"mj{j}"]
+        out[f"ltau1j{j}"] = np.log(np.maximum(t1, _WIDTH))
+        out[f"tau21j{j}"], out[f"tau32j{j}"] = ratio(t2, t1), ratio(t3, t2)
+    sign = np.where(out["etafj1"] < 0, -1.0, 1.0)
+    for j in (1, 2):
+        out[f"etafj{j}"] = out[f"etafj{j}"] * sign
+    apart = np.abs(np.mod(phi[0] - phi[1], 2 * np.pi) - np.pi)
+    out["lacop"] = np.log(apart + _ANGLE)
+    return out
+
+
+@feature_set(
+    "zh-invariant",
+    inputs=["particles", "leptons + jets"],
+    columns=[
+        *(Feature(f"pt{k}", rf"$p_T^{{{tex}}}$", "GeV") for k, tex in
+          (("b1", "b_1"), ("b2", "b_2"), ("l1", r"\ell_1"), ("l2", r"\ell_2"), ("Z", "Z"))),
+        Feature("etafH", r"$\pm\eta^{H}$"),
+        Feature("etafZ", r"$\pm\eta^{Z}$"),
+        Feature("drll", r"$\Delta R_{\ell\ell}$"),
+        Feature("drbb", r"$\Delta R_{bb}$"),
+        Feature("mZH", r"$m_{ZH}$", "GeV"),
+    ],
+)  # fmt: skip
+def zh_invariant(events: Events) -> tuple[Values, Cuts]:
+    """The 13 variables of `zh-paper` without azimuths and pT(H), which equals pT(Z) at leading order: 10 columns.
+
+    etaf: eta, both with the sign that makes that of H positive.
+    """
+    values, cuts = zh_paper(events)
+    return _zh(values), dict(cuts)
+
+
+def _zh(values: Mapping[str, NDArray[np.float64]]) -> Values:
+    sign = np.where(values["etaH"] < 0, -1.0, 1.0)
+    turned = {"etafH": values["etaH"] * sign, "etafZ": values["etaZ"] * sign}
+    return {**{c: values[c] for c in _ZH if not c.startswith("eta")}, **turned}
+
+
+_OF: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Mapping[str, NDArray[np.float64]]], Values]]] = {
+    "dijet-invariant": (COLUMNS, tuple(f.name for f in _DIJET), _dijet),
+    "zh-invariant": (
+        _ZH_PAPER,
+        ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ", "etafH", "etafZ", "drll", "drbb", "mZH"),
+        _zh,
+    ),
+}
+
+
+def invariant(table: EventTable) -> EventTable:
+    """The same events with the invariant features of the set that this table holds.
+
+    Parameters
+    ----------
+    table : EventTable
+        With the columns of "dijet" or of "zh-paper".
+
+    Returns
+    -------
+    Table of the feature set "dijet-invariant" or "zh-invariant"; spectators of other names are kept.
+
+    Raises
+    ------
+    InputError
+        If the columns are those of neither set.
+    """
+    for name, (needed, columns, turn) in _OF.items():
+        if set(needed) <= set(table.columns):
+            values = turn({c: np.asarray(table[c], dtype=np.float64) for c in needed})
+            X = np.column_stack([values[c] for c in columns]).astype(np.float32)
+            others = {k: v for k, v in table.spectators.items() if k not in columns}
+            return replace(table, X=X, columns=columns, spectators=others, feature_set=name)
+    raise InputError(
+        f"this table ({table.feature_set or 'unnamed'}: {', '.join(table.columns)}) has the columns of no set with an "
+        f"invariant form; those of dijet and zh-paper have"
+    )
