@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from hepaa import features
     from hepaa.detectors import (
         VAE,
+        AnomalyAwareFlow,
         AnomalyAwareVAE,
         AnoRand,
         ContrastiveVAE,
+        Ensemble,
         Flow,
+        GaussianMixture,
         IsolationForest,
+        NearestNeighbours,
+        OutlierModel,
+        PseudoLabelled,
         SumOfSquares,
         SupervisedBoosting,
         detector,
@@ -33,8 +39,9 @@ if TYPE_CHECKING:
     )
     from hepaa.io import iterate, open, probe
     from hepaa.io.events import Events
+    from hepaa.io.streamed import StreamedTable
     from hepaa.preprocess import SkewLogStandardize
-    from hepaa.samples import Sample, mix, split
+    from hepaa.samples import Sample, leave_one_generator_out, mix, split
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
     from hepaa.table import EventTable, Source, concatenate
@@ -42,19 +49,26 @@ if TYPE_CHECKING:
 __all__ = [
     "VAE",
     "AnoRand",
+    "AnomalyAwareFlow",
     "AnomalyAwareVAE",
     "CardError",
     "ContrastiveVAE",
+    "Ensemble",
     "EventTable",
     "Events",
     "Flow",
+    "GaussianMixture",
     "HepaaError",
     "IncompleteError",
     "InputError",
     "IsolationForest",
+    "NearestNeighbours",
+    "OutlierModel",
+    "PseudoLabelled",
     "Sample",
     "SkewLogStandardize",
     "Source",
+    "StreamedTable",
     "SumOfSquares",
     "SupervisedBoosting",
     "TruncatedInputError",
@@ -64,6 +78,7 @@ __all__ = [
     "detector",
     "features",
     "iterate",
+    "leave_one_generator_out",
     "load_detector",
     "mix",
     "open",
@@ -74,14 +89,16 @@ __all__ = [
 
 _HOME = {
     "hepaa.detectors": (
-        "VAE", "AnoRand", "AnomalyAwareVAE", "ContrastiveVAE", "Flow", "IsolationForest", "SumOfSquares",
+        "VAE", "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "ContrastiveVAE", "Ensemble", "Flow",
+        "GaussianMixture", "IsolationForest", "NearestNeighbours", "OutlierModel", "PseudoLabelled", "SumOfSquares",
         "SupervisedBoosting", "detector", "load_detector",
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
     "hepaa.io.events": ("Events",),
+    "hepaa.io.streamed": ("StreamedTable",),
     "hepaa.preprocess": ("SkewLogStandardize",),
-    "hepaa.samples": ("Sample", "mix", "split"),
+    "hepaa.samples": ("Sample", "leave_one_generator_out", "mix", "split"),
     "hepaa.stats.calibration": ("conformal_pvalues",),
     "hepaa.table": ("EventTable", "Source", "concatenate"),
 }  # fmt: skip

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError, nearest
 from hepaa.models import serialise
+from hepaa.models.anomaly_flow import AnomalyAwareFlow
+from hepaa.models.anomaly_vae import AnomalyAwareVAE
 from hepaa.models.anorand import AnoRand
 from hepaa.models.baselines import IsolationForest, SumOfSquares, SupervisedBoosting
 from hepaa.models.contrastive_vae import ContrastiveVAE
+from hepaa.models.ensemble import Ensemble
 from hepaa.models.estimator import Detector
 from hepaa.models.flow import Flow
+from hepaa.models.mixture import GaussianMixture, NearestNeighbours
 from hepaa.models.neural import NeuralDetector
-from hepaa.models.vae import VAE, AnomalyAwareVAE
+from hepaa.models.outliers import OutlierModel
+from hepaa.models.pseudo import PseudoLabelled
+from hepaa.models.vae import VAE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +28,18 @@ __all__ = [
     "PRESETS",
     "VAE",
     "AnoRand",
+    "AnomalyAwareFlow",
     "AnomalyAwareVAE",
     "ContrastiveVAE",
     "Detector",
+    "Ensemble",
     "Flow",
+    "GaussianMixture",
     "IsolationForest",
+    "NearestNeighbours",
     "NeuralDetector",
+    "OutlierModel",
+    "PseudoLabelled",
     "SumOfSquares",
     "SupervisedBoosting",
     "detector",
@@ -39,7 +51,13 @@ DETECTORS: dict[str, type[Detector]] = {
     "AnomalyAwareVAE": AnomalyAwareVAE,
     "ContrastiveVAE": ContrastiveVAE,
     "Flow": Flow,
+    "AnomalyAwareFlow": AnomalyAwareFlow,
     "AnoRand": AnoRand,
+    "GaussianMixture": GaussianMixture,
+    "NearestNeighbours": NearestNeighbours,
+    "Ensemble": Ensemble,
+    "PseudoLabelled": PseudoLabelled,
+    "OutlierModel": OutlierModel,
     "SumOfSquares": SumOfSquares,
     "IsolationForest": IsolationForest,
     "SupervisedBoosting": SupervisedBoosting,
@@ -49,6 +67,15 @@ DETECTORS: dict[str, type[Detector]] = {
 _MNIST = {"hidden": (400,), "latent": 20, "reconstruction": "bce", "preprocess": None, "batch_size": 128, "epochs": 10}
 _CICIDS = {"hidden": (16,), "latent": 2, "batch_size": 512, "epochs": 50}
 _LHCO = {"hidden": (16,), "latent": 2, "batch_size": 128, "epochs": 50}
+_AA_INVARIANT = {**_LHCO, "hidden": (64,), "latent": 4, "seeds": 5, "epochs": 20, "finetune_epochs": 30, "clip": 50.0}
+_PARTICLES = {
+    "encoder": "deepsets",
+    "hidden": (64, 64),
+    "reconstruction": "pt-weighted",
+    "posterior": "planar",
+    "preprocess": None,
+    "beta": 1e-3,
+}
 
 PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "vae-mnist": (VAE, _MNIST),
@@ -62,7 +89,16 @@ PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "anorand": (AnoRand, {}),
     "flow": (Flow, {}),
     "flow-maf": (Flow, {"kind": "maf"}),
+    "aa-flow": (AnomalyAwareFlow, {}),
+    "gaussian-mixture": (GaussianMixture, {}),
+    "nearest-neighbours": (NearestNeighbours, {}),
+    "density": (Ensemble, {"members": ("flow", "gaussian-mixture"), "method": "score"}),
+    "aa-invariant": (AnomalyAwareVAE, _AA_INVARIANT),
+    "aa-or-density": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max"}),
+    "aa-pseudo": (PseudoLabelled, {"detector": "aa-lhco"}),
     "contrastive-vae": (ContrastiveVAE, {}),
+    "particles": (VAE, {**_PARTICLES, "particles": 30, "latent": 8, "batch_size": 256}),
+    "bead": (VAE, {**_PARTICLES, "particles": 15, "latent": 15, "flow_context": 15, "batch_size": 512}),
     "sum-of-squares": (SumOfSquares, {}),
     "isolation-forest": (IsolationForest, {}),
     "boosting": (SupervisedBoosting, {}),
@@ -71,7 +107,12 @@ PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
 
 The first source is silent on the learning rate (1e-3 here), on the clip for CICIDS (200, as for LHCO) and
 MNIST (2000, 20 times the error of a digit; without any the objective has no lower bound), and on lambda_max for ZH
-("small"; 1, as for LHCO). Inputs of the `mnist` presets are images scaled to [0, 1].
+("small"; 1, as for LHCO). Inputs of the `mnist` presets are images scaled to [0, 1], those of "particles" and "bead"
+the feature sets constituents-2x30 and constituents-3x15; "bead" has BEAD's latent space, posterior and batch size.
+
+Ours: "nearest-neighbours" for few features and "density" for many know no signal. "aa-invariant" is Anomaly Awareness
+for the feature sets without azimuth ("dijet-invariant"); "aa-or-density" joins it with the densities, so that anomalies
+of another kind than the labelled are still found. "aa-pseudo" is Anomaly Awareness without labels.
 """
 
 
@@ -104,7 +145,7 @@ def detector(name: str, **overrides: Any) -> Detector:
     return cls(**{**parameters, **overrides})
 
 
-def load_detector(path: str | Path) -> NeuralDetector:
+def load_detector(path: str | Path) -> Detector:
     """A fitted detector from the pair of files that its `save` wrote.
 
     Parameters
@@ -117,5 +158,5 @@ def load_detector(path: str | Path) -> NeuralDetector:
     InputError
         If a file is missing, damaged, or written by a newer version.
     """
-    savable = {name: cls for name, cls in DETECTORS.items() if issubclass(cls, NeuralDetector)}
+    savable = {name: cls for name, cls in DETECTORS.items() if hasattr(cls, "_take_back")}
     return serialise.load(path, savable)

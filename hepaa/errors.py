@@ -63,9 +63,11 @@ class IncompleteError(HepaaError):
 
 
 def nearest(name: str, available: Iterable[str]) -> str:
-    """Sentence listing what is available, the closest spellings of `name` first."""
+    """Sentence listing what is available, at most 40 names, the closest spellings of `name` first."""
     options = sorted(available)
     close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
     rest = [o for o in options if o not in close]
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}available: {', '.join([*close, *rest]) or 'none'}"
+    ordered = [*close, *rest]
+    more = f" and {len(ordered) - 40} more" if len(ordered) > 40 else ""
+    return f"{hint}available: {', '.join(ordered[:40]) or 'none'}{more}"

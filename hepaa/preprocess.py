@@ -132,8 +132,8 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
     """Take log(1 + x) of skewed features, then shift and scale every feature to zero mean and unit variance.
 
     A feature whose skewness on the training background exceeds `threshold` has its negative values set to 0 and goes
-    through log1p (arXiv:2504.11520, section 3). Skewness is mu_3 / mu_2^(3/2) of the weighted distribution, the
-    variance is the population variance; all statistics are float64.
+    through log1p (arXiv:2504.11520, section 3), unless it is nowhere positive. Skewness is mu_3 / mu_2^(3/2) of the
+    weighted distribution, the variance is the population variance; all statistics are float64.
 
     Parameters
     ----------
@@ -179,7 +179,8 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
         self._refuse_variance(variance, names)
         self.skewness_: NDArray[np.float64] = third / variance**1.5
         limit = np.inf if self.threshold is None else self.threshold
-        self.log_: NDArray[np.bool_] = self.skewness_ > limit
+        # log1p of a feature that is nowhere positive would be 0 everywhere
+        self.log_: NDArray[np.bool_] = (self.skewness_ > limit) & (values.max(axis=0) > 0)
         values[:, self.log_] = np.log1p(np.maximum(values[:, self.log_], 0.0))
         self._refuse_constant(values, names, " once negative values are 0")
         self.mean_, variance, _ = moments(values, w)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from hepaa.errors import InputError
 from hepaa.table import EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Role = Literal["background", "signal", "data"]
 LABEL: dict[Role, int] = {"background": 0, "signal": 1, "data": -1}
@@ -145,3 +145,39 @@ def _scaled_to(whole: EventTable, rows: np.ndarray, what: str) -> EventTable:
             )
     scale = np.divide(full, part, out=np.ones_like(full), where=part != 0)
     return whole[rows].with_weight(whole.weight[rows] * scale[kind[rows]])
+
+
+def leave_one_generator_out(table: EventTable) -> Iterator[tuple[str, EventTable, EventTable]]:
+    """Each generator of the background in turn: train on the others, and see what its events look like to them.
+
+    Weights stay as they are; compare rates, not yields.
+
+    Yields
+    ------
+    name : str
+        The generator that is left out.
+    rest, left_out : EventTable
+        All events of the other generators, signal and data included, and all of this one. `rest` knows the names of
+        its own generators alone.
+
+    Raises
+    ------
+    InputError
+        If fewer than two generators have background.
+    """
+    of_background = np.unique(table.generator[table.label == LABEL["background"]])
+    names = [table.generators[i] for i in of_background]
+    if len(names) < 2:
+        raise InputError(
+            f"leaving one generator out needs background of two or more, and there is that of {names or 'none'}; "
+            "give samples of another generator"
+        )
+    for index, name in zip(of_background, names, strict=True):
+        here = table.generator == index
+        yield name, _own_generators(table[~here]), table[here].with_generator(name)
+
+
+def _own_generators(table: EventTable) -> EventTable:
+    kept, number = np.unique(table.generator, return_inverse=True)
+    names = tuple(table.generators[i] for i in kept)
+    return replace(table, generator=number.astype(np.int16), generators=names)

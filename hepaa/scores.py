@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from hepaa.errors import InputError, nearest
 from hepaa.stats.calibration import conformal_pvalues
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from hepaa.models.vae import VAE
 
 Combination = Literal["fisher", "mean", "max"]
+Metric = Literal["mahalanobis", "euclidean", "cosine", "knn"]
 _COMBINATIONS: tuple[Combination, ...] = ("fisher", "mean", "max")
+_METRICS: tuple[Metric, ...] = ("mahalanobis", "euclidean", "cosine", "knn")
 
 
 def vae_scores(detector: VAE, X: Any) -> dict[str, NDArray[np.float64]]:
@@ -26,37 +29,50 @@ def vae_scores(detector: VAE, X: Any) -> dict[str, NDArray[np.float64]]:
 
     Parameters
     ----------
-    detector : VAE or AnomalyAwareVAE, fitted
+    detector : VAE, AnomalyAwareVAE or ContrastiveVAE, fitted
     X : EventTable, DataFrame or (n, d) array
 
     Returns
     -------
-    "reconstruction": E(x), the detector's own score. "kl": KL of the posterior from N(0, 1). "elbo": E + beta KL, minus
-    the evidence lower bound up to a constant (arXiv:1312.6114, eq. 3), with z = mu; for a flow posterior the KL is
-    log q(z|x) - log p(z) at the flow's image of mu. Members are averaged.
+    "reconstruction": E(x), the detector's own score. "kl": KL of the posterior from the prior. "elbo": E + beta KL, the
+    negative evidence lower bound up to a constant (arXiv:1312.6114, eq. 3), with z = mu; for a flow posterior or a
+    learned prior the KL is log q(z|x) - log p(z) at the flow's image of mu. Members are averaged.
     """
     out = _outputs(detector, X)
     kl = out["kl"].mean(axis=0, dtype=np.float64)
-    error = feature_errors(detector, X).sum(axis=1)
+    error = detector.event_errors(out)
     return {"reconstruction": error, "kl": kl, "elbo": error + detector.beta * kl}
+
+
+def importance_weighted(detector: VAE, X: Any, samples: int = 50, seed: int = 0) -> NDArray[np.float64]:
+    """Importance-weighted estimate of -log p(x) up to a constant, (n,): higher is more anomalous.
+
+    -log 1/S sum_s exp(-E(x, z_s)) p(z_s) / q(z_s|x) with S samples z_s of the posterior (Burda et al.,
+    arXiv:1509.00519, eq. 8), exp(-E) being the likelihood that the reconstruction error stands for. S = 1 is the usual
+    bound with beta = 1; the more samples, the closer to -log p(x). All events share the random numbers of `seed`, so
+    that the score of an event does not depend on its company. Members are averaged.
+
+    Raises
+    ------
+    InputError
+        If this is no VAE, or `samples` is no whole number.
+    """
+    if not hasattr(detector, "importance_weighted"):
+        raise InputError(f"{type(detector).__name__} has no latent space and reconstruction; take a VAE")
+    return detector.importance_weighted(X, samples, seed)
 
 
 def feature_errors(detector: VAE, X: Any) -> NDArray[np.float64]:
     """Share of every feature in the reconstruction error, (n, d) in the order of training: why is an event anomalous?
 
     Rows sum to the detector's score. Members are averaged.
+
+    Raises
+    ------
+    InputError
+        If this is no VAE, or its error is the energy mover's distance, which compares whole jets.
     """
-    out = _outputs(detector, X)
-    x, x_hat = out["x"].astype(np.float64), out["x_hat"].astype(np.float64)
-    if detector.reconstruction == "bce":
-        error = np.logaddexp(0, x_hat) - x * x_hat
-    else:
-        distance = np.abs(x - x_hat)
-        error = distance**2
-        if detector.reconstruction == "huber":
-            error = np.where(distance < 1, error, 2 * distance - 1)
-    mean: NDArray[np.float64] = error.mean(axis=0)
-    return mean
+    return detector.feature_errors(_outputs(detector, X))
 
 
 def _outputs(detector: Any, X: Any) -> dict[str, NDArray[np.float32]]:
@@ -68,22 +84,34 @@ def _outputs(detector: Any, X: Any) -> dict[str, NDArray[np.float32]]:
 
 
 class LatentDistance:
-    """Mahalanobis distance of the latent mean from the nearest cluster of background.
+    """Distance of the latent mean from the nearest cluster of background.
 
-    One cluster for each group of the events it is fitted on, such as a generator; without groups, one for all. A
-    cluster is its mean and its covariance matrix; distances are not squared. Members are averaged.
+    One cluster for each group of the events it is fitted on, such as a generator; without groups, one for all. Members
+    are averaged.
 
     Parameters
     ----------
-    detector : VAE or AnomalyAwareVAE, fitted
+    detector : VAE, AnomalyAwareVAE or ContrastiveVAE, fitted
+    metric : "mahalanobis", "euclidean", "cosine" or "knn"
+        From the mean of the cluster, in units of its covariance (not squared) or as it is; one minus the cosine of the
+        angle with the mean direction of the cluster, which is what contrastive training shapes; distance from the k-th
+        nearest event of the cluster.
+    neighbours : int
+        k of "knn".
 
     Attributes
     ----------
     groups_ : (g,) the groups, in order
     """
 
-    def __init__(self, detector: VAE) -> None:
-        self.detector = detector
+    def __init__(self, detector: VAE, metric: Metric = "mahalanobis", neighbours: int = 20) -> None:
+        if metric not in _METRICS:
+            raise InputError(f"metric {metric!r} is unknown; {nearest(str(metric), _METRICS)}")
+        if neighbours < 1:
+            raise InputError(f"neighbours is {neighbours!r}; it must be a whole number, 1 or more")
+        self.detector: VAE = detector
+        self.metric: Metric = metric
+        self.neighbours = int(neighbours)
 
     def fit(self, X: Any, groups: ArrayLike | None = None) -> Self:
         """Learn the clusters from background X (n, d) and its groups (n,).
@@ -91,7 +119,7 @@ class LatentDistance:
         Raises
         ------
         InputError
-            If a group has fewer events than latent dimensions + 2, or lengths differ.
+            If a group has fewer events than latent dimensions + 2 (or than neighbours), or lengths differ.
         """
         mu = _outputs(self.detector, X)["mu"].astype(np.float64)
         members, n, latent = mu.shape
@@ -99,34 +127,56 @@ class LatentDistance:
         if group.shape != (n,):
             raise InputError(f"groups has shape {group.shape} for {n} events; give one group an event")
         self.groups_ = np.unique(group)
-        self.means_ = np.empty((members, len(self.groups_), latent))
-        self.whitening_ = np.empty((members, len(self.groups_), latent, latent))
-        for j, name in enumerate(self.groups_):
-            rows = mu[:, group == name]
-            if rows.shape[1] < latent + 2:
-                raise InputError(
-                    f"group {name} has {rows.shape[1]} events, too few for a covariance of {latent} dimensions"
+        least = self.neighbours if self.metric == "knn" else latent + 2
+        for name in self.groups_:
+            count = int((group == name).sum())
+            if count < least:
+                what = (
+                    f"{self.neighbours} neighbours" if self.metric == "knn" else f"a covariance of {latent} dimensions"
                 )
-            self.means_[:, j] = rows.mean(axis=1)
-            for k in range(members):
-                # a latent dimension that the posterior ignores has almost no spread: the floor keeps it harmless
-                values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(rows[k].T)))
-                floor = max(values[-1] * 1e-6, np.finfo(np.float64).tiny)
-                self.whitening_[k, j] = vectors / np.sqrt(np.maximum(values, floor))
+                raise InputError(f"group {name} has {count} events, too few for {what}")
+        rows = [[mu[k, group == name] for name in self.groups_] for k in range(members)]
+        if self.metric == "knn":
+            self._trees = [[cKDTree(points) for points in member] for member in rows]
+            return self
+        if self.metric == "cosine":
+            rows = [[_unit(points) for points in member] for member in rows]
+        self.means_ = np.array([[points.mean(axis=0) for points in member] for member in rows])
+        self.whitening_ = np.array([[_whitening(points) for points in member] for member in rows])
         return self
 
     def distances(self, X: Any) -> NDArray[np.float64]:
         """Distance of each event from each group's cluster, (n, g)."""
         mu = _outputs(self.detector, X)["mu"].astype(np.float64)
+        if self.metric == "knn":
+            k = [self.neighbours]
+            parts = [[tree.query(m, k)[0][:, 0] for tree in trees] for m, trees in zip(mu, self._trees, strict=True)]
+            return np.asarray(np.mean(parts, axis=0).T)
+        if self.metric == "cosine":
+            cosine = np.einsum("kni,kgi->kng", _unit(mu), _unit(self.means_))
+            return np.asarray(1 - cosine.mean(axis=0))
         offset = mu[:, :, None, :] - self.means_[:, None, :, :]
-        white = np.einsum("kngi,kgij->kngj", offset, self.whitening_)
-        found: NDArray[np.float64] = np.sqrt((white**2).sum(axis=-1)).mean(axis=0)
-        return found
+        if self.metric == "mahalanobis":
+            offset = np.einsum("kngi,kgij->kngj", offset, self.whitening_)
+        return np.asarray(np.sqrt((offset**2).sum(axis=-1)).mean(axis=0))
 
     def __call__(self, X: Any) -> NDArray[np.float64]:
         """Distance of each event from the nearest cluster, (n,)."""
         nearest_one: NDArray[np.float64] = self.distances(X).min(axis=1)
         return nearest_one
+
+
+def _unit(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.linalg.norm(points, axis=-1, keepdims=True)
+    return np.asarray(points / np.where(length > 0, length, 1.0))
+
+
+def _whitening(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix that turns the covariance of points (n, latent) into unity."""
+    # a latent dimension that the posterior ignores has almost no spread: the floor keeps it harmless
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(points.T)))
+    floor = max(values[-1] * 1e-6, np.finfo(np.float64).tiny)
+    return np.asarray(vectors / np.sqrt(np.maximum(values, floor)))
 
 
 class RankCombination:

@@ -16,10 +16,12 @@ from hepaa.cli import main
 PACKAGE = Path(hepaa.__file__).parent
 HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot", "h5py")
 FACE = [
-    "AnoRand", "AnomalyAwareVAE", "CardError", "ContrastiveVAE", "EventTable", "Events", "Flow", "HepaaError",
-    "IncompleteError", "InputError", "IsolationForest", "Sample", "SkewLogStandardize", "Source", "SumOfSquares",
-    "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues",
-    "detector", "features", "iterate", "load_detector", "mix", "open", "probe", "significance", "split",
+    "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "CardError", "ContrastiveVAE", "Ensemble", "EventTable",
+    "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError", "IsolationForest",
+    "NearestNeighbours", "OutlierModel", "PseudoLabelled", "Sample", "SkewLogStandardize", "Source", "StreamedTable",
+    "SumOfSquares", "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__", "concatenate",
+    "conformal_pvalues", "detector", "features", "iterate", "leave_one_generator_out", "load_detector", "mix", "open",
+    "probe", "significance", "split",
 ]  # fmt: skip
 
 
@@ -60,9 +62,10 @@ def test_every_command_has_help_with_an_example():
     ("library", "rooms"),
     [
         ("torch", ("models", "detectors.py")),
-        ("matplotlib", ("plots", "report.py")),
-        ("mplhep", ("plots", "report.py")),
-        ("dask", ("batch.py",)),
+        ("matplotlib", ("plots", "report")),
+        ("mplhep", ("plots", "report")),
+        ("dask", ("batch",)),
+        ("distributed", ("batch",)),
         ("uproot", ("io", "simulate")),
         ("h5py", ("io", "simulate")),
         ("pickle", ()),

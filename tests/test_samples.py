@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hepaa
-from hepaa.samples import expected_events
+from hepaa.samples import expected_events, leave_one_generator_out
 from hepaa.table import EventTable, Source, concatenate
 
 
@@ -74,3 +74,26 @@ def test_split_refuses_a_part_without_a_class_the_table_has():
 def test_split_refuses_fractions_above_one():
     with pytest.raises(hepaa.InputError, match="sum to at most 1"):
         hepaa.split(table(10), {"train": 0.8, "test": 0.3})
+
+
+def test_leaving_one_generator_out_partitions_the_table():
+    signal = table(30, 5.0, "madgraph", label=1)
+    whole = concatenate([table(50, 10.0, "a"), table(40, 8.0, "b"), table(20, 6.0, "c"), signal])
+    everything = set(whole.event_hash())
+    names = []
+    for name, rest, out in leave_one_generator_out(whole):
+        names.append(name)
+        assert out.generators == (name,)
+        assert set(rest.generators) == {"a", "b", "c", "madgraph"} - {name}
+        assert set(np.unique(rest.generator)) == set(range(len(rest.generators)))
+        assert {rest.generators[g] for g in rest.generator[rest.label == 1]} == {"madgraph"}
+        assert set(rest.event_hash()) | set(out.event_hash()) == everything
+        assert not set(rest.event_hash()) & set(out.event_hash())
+        assert len(out) == {"a": 50, "b": 40, "c": 20}[name]
+        assert rest.sum_weights + out.sum_weights == pytest.approx(29.0)
+    assert names == ["a", "b", "c"]  # a generator of signal alone is never left out
+
+
+def test_leaving_the_only_generator_out_is_refused():
+    with pytest.raises(hepaa.InputError, match=r"two or more, and there is that of \['a'\]"):
+        next(leave_one_generator_out(concatenate([table(5, generator="a"), table(5, generator="s", label=1)])))

@@ -7,11 +7,14 @@ import pytest
 import torch
 from scipy import stats
 from scipy.spatial.distance import mahalanobis
+from scipy.special import logsumexp
+from sklearn.metrics.pairwise import cosine_distances
+from sklearn.neighbors import NearestNeighbors
 from torch.distributions import Normal, kl_divergence
 
 from hepaa.detectors import VAE, SumOfSquares
 from hepaa.errors import InputError
-from hepaa.scores import LatentDistance, RankCombination, feature_errors, vae_scores
+from hepaa.scores import LatentDistance, RankCombination, feature_errors, importance_weighted, vae_scores
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,90 @@ def test_latent_distance_is_scipys_to_the_nearest_group(model: VAE, X: np.ndarra
         LatentDistance(model).fit(X, (np.arange(600) < 2).astype(int))
     with pytest.raises(InputError, match="one group an event"):
         LatentDistance(model).fit(X, [0, 1])
+
+
+def test_other_distances_are_those_of_peers(model: VAE, X: np.ndarray) -> None:
+    group = (X[:, 0] > 0).astype(int)
+    mu = model.outputs(X)["mu"].astype(float)
+    new = X[:50] + 1.0
+    there = model.outputs(new)["mu"].astype(float)
+
+    def by_hand(distance) -> np.ndarray:
+        return np.mean([[distance(mu[k, group == g], there[k]) for g in (0, 1)] for k in range(2)], axis=0).T
+
+    def euclidean(cluster: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(points - cluster.mean(0), axis=1)
+
+    def cosine(cluster: np.ndarray, points: np.ndarray) -> np.ndarray:
+        direction = (cluster / np.linalg.norm(cluster, axis=1, keepdims=True)).mean(0)
+        return cosine_distances(points, direction[None])[:, 0]
+
+    def knn(cluster: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return NearestNeighbors(n_neighbors=7).fit(cluster).kneighbors(points)[0][:, -1]
+
+    for metric, reference in (("euclidean", euclidean), ("cosine", cosine), ("knn", knn)):
+        distance = LatentDistance(model, metric, neighbours=7).fit(X, group)
+        np.testing.assert_allclose(distance.distances(new), by_hand(reference), rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(distance(new), distance.distances(new).min(axis=1))
+    with pytest.raises(InputError, match="metric 'manhattan' is unknown"):
+        LatentDistance(model, "manhattan")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="group 1 has 2 events, too few for 20 neighbours"):
+        LatentDistance(model, "knn").fit(X, (np.arange(600) < 2).astype(int))
+    with pytest.raises(InputError, match="neighbours is 0"):
+        LatentDistance(model, "knn", neighbours=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"posterior": "planar", "flow_steps": 2}, {"prior": "dirichlet", "latent": 3}])
+def test_importance_weights_approach_the_evidence(options: dict, X: np.ndarray) -> None:
+    """Against -log of the integral over the prior, by brute force; the bound falls with the number of samples."""
+    fitted = VAE(epochs=3, batch_size=32, preprocess="standard", **options).fit(X)
+    few = X[:6]
+    net, p = fitted._latent_net(5), fitted.parameters_.frozen()
+    x = torch.from_numpy(fitted.prepared(few))
+    scale = getattr(net.prior, "variance", 1.0) ** 0.5
+    z = scale * torch.randn(100_000, net.latent, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        x_hat = net.decoder(p, net.prior.point(z))
+        errors = np.array([(row - x_hat).square().sum(-1).double().numpy() for row in x])
+    evidence = -(logsumexp(-errors, axis=1) - np.log(len(z)))
+    many = importance_weighted(fitted, few, samples=1000)
+    np.testing.assert_allclose(many, evidence, atol=0.12)
+    bounds = [np.mean([importance_weighted(fitted, X[:100], s, seed) for seed in range(25)]) for s in (1, 10)]
+    assert bounds[0] > bounds[1]
+    np.testing.assert_allclose(
+        importance_weighted(fitted, X[100:200]), importance_weighted(fitted, X)[100:200], rtol=1e-5
+    )
+
+
+def test_importance_weights_need_a_vae(X: np.ndarray, model: VAE) -> None:
+    with pytest.raises(InputError, match="no latent space"):
+        importance_weighted(SumOfSquares().fit(X), X)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="samples is 0"):
+        importance_weighted(model, X, samples=0)
+
+
+def test_errors_of_jets_have_shares_or_say_that_they_have_none() -> None:
+    rng = np.random.default_rng(0)
+    jets = rng.normal(0, 0.2, (80, 4, 3))
+    jets[..., 0] = rng.dirichlet(np.ones(4), 80)
+    x = jets.reshape(80, 12)
+    options = {"particles": 4, "preprocess": None, "epochs": 2, "encoder": "deepsets", "beta": 0.01}
+    weighted = VAE(reconstruction="pt-weighted", **options).fit(x)
+    errors = feature_errors(weighted, x)
+    np.testing.assert_allclose(errors.sum(1), weighted.anomaly_score(x), rtol=1e-4)
+    off = (x - weighted.outputs(x)["x_hat"][0]).reshape(80, 4, 3) ** 2
+    np.testing.assert_allclose(errors.reshape(80, 4, 3)[..., 1], jets[..., 0] * off[..., 1], rtol=1e-3, atol=1e-7)
+    mover = VAE(reconstruction="emd", **options).fit(x)
+    np.testing.assert_allclose(vae_scores(mover, x)["reconstruction"], mover.anomaly_score(x), rtol=1e-2, atol=1e-4)
+    with pytest.raises(InputError, match="a feature has no share"):
+        feature_errors(mover, x)
+
+
+def test_learned_variances_stay_in_pieces(X: np.ndarray) -> None:
+    """Shares with a learned variance, for more events than fit into one piece."""
+    fitted = VAE(epochs=1, reconstruction="gaussian", seeds=2).fit(X)
+    rows = np.tile(X, (60, 1))
+    np.testing.assert_allclose(feature_errors(fitted, rows).sum(1), fitted.anomaly_score(rows), rtol=1e-4, atol=1e-5)
 
 
 def test_combinations() -> None:

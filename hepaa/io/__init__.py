@@ -131,6 +131,23 @@ def probe(path: str | Path, **options: Any) -> dict[str, Any]:
     return {"path": str(path), **reader(name, **more)}
 
 
+def count(path: str | Path, *, schema: str | Path | Mapping[str, Any] | None = None) -> int | None:
+    """Events in a file whose format lets a reader begin at any event (`start=`, `stop=` of `iterate`); else None.
+
+    Raises
+    ------
+    InputError
+        As `open`.
+    """
+    from hepaa.io.sniff import sniff
+
+    module = import_module(READERS[sniff(path).format])
+    if not hasattr(module, "count"):
+        return None
+    name, counter, more = _reader(path, "count", _asked(schema=schema))
+    return int(counter(name, **more))
+
+
 def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
     """Files that paths and patterns stand for, each pattern sorted, in the order given.
 

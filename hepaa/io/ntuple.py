@@ -10,7 +10,7 @@ import awkward as ak
 import uproot
 
 from hepaa.errors import HepaaError, InputError
-from hepaa.io.pieces import STEP_BYTES, merge, one_line, row_ranges, weight_summary
+from hepaa.io.pieces import STEP_BYTES, event_range, merge, one_line, row_ranges, weight_summary
 from hepaa.io.sniff import is_remote
 from hepaa.io.treeplan import Plan
 
@@ -47,6 +47,8 @@ def iterate(
     columns: Sequence[str] | None = None,
     label: str | None = None,
     weight: str | None = None,
+    start: int = 0,
+    stop: int | None = None,
     sample: Sample | None = None,
     keep_partial: bool = False,
 ) -> Iterator[Events]:
@@ -67,6 +69,8 @@ def iterate(
     label, weight : str, optional
         Branch of the truth label and of the nominal weight (or a named weight), instead of what the schema
         says.
+    start, stop : int
+        Events to read, from `start` up to but without `stop`; all by default. Only baskets that hold them are read.
     sample : Sample, optional
     keep_partial : bool
         Keep the events before a broken basket instead of raising; `header["broken"]` then says what is
@@ -96,19 +100,26 @@ def iterate(
             ) from damage
         header = dict(plan.header)
         rows = max(int(step_bytes / max(plan.bytes_per_event, 1e-9)), 1)
-        for start, stop in row_ranges(plan.n, rows):
+        asked_from, asked_to = event_range(path, plan.n, start, stop)
+        for begin, end in row_ranges(asked_to, rows, asked_from):
             try:
-                arrays = plan.read(start, stop)
+                arrays = plan.read(begin, end)
             except HepaaError:
                 raise
             except Exception as failure:  # uproot passes on whatever its decompressors and interpretations raise
-                error = plan.broken(start, stop, failure)
+                error = plan.broken(begin, end, failure)
                 if not keep_partial:
                     raise error from failure
                 header["broken"] = str(error)
-                yield plan.events(plan.read(start, error.good_events), start, error.good_events, header, sample)
+                yield plan.events(plan.read(begin, error.good_events), begin, error.good_events, header, sample)
                 return
-            yield plan.events(arrays, start, stop, header, sample)
+            yield plan.events(arrays, begin, end, header, sample)
+
+
+def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> int:
+    """Events in a tree, from its description alone."""
+    with _opened(str(path)) as file:
+        return Plan(file, str(path), key, schema, None, None, None).n
 
 
 def probe(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -145,3 +156,9 @@ def _opened(path: str) -> Iterator[Any]:
         ) from error
     with file:
         yield file
+
+
+def uuid(path: str) -> str:
+    """The UUID that ROOT gave to a file when it was written."""
+    with _opened(path) as file:
+        return str(file.file.uuid)

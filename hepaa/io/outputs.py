@@ -36,8 +36,8 @@ def write_scores_root(table: EventTable, path: str | Path) -> None:
         file["sources"] = "\n".join(s.path for s in table.sources)
 
 
-def write_histograms_root(histograms: Mapping[str, hist.Hist[Any]], path: str | Path) -> None:
-    """TH1 with sums of weights and of squared weights; a name `a/b` puts b in the folder a."""
+def write_histograms_root(histograms: Mapping[str, hist.Hist[Any] | tuple[Any, Any]], path: str | Path) -> None:
+    """TH1 with sums of weights and of squared weights, or of (counts, edges); a name `a/b` puts b in the folder a."""
     with atomic_path(path) as partial, uproot.recreate(partial) as file:
         for name, content in histograms.items():
             file["/".join(_identifier(part) for part in name.split("/"))] = content

@@ -81,6 +81,17 @@ def schema_of(given: str | Path | Mapping[str, Any] | Schema) -> Schema:
     path = Path(given)
     if not path.is_file():
         raise InputError(f"there is no schema or YAML file {str(given)!r}; {nearest(str(given), SCHEMAS)}")
+    return _parse(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Content of a schema's YAML file.
+
+    Raises
+    ------
+    InputError
+        If it is no YAML, or holds no mapping.
+    """
     import yaml
 
     try:
@@ -89,7 +100,7 @@ def schema_of(given: str | Path | Mapping[str, Any] | Schema) -> Schema:
         raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds no mapping; it needs {', '.join(_SECTIONS)}")
-    return _parse(content, str(path))
+    return dict(content)
 
 
 def _parse(content: Mapping[str, Any], where: str) -> Schema:

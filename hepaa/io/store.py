@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -54,11 +55,24 @@ def _umask() -> int:
     return mask
 
 
+_KNOWN: dict[tuple[str, int, int], str] = {}
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same."""
+    state = _state(path)
+    return _KNOWN.get(state) or _sha256(*state)
+
+
+def remember_sha256(path: str | Path, digest: str) -> None:
+    """Take `digest` for the SHA-256 of a file as it is now: who has read it elsewhere need not read it here again."""
+    _KNOWN[_state(path)] = digest
+
+
+def _state(path: str | Path) -> tuple[str, int, int]:
     where = Path(path)
     stat = where.stat()
-    return _sha256(str(where.resolve()), stat.st_size, stat.st_mtime_ns)
+    return str(where.resolve()), stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=4096)
@@ -71,6 +85,17 @@ def write_json(content: Any, path: str | Path) -> None:
     """JSON with sorted layout left to the caller; NaN and infinity are refused, for no reader agrees on them."""
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_text(content: str, path: str | Path) -> None:
+    """Text in UTF-8."""
+    with atomic_path(path) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
+def file_name(name: str) -> str:
+    """A name of a detector or process as part of a file's name."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-")
 
 
 def write_table(table: EventTable, path: str | Path) -> None:
@@ -92,6 +117,20 @@ def write_table(table: EventTable, path: str | Path) -> None:
     content = content.replace_schema_metadata({_KEY: json.dumps(meta).encode()})
     with atomic_path(path) as partial:
         pq.write_table(content, partial, compression="zstd")
+
+
+def count_rows(path: str | Path) -> int:
+    """Rows of a Parquet file, from its description alone.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no Parquet file.
+    """
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError) as broken:
+        raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
 
 
 def read_table(path: str | Path) -> EventTable:

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
 from hepaa.errors import InputError
 from hepaa.models.choices import between, one_of, whole
 from hepaa.models.networks import MLP
 from hepaa.models.neural import NeuralDetector
+from hepaa.models.pseudo import with_pseudo_anomalies
 from hepaa.models.schedules import Fixed
 from hepaa.models.training import Stage, outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.estimator import Preprocess, Training
+    from hepaa.models.estimator import Balance, Preprocess, Training
     from hepaa.models.schedules import Schedule
     from hepaa.models.terms import Batch
     from hepaa.models.training import Model
 
 Labels = Literal["auto", "pseudo", "given"]
 _LABELS: tuple[Labels, ...] = ("auto", "pseudo", "given")
-
-
-def smote(x: NDArray[np.float32], count: int, neighbours: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """`count` points between random rows of x (n, d) and one of their nearest `neighbours` (arXiv:1106.1813).
-
-    A row is its own neighbour never; with fewer than `neighbours` other rows, all of them count as near.
-    """
-    near = min(neighbours, len(x) - 1)
-    index = NearestNeighbors(n_neighbors=near + 1).fit(x).kneighbors(x, return_distance=False)[:, 1:]
-    start = rng.integers(len(x), size=count)
-    end = index[start, rng.integers(near, size=count)]
-    step = rng.random((count, 1), dtype=np.float32)
-    grown: NDArray[np.float32] = x[start] + step * (x[end] - x[start])
-    return grown
 
 
 class AnoRandNet:
@@ -165,6 +151,10 @@ class AnoRand(NeuralDetector):
         device: str | None = None,
         verbose: bool = False,
         callback: Callable[[int, Mapping[str, float]], None] | None = None,
+        balance: Balance = None,
+        metrics: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        amp: bool = False,
     ) -> None:
         self.labels = labels
         self.sigma = sigma
@@ -185,15 +175,15 @@ class AnoRand(NeuralDetector):
         self.device = device
         self.verbose = verbose
         self.callback = callback
+        self.balance = balance
+        self.metrics = metrics
+        self.checkpoint = checkpoint
+        self.amp = amp
 
     def _fit(self, training: Training) -> None:
         one_of("labels", self.labels, _LABELS)
         whole("epochs", self.epochs)
-        whole("neighbours", self.neighbours)
         whole("batch_size", self.batch_size, 2)
-        between("sigma", self.sigma, 0)
-        between("grown", self.grown, 0, 1, ends="none")
-        between("noised", self.noised, 0, self.grown, ends="high")
         between("classifier_weight", self.classifier_weight, 0, 1)
         given = self.labels == "given" or (self.labels == "auto" and len(training.anomalies) > 0)
         if given and not len(training.anomalies):
@@ -211,22 +201,13 @@ class AnoRand(NeuralDetector):
 
     def with_pseudo_anomalies(self, training: Training) -> Training:
         """Background without the events that were noised, and pseudo-anomalies grown from these."""
-        x = training.background
-        rng = np.random.default_rng([self.seed, 2])
-        chosen = rng.permutation(len(x))[: max(2, round(self.noised * len(x)))]
-        rest = np.setdiff1d(np.arange(len(x)), chosen)
-        if len(rest) < 2:
-            raise InputError(f"{len(x)} background events are too few for pseudo-anomalies; give 4 or more")
-        spoilt = x[chosen] + rng.normal(0.0, self.sigma, (len(chosen), x.shape[1])).astype(np.float32)
-        more = max(0, round(self.grown * len(x)) - len(chosen))
-        return replace(
+        return with_pseudo_anomalies(
             training,
-            background=np.ascontiguousarray(x[rest]),
-            weight=None if training.weight is None else training.weight[rest] / training.weight[rest].mean(),
-            group=None if training.group is None else training.group[rest],
-            anomalies=np.concatenate([spoilt, smote(spoilt, more, self.neighbours, rng)]),
-            anomaly_weight=None,
-            anomaly_group=None,
+            sigma=self.sigma,
+            noised=self.noised,
+            grown=self.grown,
+            neighbours=self.neighbours,
+            seed=self.seed,
         )
 
     def _model(self, d: int) -> Model:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn import ensemble
 
+from hepaa.models import serialise
 from hepaa.models.choices import between, whole
 from hepaa.models.estimator import Detector
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from hepaa.models.estimator import Preprocess, Training
@@ -32,6 +36,27 @@ class SumOfSquares(Detector):
 
     def _fit(self, training: Training) -> None:
         """Nothing beyond the preprocessing."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted detector: the preprocessing as safetensors to `path`, all else as JSON beside it.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If `path` does not end in .safetensors.
+        """
+        serialise.save(self, path)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _record(self) -> dict[str, Any]:
+        return {}
+
+    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        """There is nothing beyond the preprocessing."""
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         values = x.astype(np.float64)

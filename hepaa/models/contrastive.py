@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -20,6 +21,34 @@ if TYPE_CHECKING:
     from hepaa.models.terms import Batch
 
 _TILE = 1 << 18  # pairs at once: a megabyte, which stays in the cache
+
+
+class _CompiledLogPartition(torch.autograd.Function):
+    """`_LogPartition` of float32 on the CPU, in compiled loops over pairs; see `pair_kernels`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, temperature: float) -> Tensor:
+        """(..., n) for z (..., n, d)."""
+        from hepaa.models import pair_kernels  # numba is slow to import
+
+        members = z.detach().reshape(-1, *z.shape[-2:]).transpose(-1, -2).contiguous().numpy()
+        bounds = [float((m * m).sum(axis=0).max()) / temperature for m in members]
+        sums = [pair_kernels.partition_sums(m, 1 / temperature, c) for m, c in zip(members, bounds, strict=True)]
+        ctx.members, ctx.bounds, ctx.sums, ctx.temperature, ctx.shape = members, bounds, sums, temperature, z.shape
+        logs = [np.log(s) + np.float32(c) for s, c in zip(sums, bounds, strict=True)]
+        return torch.from_numpy(np.stack(logs)).reshape(z.shape[:-1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Gradient (..., n, d)."""
+        from hepaa.models import pair_kernels
+
+        upstream = grads[0].reshape(len(ctx.members), -1).contiguous().numpy()
+        parts = [
+            pair_kernels.partition_gradient(m, g / s, 1 / ctx.temperature, c).T
+            for m, g, s, c in zip(ctx.members, upstream, ctx.sums, ctx.bounds, strict=True)
+        ]
+        return torch.from_numpy(np.stack(parts)).reshape(ctx.shape), None
 
 
 class _LogPartition(torch.autograd.Function):
@@ -72,7 +101,10 @@ def log_partition(z: Tensor, temperature: float) -> Tensor:
 
     The differences between exponents must stay within float32, about 80.
     """
-    found: Tensor = _LogPartition.apply(z, temperature)  # type: ignore[no-untyped-call]
+    compiled = z.dtype == torch.float32 and z.device.type == "cpu"
+    with torch.autocast(z.device.type, enabled=False):
+        function = _CompiledLogPartition if compiled else _LogPartition
+        found: Tensor = function.apply(z if z.dtype == torch.float64 else z.float(), temperature)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from hepaa.errors import InputError
+from hepaa.io.streamed import StreamedTable, is_streamed
 from hepaa.models.choices import between
 from hepaa.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
 
@@ -20,12 +22,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hepaa.models.streaming import Stream
+
 Preprocess = Literal["skewlog", "standard"] | None
+Balance = Literal["groups"] | Mapping[int | str, float] | None
 
 
 @dataclass(frozen=True)
 class Training:
-    """What `fit` was given, checked: preprocessed float32 rows, weights of mean 1 or None, groups or None."""
+    """What `fit` was given, checked: preprocessed float32 rows, weights of mean 1 or None, groups or None.
+
+    `stratum` is what `balance` draws by, with the `shares` of its values; `spectator` is a column of the background
+    that is not trained on, but that the score is to be independent of. With a `stream`, `background` are the rows of
+    its first window alone.
+    """
 
     background: NDArray[np.float32]
     weight: NDArray[np.float64] | None
@@ -33,6 +43,10 @@ class Training:
     anomalies: NDArray[np.float32]
     anomaly_weight: NDArray[np.float64] | None
     anomaly_group: NDArray[np.int64] | None
+    stratum: NDArray[np.int64] | None = None
+    shares: dict[int, float] | None = None
+    spectator: NDArray[np.float32] | None = None
+    stream: Stream | None = None
 
 
 class Detector(BaseEstimator):
@@ -73,6 +87,7 @@ class Detector(BaseEstimator):
         Parameters
         ----------
         X : EventTable, DataFrame or (n, d) array
+            Detectors that are trained by the engine also take a `StreamedTable`, or the path or paths of its parts.
         y : int (n,), optional
             0 background, 1 labelled anomaly, -1 not to be trained on. Default: the table's labels, else all 0.
         sample_weight : (n,), optional
@@ -86,11 +101,23 @@ class Detector(BaseEstimator):
             If a value is NaN or infinite, a feature is constant, a class that is needed is empty, or lengths differ.
         """
         between("contamination", self.contamination, 0, 1, ends="none")
+        if is_streamed(X):
+            if any(values is not None for values in (y, sample_weight, groups)):
+                raise InputError(
+                    "a streamed table brings its own labels, weights and generators; leave out y, "
+                    "sample_weight and groups"
+                )
+            return self._fit_stream(X if isinstance(X, StreamedTable) else StreamedTable(X))
         training = self._prepare(X, y, sample_weight, groups)
         self._fit(training)
         scores = self._score(training.background)
         self.threshold_ = weighted_quantile(scores, 1 - self.contamination, training.weight)
         return self
+
+    def _fit_stream(self, table: StreamedTable) -> Self:
+        raise InputError(
+            f"{type(self).__name__} trains on a table in memory; read {table.paths[0]} with EventTable.load"
+        )
 
     @abstractmethod
     def _fit(self, training: Training) -> None:
@@ -129,13 +156,12 @@ class Detector(BaseEstimator):
         if w is not None and w.shape != (n,):
             raise InputError(f"sample_weight has shape {w.shape} for {n} events; give one weight an event")
         g = None if groups is None else _integers(groups, n, "groups")
-        weight = _mean_one(w, inlier)
+        weight = mean_one(w, inlier)
+        spectator = self._spectator(X)
         self._remember(numbers, names, inlier, rare, X)
         self.preprocessor_: SkewLogStandardize | None = None
         if self.preprocess is not None:
-            if self.preprocess not in ("skewlog", "standard"):
-                raise InputError(f"preprocess is {self.preprocess!r}; it must be 'skewlog', 'standard' or None")
-            self.preprocessor_ = SkewLogStandardize(1.0 if self.preprocess == "skewlog" else None)
+            self.preprocessor_ = SkewLogStandardize(checked_threshold(self.preprocess))
             self.preprocessor_.fit(numbers[inlier] if names is None else Named(numbers[inlier], names), None, weight)
         return Training(
             background=self._transform(numbers[inlier]),
@@ -144,9 +170,15 @@ class Detector(BaseEstimator):
             anomalies=self._transform(numbers[rare])
             if self.uses_labels
             else np.empty((0, numbers.shape[1]), np.float32),
-            anomaly_weight=_mean_one(w, rare) if self.uses_labels else None,
+            anomaly_weight=mean_one(w, rare) if self.uses_labels else None,
             anomaly_group=None if g is None else g[rare],
+            spectator=None if spectator is None else spectator[inlier],
         )
+
+    def _spectator(self, X: Any) -> NDArray[np.float32] | None:
+        """A column (n,) that the score is to be independent of, where a detector is asked for that."""
+        del X
+        return None
 
     def _remember(self, numbers: NDArray[Any], names: tuple[str, ...] | None, inlier: Any, rare: Any, X: Any) -> None:
         self.n_features_in_ = numbers.shape[1]
@@ -164,7 +196,7 @@ class Detector(BaseEstimator):
 
     def _transform(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         if self.preprocessor_ is None:
-            return np.array(numbers, dtype=np.float32, order="C")
+            return np.require(numbers, np.float32, ["C", "W"])  # torch wants memory it may write to
         if not len(numbers):
             return np.empty(numbers.shape, np.float32)
         names = self._names()
@@ -200,7 +232,11 @@ class Detector(BaseEstimator):
         InputError
             If a column is missing or a value is NaN or infinite.
         """
-        return self._score(self.prepared(X))
+        if not is_streamed(X):
+            return self._score(self.prepared(X))
+        table = X if isinstance(X, StreamedTable) else StreamedTable(X)
+        parts = [self._score(self.prepared(Named(chunk.X, table.columns))) for chunk in table.chunks()]
+        return np.concatenate([np.empty(0), *parts])
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """The same as `anomaly_score`: PyOD's name and sign."""
@@ -235,6 +271,13 @@ class Named:
         self.X, self.columns = X, columns
 
 
+def checked_threshold(preprocess: str) -> float | None:
+    """Skewness above which features are logged, for the parameter `preprocess`."""
+    if preprocess not in ("skewlog", "standard"):
+        raise InputError(f"preprocess is {preprocess!r}; it must be 'skewlog', 'standard' or None")
+    return 1.0 if preprocess == "skewlog" else None
+
+
 def _integers(values: Any, n: int, what: str) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.shape == (n, 1):
@@ -251,7 +294,7 @@ def _integers(values: Any, n: int, what: str) -> NDArray[np.int64]:
     return whole
 
 
-def _mean_one(w: NDArray[np.float64] | None, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def mean_one(w: NDArray[np.float64] | None, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     """Weights of `rows`, scaled to mean 1; None if all are equal."""
     n = int(rows.sum())
     if w is None or not n:

@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import zuko
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from hepaa.errors import InputError
+from hepaa.models.autoregressive import call_with
 from hepaa.models.choices import one_of, whole, widths
+from hepaa.models.density import MEASURES, Measure, log_volume, traced_log_volume
 from hepaa.models.neural import NeuralDetector
 from hepaa.models.schedules import ONE
 from hepaa.models.training import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.estimator import Preprocess, Training
+    from hepaa.models.estimator import Balance, Preprocess, Training
     from hepaa.models.schedules import Schedule
     from hepaa.models.terms import Batch
     from hepaa.models.training import Model
@@ -73,7 +78,7 @@ class FlowNet:
         self.module.to(x.device)
 
         def density(parameters: dict[str, Tensor], events: Tensor) -> Tensor:
-            found: Tensor = functional_call(self.module, parameters, (events,))
+            found: Tensor = call_with(self.module, parameters, events)
             return found
 
         one = density if x.dim() == 2 else vmap(density)
@@ -94,7 +99,7 @@ class NegativeLogLikelihood:
 
 
 class Flow(NeuralDetector):
-    """Normalising flow on the features; score: -log p(x), the density being that of the preprocessed features.
+    """Normalising flow on the features; score: -log p(x), by default per unit of the features as given.
 
     Parameters
     ----------
@@ -108,6 +113,9 @@ class Flow(NeuralDetector):
     bins : int
         Of a spline.
     epochs : int
+    measure : "features" or "preprocessed"
+        Units of the density: those of the features as given, so that it does not depend on `preprocess`, or those of
+        the preprocessed features, which the flow is trained on; see `hepaa.models.density.log_volume`.
 
     The other parameters and the attributes are those of `hepaa.models.neural.NeuralDetector`; early stopping is on by
     default (`validation_fraction`, `patience`), for a density overfits where an autoencoder does not.
@@ -121,6 +129,7 @@ class Flow(NeuralDetector):
         hidden: tuple[int, ...] = (64, 64),
         bins: int = 8,
         epochs: int = 50,
+        measure: Measure = "features",
         batch_size: int = 512,
         learning_rate: float = 1e-3,
         seed: int = 0,
@@ -134,12 +143,17 @@ class Flow(NeuralDetector):
         device: str | None = None,
         verbose: bool = False,
         callback: Callable[[int, Mapping[str, float]], None] | None = None,
+        balance: Balance = None,
+        metrics: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        amp: bool = False,
     ) -> None:
         self.kind = kind
         self.transforms = transforms
         self.hidden = hidden
         self.bins = bins
         self.epochs = epochs
+        self.measure = measure
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.seed = seed
@@ -153,9 +167,14 @@ class Flow(NeuralDetector):
         self.device = device
         self.verbose = verbose
         self.callback = callback
+        self.balance = balance
+        self.metrics = metrics
+        self.checkpoint = checkpoint
+        self.amp = amp
 
     def _fit(self, training: Training) -> None:
         one_of("kind", self.kind, _KINDS)
+        one_of("measure", self.measure, MEASURES)
         whole("epochs", self.epochs)
         whole("transforms", self.transforms)
         whole("bins", self.bins, 2)
@@ -171,3 +190,11 @@ class Flow(NeuralDetector):
     def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         del x
         return -out["log_density"]
+
+    def member_scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """-log p (members, n) of rows that are preprocessed already (see `prepared`)."""
+        return super().member_scores(x) + log_volume(self.preprocessor_, x, self.measure)
+
+    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        score = super()._traced_score(p, x).double()
+        return score + traced_log_volume(self.preprocessor_, x, self.measure)

@@ -73,9 +73,13 @@ class GaussianVAE:
         """Parameters of one member."""
         return self.encoder.init(generator) | self.decoder.init(generator)
 
+    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """mu (..., B, latent) for x (..., B, d)."""
+        return self.encoder(p, x)[..., : self.latent]
+
     def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """x_hat (..., B, d) from z = mu, and nothing else."""
-        return self.decoder(p, self.encoder(p, x)[..., : self.latent])
+        return self.decoder(p, self.means(p, x))
 
     def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Outputs for x (..., B, d); z = mu + sigma * noise, or mu without noise, which makes scores deterministic."""

@@ -9,6 +9,7 @@ import numpy as np
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError
 from hepaa.io.store import atomic_path
+from hepaa.models.onnx_trace import traced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +89,7 @@ class Graph:
 def export(detector: NeuralDetector, path: str | Path) -> None:
     """Write the detector as an ONNX model: input `features` float32 (n, d), output `score` float64 (n,).
 
+    Plain VAEs are written operation by operation, all members at once; other networks as torch's exporter records them.
     Columns are in the order of training, preprocessing is in the graph, members are averaged. The model's metadata have
     the feature names, the threshold and the version.
 
@@ -102,6 +104,11 @@ def export(detector: NeuralDetector, path: str | Path) -> None:
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to export")
     members = len(detector.parameters_)
     frozen = {name: t.cpu().numpy() for name, t in detector.parameters_.frozen().items()}
+    if not detector._has_onnx_graph:
+        model = _onnx().load_model_from_string(traced(detector, OPSET))
+        model.producer_name, model.producer_version = "hepaa", __version__
+        _write(detector, model, path)
+        return
     graph = Graph(frozen if members > 1 else {name: values[None] for name, values in frozen.items()})
     x = "features"
     if detector.preprocessor_ is not None:
@@ -123,8 +130,14 @@ def export(detector: NeuralDetector, path: str | Path) -> None:
         producer_name="hepaa",
         producer_version=__version__,
     )
+    _write(detector, model, path)
+
+
+def _write(detector: NeuralDetector, model: Any, path: str | Path) -> None:
+    """Check the model and write it with the detector's metadata."""
+    onnx = _onnx()
     names = detector._names() or ()
-    helper.set_model_props(model, {"feature_names": ",".join(names), "threshold": repr(detector.threshold_)})
-    graph.onnx.checker.check_model(model)
+    onnx.helper.set_model_props(model, {"feature_names": ",".join(names), "threshold": repr(detector.threshold_)})
+    onnx.checker.check_model(model)
     with atomic_path(path) as partial:
         partial.write_bytes(model.SerializeToString())

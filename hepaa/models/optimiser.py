@@ -85,10 +85,10 @@ class Adam:
         self.steps = 0
 
     @torch.no_grad()
-    def step(self, gradient: Tensor, active: Tensor | None = None) -> None:
-        """Move by one step; members where `active` (K, 1) is 0 stay."""
+    def step(self, gradient: Tensor, active: Tensor | None = None, norm: Tensor | None = None) -> None:
+        """Move by one step; members where `active` (K, 1) is 0 stay. `norm` (K, 1) of the gradient, if known."""
         if self.clip is not None:
-            norm = gradient.norm(dim=1, keepdim=True)
+            norm = gradient.norm(dim=1, keepdim=True) if norm is None else norm
             gradient = gradient * (self.clip / (norm + 1e-12)).clamp_(max=1.0)
         b1, b2 = self.betas
         self.steps += 1

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import safetensors
@@ -22,11 +22,13 @@ from hepaa.preprocess import SkewLogStandardize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hepaa.models.neural import NeuralDetector
+    from numpy.typing import NDArray
+
+    from hepaa.models.estimator import Detector
 
 FORMAT = "hepaa-detector"
 FORMAT_VERSION = 1
-_NOT_SAVED = ("callback", "device", "verbose")  # they belong to a session, not to a model
+_NOT_SAVED = ("callback", "checkpoint", "device", "metrics", "verbose")  # they belong to a session, not to a model
 
 
 def _sidecar(path: str | Path) -> tuple[Path, Path]:
@@ -36,12 +38,28 @@ def _sidecar(path: str | Path) -> tuple[Path, Path]:
     return path, path.with_suffix(".json")
 
 
-def save(detector: NeuralDetector, path: str | Path) -> None:
+class Savable(Protocol):
+    """What a detector that can be saved has besides the state that every detector has."""
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """What `fit` has learned, as arrays."""
+        ...
+
+    def _record(self) -> dict[str, Any]:
+        """What else there is to keep, as JSON."""
+        ...
+
+    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        """Become what `_arrays` and `_record` describe; the common state is there already."""
+        ...
+
+
+def save(detector: Any, path: str | Path) -> None:
     """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete."""
     arrays_path, json_path = _sidecar(path)
-    if not hasattr(detector, "parameters_"):
+    if not hasattr(detector, "threshold_"):
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
-    arrays: dict[str, Any] = {"parameters": detector.parameters_.flat.detach().cpu().numpy()}
+    arrays: dict[str, Any] = detector._arrays()
     if detector.preprocessor_ is not None:
         for name in ("mean_", "scale_", "skewness_", "log_"):
             arrays[f"preprocess.{name}"] = np.asarray(getattr(detector.preprocessor_, name))
@@ -55,12 +73,8 @@ def save(detector: NeuralDetector, path: str | Path) -> None:
         "parameters": parameters,
         "feature_names": None if names is None else list(names),
         "n_features": detector.n_features_in_,
-        "layout": [[name, list(shape)] for name, shape in detector.parameters_.layout],
-        "seeds": list(range(detector.seed, detector.seed + detector.seeds)),
         "threshold": detector.threshold_,
-        "numbers": {name: float(getattr(detector, name)) for name in detector.fitted_numbers},
-        "history": detector.history_,
-        "stage_starts": detector.stage_starts_,
+        **detector._record(),
         "data": detector.data_,
         "arrays_sha256": hashlib.sha256(blob).hexdigest(),
         "versions": {
@@ -76,7 +90,7 @@ def save(detector: NeuralDetector, path: str | Path) -> None:
     write_json(record, json_path)
 
 
-def load(path: str | Path, classes: Mapping[str, type[NeuralDetector]]) -> NeuralDetector:
+def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     """Read what `save` wrote.
 
     Parameters
@@ -115,23 +129,22 @@ def load(path: str | Path, classes: Mapping[str, type[NeuralDetector]]) -> Neura
             f"{json_path}: detector class {record['class']!r} is unknown; {nearest(record['class'], classes)}"
         )
     arrays = safetensors.numpy.load(blob)
-    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
-    detector = classes[record["class"]](**parameters)
+    parameters: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
+    if isinstance(parameters.get("balance"), dict):  # JSON has no numbers as keys
+        parameters["balance"] = {int(k) if k.isdecimal() else k: v for k, v in parameters["balance"].items()}
+    detector: Any = classes[record["class"]](**parameters)
     detector.n_features_in_ = record["n_features"]
     if record["feature_names"] is not None:
         detector.feature_names_in_ = np.array(record["feature_names"], dtype=object)
     detector.preprocessor_ = _preprocessor(detector, arrays)
-    detector.history_ = record["history"]
-    detector.stage_starts_ = record["stage_starts"]
     detector.data_ = record["data"]
     detector.threshold_ = record["threshold"]
-    for name in detector.fitted_numbers:
-        setattr(detector, name, record["numbers"][name])
-    detector._restore(arrays["parameters"])
-    return detector
+    detector._take_back(arrays, record)
+    loaded: Detector = detector
+    return loaded
 
 
-def _preprocessor(detector: NeuralDetector, arrays: Mapping[str, Any]) -> SkewLogStandardize | None:
+def _preprocessor(detector: Detector, arrays: Mapping[str, Any]) -> SkewLogStandardize | None:
     if detector.preprocess is None:
         return None
     fitted = SkewLogStandardize(1.0 if detector.preprocess == "skewlog" else None)

@@ -9,25 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
-from torch.nn import functional as F
 
-from hepaa.models.kernels import squared_error
-from hepaa.models.schedules import ONE
+from hepaa.models.reconstruction import EventError, reconstruction_error
+from hepaa.models.schedules import ONE, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from hepaa.models.reconstruction import ErrorKind
     from hepaa.models.schedules import Schedule
 
 Normalisation = Literal["per-class", "batch", "literal"]
 Penalty = Literal["clip", "hinge", "log"]
-ErrorKind = Literal["mse", "bce", "huber"]
 
 NORMALISATIONS: tuple[Normalisation, ...] = ("per-class", "batch", "literal")
 PENALTIES: tuple[Penalty, ...] = ("clip", "hinge", "log")
-ERRORS: tuple[ErrorKind, ...] = ("mse", "bce", "huber")
 
 
 @dataclass(slots=True)
@@ -46,6 +44,8 @@ class Batch:
         Event weights, of mean 1 in each class.
     group : (..., B) int64 or None
         Group of the event, such as its generator.
+    spectator : (..., B) or None
+        A quantity that the score is to be independent of, such as a mass.
     """
 
     x: Tensor
@@ -53,6 +53,7 @@ class Batch:
     noise: Tensor | None = None
     weight: Tensor | None = None
     group: Tensor | None = None
+    spectator: Tensor | None = None
 
     def average(self, values: Tensor, rows: slice, count: int) -> Tensor:
         """Weighted sum of `values` of the events `rows`, divided by `count`."""
@@ -87,29 +88,11 @@ class Term(Protocol):
         ...
 
 
-def reconstruction_error(kind: ErrorKind, x: Tensor, x_hat: Tensor) -> Tensor:
-    """E(x) of each event (..., B), summed over the features of x (..., B, d).
-
-    "mse": (x - x_hat)^2. "bce": binary cross-entropy of x in [0, 1] with x_hat as logits. "huber": quadratic up to 1
-    and 2|x - x_hat| - 1 beyond, so that it equals "mse" for small errors.
-    """
-    return squared_error(x, x_hat) if kind == "mse" else feature_error(kind, x, x_hat).sum(-1)
-
-
-def feature_error(kind: ErrorKind, x: Tensor, x_hat: Tensor) -> Tensor:
-    """Reconstruction error of each feature (..., B, d); see `reconstruction_error`."""
-    if kind == "mse":
-        return (x - x_hat).square()
-    if kind == "bce":
-        return F.binary_cross_entropy_with_logits(x_hat, x, reduction="none")
-    return 2 * F.huber_loss(x_hat, x, reduction="none")
-
-
 @dataclass(frozen=True)
 class Reconstruction:
     """Mean of E(x) over the background of a batch."""
 
-    kind: ErrorKind = "mse"
+    kind: ErrorKind | EventError = "mse"
     normalisation: Normalisation = "per-class"
     weight: Schedule = ONE
     name: str = "reconstruction"
@@ -120,6 +103,8 @@ class Reconstruction:
         x, x_hat = batch.x, out["x_hat"]
         if batch.anomalies:
             x, x_hat = x[..., rows, :], x_hat[..., rows, :]
+        if isinstance(self.kind, EventError):
+            return batch.average(self.kind(x, {**out, "x_hat": x_hat}), rows, count)
         return batch.average(reconstruction_error(self.kind, x, x_hat), rows, count)
 
 
@@ -135,6 +120,46 @@ class KL:
         """Value of the term."""
         rows, count = batch.background(self.normalisation)
         return batch.average(out["kl"][..., rows] if batch.anomalies else out["kl"], rows, count)
+
+
+@dataclass
+class Ramp:
+    """A fixed weight, and a number that grows with the epochs: the training asks for the weight of every epoch.
+
+    Attributes
+    ----------
+    value : float
+        The weight.
+    target : Schedule
+        The number.
+    now : float
+        The number in the epoch whose weight was asked for last.
+    """
+
+    value: float
+    target: Linear
+    now: float = 0.0
+
+    def __call__(self, epoch: int, history: Mapping[str, Sequence[float]]) -> float:
+        """`value`."""
+        self.now = self.target(epoch, history)
+        return self.value
+
+
+@dataclass(frozen=True)
+class CapacityKL:
+    """|mean KL - C|, with a capacity C that grows from epoch to epoch (Burgess et al., arXiv:1804.03599, eq. 8).
+
+    The value, and its entry in the history, is this distance and not the KL itself.
+    """
+
+    weight: Ramp
+    normalisation: Normalisation = "per-class"
+    name: str = "kl"
+
+    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+        """Value of the term."""
+        return (KL(self.normalisation)(batch, out) - self.weight.now).abs()
 
 
 def penalty(kind: Penalty, error: Tensor, clip: float | None) -> Tensor:
@@ -162,7 +187,7 @@ class AnomalyPenalty:
     anomalies also pay E + KL, in the other terms.
     """
 
-    kind: ErrorKind = "mse"
+    kind: ErrorKind | EventError = "mse"
     penalty: Penalty = "clip"
     clip: float | None = 200.0
     normalisation: Normalisation = "per-class"
@@ -175,6 +200,10 @@ class AnomalyPenalty:
             return torch.zeros_like(out["x_hat"][..., 0, 0])
         size = batch.x.shape[-2]
         rows = slice(size - batch.anomalies, size)
-        error = reconstruction_error(self.kind, batch.x[..., rows, :], out["x_hat"][..., rows, :])
+        x, x_hat = batch.x[..., rows, :], out["x_hat"][..., rows, :]
+        if isinstance(self.kind, EventError):
+            error = self.kind.misfit(x, {**out, "x_hat": x_hat})
+        else:
+            error = reconstruction_error(self.kind, x, x_hat)
         count = batch.anomalies if self.normalisation == "per-class" else size
         return -batch.average(penalty(self.penalty, error, self.clip), rows, count)

@@ -7,31 +7,37 @@ its order of events and its noise from sources of its own, so it equals the mode
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
 from hepaa.errors import HepaaError, InputError
+from hepaa.models.batches import Deal, Member, Pool, Strata, shares_of, whole_batch
+from hepaa.models.checkpoint import Checkpoint, fingerprint
 from hepaa.models.choices import between, whole
 from hepaa.models.device import generator, threads_for
 from hepaa.models.optimiser import Adam, Parameters
-from hepaa.models.terms import Batch
+from hepaa.models.steps import Diverged, FusedSteps, TorchSteps, can_fuse
+from hepaa.models.stopping import Stopper
 from hepaa.progress import Silent, reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
-    from hepaa.models.terms import Term
+    from hepaa.models.batches import Source
+    from hepaa.models.steps import Steps
+    from hepaa.models.terms import Batch, Term
     from hepaa.progress import Advance
 
     Callback = Callable[[int, Mapping[str, float]], None]
 
-# Numbers gathered at once: large enough that gathering costs nothing, small enough to stay in the cache.
-_BLOCK = 1 << 20
+Balance = Literal["groups"] | dict[int, float] | None
+__all__ = ["Balance", "Model", "Pool", "Settings", "Stage", "Stopper", "Trainer", "outputs", "pieces"]
 
 
 class Model(Protocol):
@@ -46,18 +52,6 @@ class Model(Protocol):
     def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Outputs for x (..., B, d)."""
         ...
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Events of one class on the device: x (n, d), and weight (n,) of mean 1, group (n,) or None."""
-
-    x: Tensor
-    weight: Tensor | None = None
-    group: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to optimise; see the detectors' parameters of the same names."""
+    """How to optimise; see the detectors' parameters of the same names.
+
+    `balance` is by the number of a stratum (or group) here; `fused=False` keeps small nets out of the compiled loop.
+    """
 
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -87,6 +84,10 @@ class Settings:
     patience: int | None = None
     verbose: bool = False
     callback: Callback | None = None
+    balance: Balance = None
+    checkpoint: str | Path | None = None
+    amp: bool = False
+    fused: bool = True
 
     def __post_init__(self) -> None:
         whole("batch_size", self.batch_size)
@@ -101,24 +102,11 @@ class Settings:
 
 
 @dataclass
-class Member:
-    """Sources of random numbers of one member, and its events."""
-
-    order: torch.Generator
-    noise: torch.Generator
-    anomaly_order: torch.Generator
-    train: Tensor
-    validation: Tensor
-
-    def deal(self, pool: int, count: int) -> Tensor:
-        """`count` indices of anomalies: whole random permutations of `pool`, one after the other."""
-        rounds = [torch.randperm(pool, generator=self.anomaly_order) for _ in range(ceil(count / pool))]
-        return torch.cat(rounds)[:count]
-
-
-@dataclass
 class Trainer:
     """K members in training.
+
+    With a `stream`, the training background comes from there, window by window, and `background` are the events for
+    validation, which all members share.
 
     Attributes
     ----------
@@ -132,209 +120,177 @@ class Trainer:
     seeds: Sequence[int]
     settings: Settings
     anomalies: Pool | None = None
+    stream: Source | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = self.background.x.device
         starts = [self.model.init(generator(seed, "init")) for seed in self.seeds]
         self.parameters = Parameters.stack(starts, self.device)
-        self.members = [self._member(seed) for seed in self.seeds]
+        self.members = self._members()
         self.epoch = 0
         self.stage_starts: list[int] = []
 
-    def _member(self, seed: int) -> Member:
+    def _members(self) -> list[Member]:
         n = len(self.background)
+        if self.stream is not None:
+            return [replace(Member.build(seed, n, 0), validation=torch.arange(n)) for seed in self.seeds]
         held_out = ceil(self.settings.validation_fraction * n)
         if held_out >= n:
             raise InputError(
                 f"validation_fraction = {self.settings.validation_fraction} leaves no training event of {n}"
             )
-        everything = torch.randperm(n, generator=generator(seed, "split")) if held_out else torch.arange(n)
-        return Member(
-            order=generator(seed, "order"),
-            noise=generator(seed, "noise"),
-            anomaly_order=generator(seed, "anomalies"),
-            train=everything[held_out:],
-            validation=everything[:held_out],
-        )
+        members = [Member.build(seed, n, held_out) for seed in self.seeds]
+        if self.settings.balance is not None:
+            stratum = self.background.stratum if self.background.stratum is not None else self.background.group
+            shares = shares_of(self.settings.balance, stratum)
+            for m in members:
+                m.strata = Strata.build(m.train, stratum.cpu(), shares)  # type: ignore[union-attr]
+        return members
 
     def run(self, stages: Sequence[Stage]) -> None:
-        """Train through all stages.
+        """Train through all stages, from where the checkpoint stands if there is one.
 
         Raises
         ------
         HepaaError
-            When a loss is no longer a finite number; the message names epoch and term.
+            When a loss or a gradient is no longer a finite number; the message names epoch, step and term.
+        InputError
+            If the checkpoint is of another training.
         """
         work = self.parameters.flat.numel() * float(self.settings.batch_size)
         total = sum(stage.epochs for stage in stages)
         report = reporter() if self.settings.verbose else Silent()
+        checkpoint = None
+        if self.settings.checkpoint is not None:
+            checkpoint = Checkpoint(self.settings.checkpoint, fingerprint(self, stages))
         with threads_for(work), report.bar("epochs", total) as advance:
-            for stage in stages:
-                self.stage_starts.append(self.epoch)
-                self._run_stage(stage, advance)
+            for index, stage in enumerate(stages):
+                if len(self.stage_starts) <= index:
+                    self.stage_starts.append(self.epoch)
+                StageRun(self, stage, index, checkpoint).run(advance)
 
-    def _run_stage(self, stage: Stage, advance: Advance) -> None:
-        flat = self.parameters.flat
-        optimiser = Adam(flat, self.settings.learning_rate, clip=self.settings.gradient_clip)
-        patience = self.settings.patience if stage.watch else None
-        stopper = Stopper(flat, patience) if patience is not None else None
-        past: dict[str, list[float]] = {}
-        for index in range(stage.epochs):
-            weights = [float(term.weight(index, past)) for term in stage.terms]
-            values = self._epoch(stage, weights, optimiser, stopper.active if stopper else None)
-            metrics = {"total": sum(w * v for w, v in zip(weights, values, strict=True))}
-            metrics |= {term.name: v for term, v in zip(stage.terms, values, strict=True)}
-            if len(self.members[0].validation) and stage.watch:
-                losses = self._validate(stage, weights)
-                metrics["validation"] = float(losses.mean())
-                if stopper:
-                    stopper.update(losses)
-            self._record(metrics)
-            for name, value in metrics.items():
-                past.setdefault(name, []).append(value)
-            advance(self.epoch + 1, "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-            if self.settings.callback is not None:
-                self.settings.callback(self.epoch, metrics)
-            self.epoch += 1
-            if stopper and not stopper.active.any():
-                break
-        if stopper:
-            stopper.restore()
-
-    def _record(self, metrics: Mapping[str, float]) -> None:
+    def record(self, metrics: Mapping[str, float]) -> None:
         """Append an epoch; a term that joins in a later stage contributed 0 to the epochs before."""
         for name in {**self.history, **metrics}:
             self.history.setdefault(name, [0.0] * self.epoch).append(metrics.get(name, 0.0))
+        if self.settings.callback is not None:
+            self.settings.callback(self.epoch, metrics)
+        self.epoch += 1
 
-    def _epoch(self, stage: Stage, weights: list[float], optimiser: Adam, active: Tensor | None) -> list[float]:
+    def train_epoch(self, stage: Stage, weights: Sequence[float], steps: Steps) -> list[float]:
         """One pass over the background; returns the mean of each term over steps and members."""
-        sums = torch.zeros(len(stage.terms), *self._shape, device=self.device)
-        factors = torch.tensor(weights, device=self.device)
-        steps = 0
-        for batch in self._batches(stage):
-            out = self.model(self.parameters.tensors, batch.x, batch.noise)
-            values = torch.stack([term(batch, out) for term in stage.terms])
-            loss = factors @ values if values.dim() == 1 else (factors @ values).sum()
-            optimiser.step(self.parameters.gradient(loss), active)
-            sums += values.detach()
-            steps += 1
-        means = (sums.double() / steps).reshape(len(stage.terms), -1)
-        finite = torch.isfinite(self.parameters.flat).all(dim=1) & torch.isfinite(means).all(dim=0)
+        sums = torch.zeros(len(stage.terms), len(self.members), dtype=torch.float64, device=self.device)
+        count = 0
+        try:
+            for window, deal in self._deals(stage):
+                count += steps.run(deal, window, self.anomalies, weights, sums)
+        except Diverged as found:
+            raise self._diverged(found.member, f"step {count + found.step}, {found.what}") from found
+        finite = torch.isfinite(self.parameters.flat).all(dim=1)
         if not finite.all():
-            member = int((~finite).nonzero()[0])
-            bad = [
-                t.name for t, v in zip(stage.terms, means[:, member].tolist(), strict=True) if not abs(v) < float("inf")
-            ]
-            raise HepaaError(
-                f"training diverged in epoch {self.epoch} (seed {self.seeds[member]}, {', '.join(bad) or 'parameters'} "
-                "not finite); lower learning_rate, or set gradient_clip"
-            )
-        return means.mean(dim=1).tolist()
+            raise self._diverged(int((~finite).nonzero()[0]), "last step, parameters")
+        return (sums / count).mean(dim=1).tolist()
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (len(self.members),) if len(self.members) > 1 else ()
+    def _diverged(self, member: int, where: str) -> HepaaError:
+        return HepaaError(
+            f"training diverged in epoch {self.epoch} (seed {self.seeds[member]}, {where} not finite); "
+            "lower learning_rate, or set gradient_clip"
+        )
 
-    def _batches(self, stage: Stage) -> Iterator[Batch]:
+    def _deals(self, stage: Stage) -> Iterator[tuple[Pool, Deal]]:
         size = self.settings.batch_size
+        rare = 0
         if stage.anomaly_fraction and self.anomalies is not None:
             rare = min(max(1, round(stage.anomaly_fraction * size)), size - 1)
-        else:
-            rare = 0
         common = size - rare
-        n = len(self.members[0].train)
-        full, rest = divmod(n, common)
-        rest_rare = ceil(rare * rest / common)
-        rows = full * size + rest + rest_rare
-        order = torch.stack([m.train[torch.randperm(n, generator=m.order)] for m in self.members])
-        dealt, noise = None, None
-        if rare and self.anomalies is not None:
-            pool = len(self.anomalies)
-            dealt = torch.stack([m.deal(pool, full * rare + rest_rare) for m in self.members])
-        if self.model.noise:
-            noise = torch.stack([torch.randn(rows, self.model.noise, generator=m.noise) for m in self.members])
-        at_once = max(1, _BLOCK // (size * self.background.x.shape[1] * len(self.members)))
-        cuts = [(s, min(s + at_once, full), common, rare) for s in range(0, full, at_once)]
-        if rest:
-            cuts.append((full, full + 1, rest, rest_rare))
-        a = b = c = 0
-        for start, stop, k, r in cuts:
-            steps = stop - start
-            yield from self._block(
-                steps,
-                order[:, a : a + steps * k],
-                dealt[:, b : b + steps * r] if dealt is not None else None,
-                noise[:, c : c + steps * (k + r)] if noise is not None else None,
-            )
-            a, b, c = a + steps * k, b + steps * r, c + steps * (k + r)
+        many = 0 if self.anomalies is None else len(self.anomalies)
 
-    def _block(self, steps: int, order: Tensor, dealt: Tensor | None, noise: Tensor | None) -> Iterator[Batch]:
-        """`steps` batches of equal composition: all their events are gathered at once, a batch is a view."""
+        def draw(window: int | None) -> Deal:
+            return Deal.draw(self.members, common, rare, anomalies=many, noise=self.model.noise, window=window)
 
-        def gather(name: str) -> list[Any]:
-            values = getattr(self.background, name)
-            if values is None:
-                return [None] * steps
-            block = self._pick(values, order, steps)
-            if dealt is not None and self.anomalies is not None:
-                block = torch.cat([block, self._pick(getattr(self.anomalies, name), dealt, steps)], dim=2)
-            return list(block.unbind(1)) if len(self.members) > 1 else list(block[0].unbind(0))
+        if self.stream is None:
+            yield self.background, draw(None)
+        else:
+            for pool in self.stream.windows(common):
+                yield pool, draw(len(pool))
 
-        rare = dealt.shape[1] // steps if dealt is not None else 0
-        noises: list[Any] = [None] * steps
-        if noise is not None:
-            split = noise.to(self.device).view(len(self.members), steps, -1, self.model.noise)
-            noises = list(split.unbind(1)) if len(self.members) > 1 else list(split[0].unbind(0))
-        for x, weight, group, eps in zip(gather("x"), gather("weight"), gather("group"), noises, strict=True):
-            yield Batch(x=x, anomalies=rare, noise=eps, weight=weight, group=group)
-
-    def _pick(self, values: Tensor, index: Tensor, steps: int) -> Tensor:
-        """Rows (K, steps, B, ...) of `values` (n, ...) for indices (K, steps * B)."""
-        rows = values.index_select(0, index.reshape(-1).to(self.device))
-        return rows.view(len(index), steps, -1, *values.shape[1:])
+    def _batches(self, stage: Stage) -> Iterator[Batch]:
+        for window, deal in self._deals(stage):
+            yield from deal.batches(window, self.anomalies)
 
     @torch.no_grad()
-    def _validate(self, stage: Stage, weights: list[float]) -> Tensor:
+    def _validate(self, stage: Stage, weights: Sequence[float]) -> Tensor:
         """Loss of each member (K,) on its held-out background, without noise."""
         index = torch.stack([m.validation for m in self.members])
         parameters = self.parameters.frozen()
         total = torch.zeros(len(self.members), dtype=torch.float64, device=self.device)
         for part in torch.split(index, 8192, dim=1):
-            (batch,) = self._block(1, part, None, None)
+            batch = whole_batch(self.background, part)
             out = self.model(parameters, batch.x, None)
             for factor, term in zip(weights, stage.terms, strict=True):
                 total += factor * term(batch, out).double() * part.shape[1]
         return total / index.shape[1]
 
 
-class Stopper:
-    """Early stopping of each member by itself: keeps its best weights, and stops it `patience` epochs after them."""
+class StageRun:
+    """A stage on its way: optimiser, early stopping, and the losses so far."""
 
-    def __init__(self, flat: Tensor, patience: int) -> None:
-        self.flat, self.patience = flat, patience
-        self.best = flat.clone()
-        self.lowest = torch.full((len(flat),), float("inf"), dtype=torch.float64, device=flat.device)
-        self.waited = torch.zeros(len(flat), dtype=torch.int64, device=flat.device)
-        self.active = torch.ones(len(flat), 1, device=flat.device)
+    def __init__(self, trainer: Trainer, stage: Stage, index: int, checkpoint: Checkpoint | None) -> None:
+        self.trainer, self.stage, self.index, self.checkpoint = trainer, stage, index, checkpoint
+        settings, parameters = trainer.settings, trainer.parameters
+        self.optimiser = Adam(parameters.flat, settings.learning_rate, clip=settings.gradient_clip)
+        patience = settings.patience if stage.watch else None
+        self.stopper = Stopper(parameters.flat, patience) if patience is not None else None
+        self.past: dict[str, list[float]] = {}
+        self.done = 0
+        self.finished = False
 
-    def update(self, losses: Tensor) -> None:
-        """Take the validation losses (K,) of an epoch."""
-        better = (losses < self.lowest) & (self.active[:, 0] > 0)
-        self.lowest = torch.where(better, losses, self.lowest)
-        self.best[better] = self.flat[better]
-        self.waited = torch.where(better, torch.zeros_like(self.waited), self.waited + 1)
-        self.active = self.active * (self.waited < self.patience)[:, None]
+    def _steps(self) -> Steps:
+        t, stage = self.trainer, self.stage
+        fuses = t.settings.fused and can_fuse(t.model, stage.terms, t.parameters, t.settings.batch_size)
+        if fuses:
+            return FusedSteps(t.model, stage.terms, t.parameters, self.optimiser)
+        return TorchSteps(t.model, stage.terms, t.parameters, self.optimiser, amp=t.settings.amp)
 
-    def restore(self) -> None:
-        """Put the best weights back."""
-        self.flat.copy_(self.best)
+    def run(self, advance: Advance) -> None:
+        """Train the epochs that are left."""
+        if self.checkpoint is not None:
+            self.checkpoint.restore(self)
+        steps = self._steps()
+        while not self.finished:
+            self._epoch(steps, advance)
+            over = self.done == self.stage.epochs or (self.stopper is not None and not self.stopper.active.any())
+            if over:
+                self.finished = True
+                if self.stopper:
+                    self.stopper.restore()
+            if self.checkpoint is not None:
+                self.checkpoint.save(self)
+
+    def _epoch(self, steps: Steps, advance: Advance) -> None:
+        trainer, stage, stopper = self.trainer, self.stage, self.stopper
+        weights = [float(term.weight(self.done, self.past)) for term in stage.terms]
+        steps.active = stopper.active if stopper else None
+        values = trainer.train_epoch(stage, weights, steps)
+        metrics = {"total": sum(w * v for w, v in zip(weights, values, strict=True))}
+        metrics |= {term.name: v for term, v in zip(stage.terms, values, strict=True)}
+        if len(trainer.members[0].validation) and stage.watch:
+            losses = trainer._validate(stage, weights)
+            metrics["validation"] = float(losses.mean())
+            if stopper:
+                stopper.update(losses)
+        for name, value in metrics.items():
+            self.past.setdefault(name, []).append(value)
+        self.done += 1
+        advance(trainer.epoch + 1, "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+        trainer.record(metrics)
 
 
 def pieces(parameters: Parameters, x: Tensor) -> tuple[Tensor, ...]:
     """x (n, d) in pieces that are scored at once, (rows, d), or (K, rows, d) for K members; they stay in the cache."""
     members = len(parameters)
-    rows = min(max(512, (1 << 24) // parameters.flat.numel()), 1 << 14)
+    rows = min(max(512, (1 << 20) // (x.shape[1] * members)), 1 << 14)
     parts = torch.split(x, rows)
     return parts if members == 1 else tuple(part.expand(members, *part.shape) for part in parts)
 

@@ -8,8 +8,9 @@ import torch
 
 from hepaa.detectors import AnoRand
 from hepaa.errors import InputError
-from hepaa.models.anorand import Classification, InlierDistance, smote
+from hepaa.models.anorand import Classification, InlierDistance
 from hepaa.models.estimator import Training
+from hepaa.models.pseudo import smote
 from hepaa.models.schedules import Fixed
 from hepaa.models.terms import Batch
 

@@ -35,6 +35,25 @@ def test_log_partition_and_its_gradient_by_dense_matrix(
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.parametrize("members", [(), (2,)])
+@pytest.mark.parametrize("n", [2, 700, 1025])
+def test_compiled_log_partition_is_that_of_the_dense_matrix(members: tuple[int, ...], n: int) -> None:
+    z = torch.nn.functional.normalize(normal(*members, n, 3, dtype=torch.float32), dim=-1)
+    upstream = normal(*members, n, seed=1, dtype=torch.float32)
+    results = []
+    for start in (z, z.double()):
+        x = start.clone().requires_grad_()
+        if x.dtype == torch.float32:
+            value = log_partition(x, 0.05)
+        else:
+            off = torch.eye(n, dtype=torch.bool)
+            value = (x @ x.transpose(-1, -2) / 0.05).masked_fill(off, float("-inf")).logsumexp(-1)
+        results.append((value.detach(), torch.autograd.grad((value * upstream).sum(), x)[0]))
+    (ours, gradient), (dense, expected) = results
+    torch.testing.assert_close(ours.double(), dense, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient.double(), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
 def test_supcon_by_loops() -> None:
     mu, group, T = normal(15, 3), torch.tensor([0, 1, 2] * 4 + [0, 0, 3]), 0.2
     z = (mu / mu.norm(dim=1, keepdim=True)).numpy()
@@ -148,7 +167,7 @@ def test_groups_are_needed_where_they_are_used(mixed: tuple[np.ndarray, np.ndarr
         ContrastiveVAE().fit(X[:100], groups=group[:100])
     for bad in (
         {"contrastive": "simclr"},
-        {"posterior": "iaf"},
+        {"posterior": "laf"},
         {"flow_steps": 0},
         {"view_noise": 0.0},
         {"temperature": 0.0},

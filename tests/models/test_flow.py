@@ -39,7 +39,9 @@ def test_start_values_leave_torchs_generator_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("bad", [{"kind": "planar"}, {"transforms": 0}, {"bins": 1}, {"hidden": (0,)}])
+@pytest.mark.parametrize(
+    "bad", [{"kind": "planar"}, {"transforms": 0}, {"bins": 1}, {"hidden": (0,)}, {"measure": "gev"}]
+)
 def test_parameters_that_make_no_sense(bad: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Flow(**bad).fit(np.random.default_rng(0).normal(size=(50, 3)))  # type: ignore[arg-type]

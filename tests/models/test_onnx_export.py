@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from hepaa.detectors import VAE, AnomalyAwareVAE, ContrastiveVAE, Flow
+from hepaa.detectors import VAE, AnomalyAwareVAE, AnoRand, ContrastiveVAE, Flow
 from hepaa.errors import InputError, NotFittedError
 
 if TYPE_CHECKING:
@@ -46,12 +46,56 @@ def test_scores_are_those_of_torch(cls: Any, options: dict[str, Any], X: np.ndar
     assert float(meta["threshold"]) == model.threshold_
 
 
+def jets(n: int) -> np.ndarray:
+    """Two jets of 4 particles, the last of the first jet padding in every other event."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 0.3, (n, 2, 4, 3))
+    x[..., 0] = rng.dirichlet(np.ones(4), (n, 2))
+    x[::2, 0, 3] = 0.0
+    return x.reshape(n, 24).astype(np.float32)
+
+
+def images(n: int) -> np.ndarray:
+    return np.random.default_rng(2).random((n, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (VAE, {"posterior": "planar", "flow_context": 2}),
+        (VAE, {"posterior": "sylvester-orthogonal", "seeds": 2}),
+        (VAE, {"posterior": "sylvester-householder", "flow_context": 2}),
+        (VAE, {"posterior": "sylvester-triangular", "prior": "dirichlet", "latent": 3}),
+        (VAE, {"posterior": "conv", "latent": 3, "prior": "vamp"}),
+        (VAE, {"posterior": "iaf", "flow_context": 2}),
+        (VAE, {"posterior": "maf", "prior": "mixture"}),
+        (VAE, {"posterior": "spline", "reconstruction": "gaussian", "preprocess": "standard"}),
+        (ContrastiveVAE, {"contrastive": "ntxent", "posterior": "planar"}),
+        (Flow, {"kind": "maf", "transforms": 2, "hidden": (8,), "seeds": 2}),
+        (Flow, {"kind": "spline", "transforms": 2, "hidden": (8,), "measure": "preprocessed"}),
+        (AnoRand, {}),
+        (VAE, {"encoder": "deepsets", "particles": 4, "reconstruction": "pt-weighted", "preprocess": None}),
+        (VAE, {"encoder": "transformer", "particles": 4, "reconstruction": "pt-weighted", "preprocess": None}),
+        (VAE, {"encoder": "conv", "hidden": (8,), "reconstruction": "bce", "preprocess": None}),
+    ],
+    ids=lambda v: "-".join(str(x) for x in v.values()) if isinstance(v, dict) else v.__name__,
+)
+def test_recorded_graphs_give_the_scores_of_torch(cls: Any, options: dict, X: np.ndarray, tmp_path: Path) -> None:
+    data = jets(300) if "particles" in options else images(300) if options.get("encoder") == "conv" else X
+    model = cls(epochs=1, learning_rate=0.01, **options).fit(data[:200])
+    model.to_onnx(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    for rows in (data, data[:1]):
+        (score,) = session.run(["score"], {"features": rows})
+        assert score.dtype == np.float64
+        np.testing.assert_allclose(score, model.anomaly_score(rows), rtol=1e-5, atol=1e-6)
+    assert float(session.get_modelmeta().custom_metadata_map["threshold"]) == model.threshold_
+
+
 def test_what_has_no_onnx_form_says_so(X: np.ndarray, tmp_path: Path) -> None:
-    planar = ContrastiveVAE(epochs=1, contrastive="ntxent", posterior="planar").fit(X)
-    flow = Flow(epochs=1, kind="maf", transforms=1, hidden=(4,)).fit(X)
-    for model in (planar, flow):
-        with pytest.raises(InputError, match="has no ONNX form"):
-            model.to_onnx(tmp_path / "m.onnx")
+    model = VAE(epochs=1, posterior="sylvester-orthogonal", flow_context=2).fit(X)  # a decomposition for each event
+    with pytest.raises(InputError, match="has no ONNX form"):
+        model.to_onnx(tmp_path / "m.onnx")
     with pytest.raises(NotFittedError):
         VAE().to_onnx(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
 from hepaa.errors import HepaaError, InputError
+from hepaa.models import steps
 from hepaa.models.device import generator, pick_device, threads_for
 from hepaa.models.networks import GaussianVAE
 from hepaa.models.optimiser import Adam, Parameters
 from hepaa.models.schedules import Linear
+from hepaa.models.steps import autocast
 from hepaa.models.terms import KL, AnomalyPenalty, Reconstruction
 from hepaa.models.training import Pool, Settings, Stage, Trainer, outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hepaa.models.terms import Batch
 
 PLAIN = (Reconstruction(), KL())
 
@@ -168,3 +178,45 @@ def test_parameters_are_views_of_one_block() -> None:
 def test_settings_that_make_no_sense(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         Settings(**bad)  # type: ignore[arg-type]
+
+
+def test_a_nan_gradient_of_a_finite_loss_names_its_step_and_term() -> None:
+    """sqrt(0) is finite, its slope is not."""
+
+    class Root:
+        name, weight = "root", staticmethod(lambda epoch, past: 1.0)
+
+        def __call__(self, batch: Batch, out: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            here = (batch.x[..., 0] > 2.9).any(-1)  # the event that makes trouble
+            return ((out["mu"] * 0).sum((-2, -1)) + ~here).sqrt()
+
+    x = torch.zeros(200, 4)
+    x[57] = 3.0
+    for seeds in ((0,), (4, 5)):
+        loop = Trainer(GaussianVAE(4, (8,), 2), Pool(x), seeds, Settings(batch_size=10))
+        firsts = [int((torch.randperm(200, generator=generator(s, "order")) == 57).nonzero()) // 10 for s in seeds]
+        seed = seeds[int(np.argmin(firsts))]
+        with pytest.raises(
+            HepaaError, match=rf"epoch 0 \(seed {seed}, step {min(firsts)}, gradient of root not finite"
+        ):
+            loop.run([Stage(1, (Reconstruction(), KL(), Root()))])
+
+
+def test_amp_is_off_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(autocast(torch.device("cpu"), wanted=True), nullcontext)
+    assert isinstance(autocast(torch.device("cuda"), wanted=False), nullcontext)
+    plain, asked = trainer(fused=False), trainer(fused=False, amp=True)
+    for loop in (plain, asked):
+        loop.run([Stage(2, PLAIN)])
+    assert torch.equal(plain.parameters.flat, asked.parameters.flat)
+
+
+def test_training_under_autocast_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU's bfloat16 in place of cuda's: losses and gradients stay float32, and the result near."""
+    plain, half = (trainer(n=600, seeds=(0, 1), fused=False, amp=amp) for amp in (False, True))
+    plain.run([Stage(4, PLAIN)])
+    monkeypatch.setattr(steps, "autocast", lambda device, wanted: torch.autocast("cpu", dtype=torch.bfloat16))
+    half.run([Stage(4, PLAIN)])
+    assert half.parameters.flat.dtype == torch.float32
+    assert not torch.equal(plain.parameters.flat, half.parameters.flat)
+    np.testing.assert_allclose(half.history["total"], plain.history["total"], rtol=0.02)

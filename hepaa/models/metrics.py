@@ -1,0 +1,72 @@
+"""Losses of a training as lines of JSON, one an epoch, for whoever watches it from outside."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Callback = Callable[[int, Mapping[str, float]], None]
+
+
+class MetricsFile:
+    """A callback that appends {"epoch": ..., "seconds": ..., the losses} to a file, and flushes it.
+
+    A training that starts writes the file anew; one that goes on from a checkpoint keeps the lines of the epochs
+    before. "seconds" is the time since this object was made.
+
+    Parameters
+    ----------
+    path : str or Path
+        Usually ends in .jsonl.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise InputError(f"metrics {self.path}: the folder {self.path.parent} does not exist; make it first")
+        self.start = time.monotonic()
+        self.begun = False
+
+    def __call__(self, epoch: int, losses: Mapping[str, float]) -> None:
+        """Write the line of an epoch."""
+        line = json.dumps({"epoch": epoch, "seconds": round(time.monotonic() - self.start, 3), **losses})
+        try:
+            if not self.begun:
+                self.path.write_text(self._before(epoch), encoding="utf-8")
+                self.begun = True
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise InputError(f"metrics {self.path} cannot be written ({error.strerror})") from error
+
+    def _before(self, epoch: int) -> str:
+        """Lines of the epochs before `epoch` that the file has already."""
+        if not epoch or not self.path.exists():
+            return ""
+        lines = self.path.read_text(encoding="utf-8").splitlines()[:epoch]
+        return "".join(line + "\n" for line in lines)
+
+
+def both(*callbacks: Callback | None) -> Callback | None:
+    """All callbacks that there are, one after the other."""
+    given = [c for c in callbacks if c is not None]
+    if not given:
+        return None
+
+    def call(epoch: int, losses: Mapping[str, float]) -> None:
+        for callback in given:
+            callback(epoch, losses)
+
+    return call

@@ -1,0 +1,137 @@
+"""Pseudo-anomalies: noised background, and detectors that learn from it in place of labelled anomalies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from hepaa.errors import InputError
+from hepaa.models.choices import between, whole
+from hepaa.models.ensemble import train_within
+from hepaa.models.estimator import Detector
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hepaa.models.estimator import Preprocess, Training
+
+
+def smote(x: NDArray[np.float32], count: int, neighbours: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """`count` points between random rows of x (n, d) and one of their nearest `neighbours` (arXiv:1106.1813).
+
+    A row is its own neighbour never; with fewer than `neighbours` other rows, all of them count as near.
+    """
+    near = min(neighbours, len(x) - 1)
+    index = NearestNeighbors(n_neighbors=near + 1).fit(x).kneighbors(x, return_distance=False)[:, 1:]
+    start = rng.integers(len(x), size=count)
+    end = index[start, rng.integers(near, size=count)]
+    step = rng.random((count, 1), dtype=np.float32)
+    grown: NDArray[np.float32] = x[start] + step * (x[end] - x[start])
+    return grown
+
+
+def with_pseudo_anomalies(
+    training: Training, *, sigma: float, noised: float, grown: float, neighbours: int, seed: int
+) -> Training:
+    """Background without the events that were noised, and pseudo-anomalies grown from these (arXiv:2305.18389).
+
+    A random fraction `noised` of the background gets Gaussian noise of `sigma` standard deviations of the preprocessed
+    features, and grows by SMOTE to a fraction `grown`.
+
+    Raises
+    ------
+    InputError
+        If a parameter makes no sense, or fewer than 2 events would remain.
+    """
+    whole("neighbours", neighbours)
+    between("sigma", sigma, 0)
+    between("grown", grown, 0, 1, ends="none")
+    between("noised", noised, 0, grown, ends="high")
+    x = training.background
+    rng = np.random.default_rng([seed, 2])
+    chosen = rng.permutation(len(x))[: max(2, round(noised * len(x)))]
+    rest = np.setdiff1d(np.arange(len(x)), chosen)
+    if len(rest) < 2:
+        raise InputError(f"{len(x)} background events are too few for pseudo-anomalies; give 4 or more")
+    spoilt = x[chosen] + rng.normal(0.0, sigma, (len(chosen), x.shape[1])).astype(np.float32)
+    more = max(0, round(grown * len(x)) - len(chosen))
+    return replace(
+        training,
+        background=np.ascontiguousarray(x[rest]),
+        weight=None if training.weight is None else training.weight[rest] / training.weight[rest].mean(),
+        group=None if training.group is None else training.group[rest],
+        stratum=None if training.stratum is None else training.stratum[rest],
+        anomalies=np.concatenate([spoilt, smote(spoilt, more, neighbours, rng)]),
+        anomaly_weight=None,
+        anomaly_group=None,
+    )
+
+
+class PseudoLabelled(Detector):
+    """A detector that learns from labels, trained on pseudo-anomalies instead: Anomaly Awareness without labels.
+
+    The pseudo-anomalies are those of AnoRand (`with_pseudo_anomalies`): background whose features have been moved by
+    independent noise, so that it lies off the region that their correlations leave to background. With "boosting" or
+    another classifier, the score is the ratio of the noised to the bare density.
+
+    Parameters
+    ----------
+    detector : name or detector
+        One that takes labelled anomalies; names are those of `hepaa.detector`. Its `preprocess` is not used.
+    sigma : float
+        Noise, in standard deviations of the preprocessed features.
+    noised, grown : float
+        Fractions of the background that are noised, and that the pseudo-anomalies then grow to.
+    neighbours : int
+        Of SMOTE.
+    seed : int
+        Of the noise, and of the detector if it is given by name.
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+
+    Attributes
+    ----------
+    detector_ : the fitted detector
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: str | Detector = "aa-lhco",
+        sigma: float = 1.0,
+        noised: float = 0.02,
+        grown: float = 0.05,
+        neighbours: int = 5,
+        seed: int = 0,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+    ) -> None:
+        self.detector = detector
+        self.sigma = sigma
+        self.noised = noised
+        self.grown = grown
+        self.neighbours = neighbours
+        self.seed = seed
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        whole("seed", self.seed, 0)
+        used = with_pseudo_anomalies(
+            training,
+            sigma=self.sigma,
+            noised=self.noised,
+            grown=self.grown,
+            neighbours=self.neighbours,
+            seed=self.seed,
+        )
+        self.detector_ = train_within(self.detector, self, used, self.seed)
+        if not self.detector_.uses_labels:
+            raise InputError(f"{type(self.detector_).__name__} takes no labels; give a detector that learns from them")
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.detector_._score(x)
