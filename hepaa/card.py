@@ -77,6 +77,9 @@ class SplitCard(_Section):
     validation: float = Field(0.2, gt=0, lt=1, description="choices are made here: binning, cuts")
     test: float = Field(0.3, gt=0, lt=1, description="results are quoted here")
     salt: str = Field("", description="another salt gives another split")
+    train_without: list[str] = Field(
+        default_factory=list, description="processes or generators that are scored but not trained on: leave one out"
+    )
 
     @model_validator(mode="after")
     def _at_most_one(self) -> SplitCard:
@@ -95,6 +98,11 @@ class DetectorCard(_Section):
         None,
         gt=0,
         description="labelled anomalies at most, for detectors that use them; null: all that are in train",
+    )
+
+    flatten: str | None = Field(
+        None,
+        description="make the score independent of this column in background, learned on validation, such as mjj",
     )
 
     @property
@@ -123,6 +131,71 @@ class SignificanceCard(_Section):
     background_uncertainty: float = Field(0.1, ge=0, description="relative, in every bin")
 
 
+class SystematicCard(_Section):
+    """An uncertainty of yields that all bins share: one nuisance parameter (two for `generators`)."""
+
+    name: str = Field(min_length=1, pattern=r"^\w[\w .+-]*$", description="name of the nuisance parameter")
+    kind: Literal["norm", "weight", "column", "generators"] = Field(
+        description="norm: a factor; weight: named event weights; column: varied features; generators: their spread"
+    )
+    processes: list[str] = Field(
+        default_factory=list,
+        description="affected processes; empty: all backgrounds (norm, generators), or all processes (weight, column)",
+    )
+    size: float | None = Field(None, gt=0, description="norm: relative uncertainty of the yield, such as 0.05")
+    up: str | dict[str, str | float] | None = Field(
+        None,
+        description="weight: a weight's name; column: for each varied feature a factor, or the column of varied values",
+    )
+    down: str | dict[str, str | float] | None = Field(None, description="as up; null: up is mirrored")
+    method: Literal["envelope", "leave-one-out"] = Field(
+        "envelope", description="generators: each alone against the mixture, or the mixture without each"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> SystematicCard:
+        needs: dict[str, tuple[type, str]] = {
+            "weight": (str, "the name of a weight"),
+            "column": (dict, "a mapping of features to factors or columns"),
+        }
+        if (self.size is None) == (self.kind == "norm"):
+            raise ValueError(f"{self.name!r}: `size` belongs to kind norm, and to it alone")
+        for way, value in (("up", self.up), ("down", self.down)):
+            if self.kind in needs:
+                kind, words = needs[self.kind]
+                if not isinstance(value, kind) and not (way == "down" and value is None):
+                    raise ValueError(f"{self.name!r}: give `{way}` as {words}")
+            elif value is not None:
+                raise ValueError(f"{self.name!r}: `{way}` belongs to the kinds weight and column")
+        return self
+
+
+class SculptingCard(_Section):
+    """Does a cut on the score make bumps out of background? Tested before any discovery is quoted."""
+
+    mass: str = Field(description="column of the mass that is hunted for bumps, such as mjj")
+    background_efficiency: float = Field(0.05, gt=0, lt=1, description="share of background that passes the cut")
+    range: tuple[float, float] | None = Field(
+        None, description="of the mass, GeV; null: from the peak of its spectrum to its last 0.1 percent"
+    )
+    bins: int = Field(30, ge=8, description="bins of equal width")
+    limit: float = Field(2.0, gt=0, description="greatest overall significance of a bump in background alone")
+    parameters: Literal[3, 4, 5] = Field(3, description="of the dijet function")
+    toys: int = Field(300, ge=20, description="a limit of 2 sigma needs 50 toys, one of 3 sigma 1000")
+
+
+class FitCard(_Section):
+    """HistFactory workspaces and Combine datacards: one folder a detector and signal."""
+
+    write: bool = Field(True, description="write workspace.json, datacard.txt and shapes.root")
+    luminosity_error: float = Field(0.0, ge=0, description="relative, on signal and backgrounds together")
+    categories: dict[str, str] = Field(
+        default_factory=dict,
+        description="channels: name and selection, such as {low: mZH < 400, high: mZH >= 400}; empty: one channel",
+    )
+    infer: bool = Field(False, description="fit them with pyhf: discovery significances and limits at 95 percent")
+
+
 class FigureCard(_Section):
     """Looks of the figures."""
 
@@ -133,20 +206,33 @@ class FigureCard(_Section):
     )
 
 
-class Card(_Section):
+class Rules(_Section):
+    """How scores are judged."""
+
+    seed: int = Field(0, ge=0, description="seed of every random choice that has none of its own")
+    luminosity_fb: float = Field(gt=0, description="integrated luminosity, fb^-1")
+    sqrt_s_tev: float = Field(13.0, gt=0, description="centre-of-mass energy, TeV; printed on figures")
+    histogram: HistogramCard = Field(default_factory=HistogramCard)
+    significance: SignificanceCard = Field(default_factory=SignificanceCard)
+    systematics: list[SystematicCard] = Field(default_factory=list)
+    sculpting: SculptingCard | None = None
+
+    def shares(self, process: str) -> dict[str, float]:
+        """The share of each generator of a process in its yield, where samples are known."""
+        del process
+        return {}
+
+
+class Card(Rules):
     """One run, from files to significances."""
 
     name: str = Field(description="title of the run")
     output: str = Field(description="folder for the results, relative to where the run is started")
-    seed: int = Field(0, ge=0, description="seed of every random choice that has none of its own")
-    luminosity_fb: float = Field(gt=0, description="integrated luminosity, fb^-1")
-    sqrt_s_tev: float = Field(13.0, gt=0, description="centre-of-mass energy, TeV; printed on figures")
     samples: list[SampleCard] = Field(min_length=1)
     features: FeatureCard
     split: SplitCard = Field(default_factory=SplitCard)
     detectors: list[DetectorCard] = Field(min_length=1)
-    histogram: HistogramCard = Field(default_factory=HistogramCard)
-    significance: SignificanceCard = Field(default_factory=SignificanceCard)
+    workspace: FitCard = Field(default_factory=FitCard)
     figures: FigureCard = Field(default_factory=FigureCard)
 
     @model_validator(mode="after")
@@ -158,7 +244,20 @@ class Card(_Section):
         names = [d.label for d in self.detectors]
         if len(set(names)) != len(names):
             raise ValueError(f"detectors: names stand twice in {names}; give each a name of its own")
-        for process in {s.process for s in self.samples}:
+        for name in self.split.train_without:
+            if name not in (known := {x for s in self.samples for x in (s.process, s.generator)}):
+                raise ValueError(f"split: train_without: no process or generator {name!r}; {nearest(name, known)}")
+        named = [s.name for s in self.systematics]
+        if reserved := {"background_uncertainty", "lumi"} & set(named):
+            raise ValueError(f"systematics: the name {min(reserved)!r} is taken; choose another")
+        if len(set(named)) != len(named):
+            raise ValueError(f"systematics: names stand twice in {named}; give each a name of its own")
+        processes = {s.process for s in self.samples}
+        for systematic in self.systematics:
+            for process in systematic.processes:
+                if process not in processes:
+                    raise ValueError(f"systematics: {systematic.name!r}: {nearest(process, processes)}")
+        for process in processes:
             same = [s for s in self.samples if s.process == process]
             given = [s.share for s in same if s.share is not None]
             if given and (len(given) != len(same) or abs(sum(given) - 1) > 1e-6):
@@ -172,6 +271,14 @@ class Card(_Section):
         if sample.share is not None:
             return sample.share
         return 1.0 / sum(s.process == sample.process for s in self.samples)
+
+    def shares(self, process: str) -> dict[str, float]:
+        """The share of each generator of a process in its yield."""
+        found: dict[str, float] = {}
+        for sample in self.samples:
+            if sample.process == process:
+                found[sample.generator] = found.get(sample.generator, 0.0) + self.share(sample)
+        return found
 
     def to_yaml(self) -> str:
         """The card with all defaults, as YAML that gives the same card again."""

@@ -5,7 +5,6 @@ files -> features -> split -> detectors -> scores -> histograms and significance
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -16,27 +15,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa import io, plots
+from hepaa.card import Rules, SignificanceCard
 from hepaa.detectors import NeuralDetector, detector
 from hepaa.errors import InputError, nearest
-from hepaa.features.registry import feature_info, features
+from hepaa.features.registry import features
 from hepaa.features.selection import select
+from hepaa.fits import write_fits
 from hepaa.io.outputs import write_histograms_root, write_scores_root
-from hepaa.io.store import write_json
+from hepaa.io.store import file_name, write_json
 from hepaa.progress import Silent
-from hepaa.results import DetectorResult, evaluate, root_histograms, summary
+from hepaa.report.figures import draw_all
+from hepaa.report.saved import SavedRun
+from hepaa.results import DetectorResult, cross_sections, evaluate, root_histograms, summary
 from hepaa.samples import Sample, expected_events, split
+from hepaa.stats.decorrelation import QuantileFlattening
+from hepaa.systematics import with_varied_scores, with_weight_ratios
 from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from hepaa.card import Card, DetectorCard, HistogramCard, SampleCard
     from hepaa.detectors import Detector
     from hepaa.io.events import Events
     from hepaa.progress import Advance, Reporter
 
+    Flattening = tuple[str, QuantileFlattening]
 
-def run(card: Card, *, overwrite: bool = False, progress: Reporter | None = None) -> Path:
+
+def run(
+    card: Card,
+    *,
+    overwrite: bool = False,
+    progress: Reporter | None = None,
+    reader: Callable[[Card, Reporter], EventTable] | None = None,
+) -> Path:
     """Everything a card asks for, in one folder that appears when it is complete.
 
     Parameters
@@ -46,12 +59,14 @@ def run(card: Card, *, overwrite: bool = False, progress: Reporter | None = None
         Replace the folder if it exists.
     progress : Reporter, optional
         Silent by default.
+    reader : callable, optional
+        Gives the table of a card in place of `read`, such as one that works in batches.
 
     Returns
     -------
     Path
         The folder: `results.json`, `scores.parquet` and `scores.root` (test part), `validation.parquet`,
-        `features.parquet`, `histograms.root`, `models/`, `figures/`, `card.yaml`.
+        `features.parquet`, `histograms.root`, `workspaces/`, `models/`, `figures/`, `card.yaml`.
 
     Raises
     ------
@@ -61,28 +76,26 @@ def run(card: Card, *, overwrite: bool = False, progress: Reporter | None = None
     say = progress or Silent()
     with _new_folder(Path(card.output), overwrite=overwrite) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
-        table = read(card, say)
+        table = (reader or read)(card, say)
         table.save(folder / "features.parquet")
         parts = divide(card, table)
         detectors = train(card, parts["train"], folder / "models", say)
-        validation, test = (score(detectors, parts[name]) for name in ("validation", "test"))
+        flat = flattening(card, score(detectors, parts["validation"]))
+        validation, test = (score(detectors, parts[name], flat) for name in ("validation", "test"))
+        test = with_varied_scores(test, card.systematics, lambda table: score(detectors, table, flat))
         validation.save(folder / "validation.parquet")
         test.save(folder / "scores.parquet")
         write_scores_root(test, folder / "scores.root")
-        found = [
-            evaluate(
-                name,
-                validation,
-                test,
-                card.histogram,
-                background_uncertainty=card.significance.background_uncertainty,
-            )
-            for name in detectors
-        ]
+        found = [evaluate(name, validation, test, card, left_out=card.split.train_without) for name in detectors]
         write_histograms_root(root_histograms(found), folder / "histograms.root")
-        write_json(summary(card, table, parts, found), folder / "results.json")
+        fits = {}
+        if card.workspace.write:
+            say.say("writing workspaces")
+            sigma = cross_sections(table, card.luminosity_fb)
+            fits = write_fits(card, found, validation, test, folder / "workspaces", cross_sections=sigma)
+        write_json(summary(card, table, parts, found, fits), folder / "results.json")
         say.say("drawing figures")
-        draw(card, found, test, detectors, folder / "figures")
+        draw_all(SavedRun(folder, test=test, models=detectors), folder / "figures")
     return Path(card.output)
 
 
@@ -91,25 +104,48 @@ def read(card: Card, progress: Reporter) -> EventTable:
     tables = []
     for sample in card.samples:
         with progress.bar(f"reading {sample.process} ({sample.generator})", None) as advance:
-            tables.append(_read_sample(card, sample, advance))
+            tables.append(read_sample(card, sample, advance))
         progress.say(
             f"{sample.process} ({sample.generator}): {tables[-1].n} events, {tables[-1].sum_weights:.4g} expected"
         )
     return concatenate(tables)
 
 
-def _read_sample(card: Card, sample: SampleCard, advance: Advance) -> EventTable:
+def read_sample(card: Card, sample: SampleCard, advance: Advance) -> EventTable:
+    """Features of one sample of a card, weighted to cross-section x luminosity, after the card's selection."""
     physics = Sample(sample.process, sample.role, sample.generator)
     tables, nominal, cross_section = [], 0.0, sample.cross_section_pb
     for events in _chunks(sample, physics):
         nominal += float(np.sum(events.weight))
         cross_section = cross_section or events.header.get("cross_section_pb")
-        table = features(_with_weight(events, sample.weight), card.features.set)
+        weighted = _with_weight(events, sample.weight)
+        table = features(weighted, card.features.set)
+        data = sample.role == "data"
+        table = with_weight_ratios(table, weighted, card.systematics, process=sample.process, data=data)
         tables.append(select(table, card.features.selection) if card.features.selection else table)
         advance(sum(t.n for t in tables))
     if not tables:
         raise InputError(f"{', '.join(sample.files)}: no events with truth = {sample.truth}")
-    table = concatenate(tables)
+    return normalised(card, sample, concatenate(tables), nominal, cross_section)
+
+
+def normalised(
+    card: Card, sample: SampleCard, table: EventTable, nominal: float, cross_section: float | None
+) -> EventTable:
+    """The selected rows of one sample, weighted to its cross-section x luminosity.
+
+    Parameters
+    ----------
+    nominal : float
+        Sum of the nominal weights of all events that were read, before any cut.
+    cross_section : float or None
+        pb, as the card or the files state it.
+
+    Raises
+    ------
+    InputError
+        If no event is left, or the sample cannot be normalised.
+    """
     if card.features.inputs is not None:
         table = table.select(card.features.inputs)
     if table.n == 0:
@@ -160,6 +196,7 @@ def divide(card: Card, table: EventTable) -> dict[str, EventTable]:
     sizes = {"train": card.split.train, "validation": card.split.validation, "test": card.split.test}
     data = table.label == DATA
     parts = split(table[~data], sizes, salt=card.split.salt)
+    parts["train"] = parts["train"].without(card.split.train_without)
     if data.any():
         parts["test"] = concatenate([parts["test"], table[data]])
     return parts
@@ -174,7 +211,7 @@ def train(card: Card, table: EventTable, folder: Path, progress: Reporter) -> di
         progress.say(f"training {choice.label} ({number} of {len(card.detectors)})")
         fitted[choice.label] = model.fit(_training_events(table, choice))
         if isinstance(model, NeuralDetector):
-            model.save(folder / f"{_file_name(choice.label)}.safetensors")
+            model.save(folder / f"{file_name(choice.label)}.safetensors")
     return fitted
 
 
@@ -186,9 +223,29 @@ def _training_events(table: EventTable, choice: DetectorCard) -> EventTable:
     return table[np.sort(rows)]
 
 
-def score(detectors: Mapping[str, Detector], table: EventTable) -> EventTable:
-    """The table with a column `score_NAME` for each detector; higher is more anomalous."""
-    return table.with_spectators(**{f"score_{name}": d.anomaly_score(table) for name, d in detectors.items()})
+def score(
+    detectors: Mapping[str, Detector],
+    table: EventTable,
+    flat: Mapping[str, Flattening] | None = None,
+) -> EventTable:
+    """The table with a column `score_NAME` for each detector; higher is more anomalous. `flat` is from `flattening`."""
+    scores = {name: d.anomaly_score(table) for name, d in detectors.items()}
+    for name, (mass, flatten) in (flat or {}).items():
+        scores[name] = flatten.transform(scores[name], table[mass])
+    return table.with_spectators(**{f"score_{name}": values for name, values in scores.items()})
+
+
+def flattening(card: Card, validation: EventTable) -> dict[str, Flattening]:
+    """Mass and fitted transform of each detector whose score is to be made independent of a mass."""
+    background = validation.background
+    return {
+        d.label: (
+            d.flatten,
+            QuantileFlattening().fit(background[f"score_{d.label}"], background[d.flatten], background.weight),
+        )
+        for d in card.detectors
+        if d.flatten is not None
+    }
 
 
 def histogram(
@@ -208,7 +265,12 @@ def histogram(
     dict
         The numbers of `results.json`.
     """
-    result = evaluate(name, validation, test, options, background_uncertainty=background_uncertainty)
+    rules = Rules(
+        histogram=options,
+        significance=SignificanceCard(background_uncertainty=background_uncertainty),
+        luminosity_fb=look.luminosity or 1.0,
+    )
+    result = evaluate(name, validation, test, rules)
     output.mkdir(parents=True, exist_ok=True)
     write_histograms_root(root_histograms([result]), output / "histograms.root")
     write_json(result.to_dict(), output / "results.json")
@@ -216,40 +278,11 @@ def histogram(
     return result.to_dict()
 
 
-def draw(
-    card: Card, results: Sequence[DetectorResult], test: EventTable, detectors: Mapping[str, Detector], folder: Path
-) -> None:
-    """All figures of a run, as PDF and PNG."""
-    look = plots.Look(card.figures.style, card.figures.label, card.luminosity_fb, card.sqrt_s_tev)
-    signals = list(results[0].roc)
-    for signal in signals:
-        suffix = f"-{_file_name(signal)}" if len(signals) > 1 else ""
-        errors = {r.name: r.performance[signal].auc_error for r in results}
-        roc = plots.roc({r.name: r.roc[signal] for r in results}, errors=errors, look=look)
-        plots.save_figure(roc, folder / f"roc{suffix}")
-        plots.save_figure(plots.sic({r.name: r.sic[signal] for r in results}, look=look), folder / f"sic{suffix}")
-    info = {c: feature_info(c, card.features.set) for c in test.columns}
-    labels = {c: (feature.label, feature.unit) for c, feature in info.items()}
-    for result in results:
-        name, model = result.name, detectors[result.name]
-        _draw_score(result, card.significance.background_uncertainty, look, folder)
-        cut = result.roc[signals[0]].threshold[result.roc[signals[0]].at(card.figures.cut_background_efficiency)]
-        before_after = plots.feature_distributions(test, test[f"score_{name}"], cut, labels=labels, look=look)
-        plots.save_figure(before_after, folder / f"features-{_file_name(name)}")
-        if isinstance(model, NeuralDetector):
-            losses = plots.loss_curves(model.history_, boundary=model.finetune_from, look=look)
-            plots.save_figure(losses, folder / f"training-{_file_name(name)}")
-
-
 def _draw_score(result: DetectorResult, background_uncertainty: float, look: plots.Look, folder: Path) -> None:
     figure = plots.score_histogram(
         result.histograms, systematic=background_uncertainty, xlabel=f"{result.name} anomaly score", look=look
     )
-    plots.save_figure(figure, folder / f"score-{_file_name(result.name)}")
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-")
+    plots.save_figure(figure, folder / f"score-{file_name(result.name)}")
 
 
 @contextmanager

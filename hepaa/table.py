@@ -190,6 +190,15 @@ class EventTable:
             **{k: getattr(self, k)[rows] for k in ROW_ARRAYS},
         )
 
+    def without(self, names: Sequence[str]) -> EventTable:
+        """The events of all processes and generators but these."""
+        if not names:
+            return self
+        left_out = np.zeros(len(self), bool)
+        for index, known in ((self.process, self.processes), (self.generator, self.generators)):
+            left_out |= np.isin(index, [i for i, name in enumerate(known) if name in names])
+        return self[~left_out]
+
     def select(self, columns: Sequence[str]) -> EventTable:
         """The same events with these columns, in this order, as features; features left out become spectators."""
         X = np.column_stack([self[c] for c in columns]) if columns else np.empty((len(self), 0), np.float32)

@@ -46,7 +46,7 @@ def test_a_run_leaves_everything_in_one_folder(zh_run):
     out, said = zh_run
     assert {p.name for p in out.iterdir()} == {
         "card.yaml", "features.parquet", "validation.parquet", "scores.parquet", "scores.root", "histograms.root",
-        "results.json", "models", "figures",
+        "results.json", "models", "figures", "workspaces",
     }  # fmt: skip
     figures = {p.name for p in (out / "figures").iterdir()}
     for name in ("roc", "sic", "score-VAE", "score-Supervised", "features-VAE", "training-VAE"):
@@ -194,3 +194,35 @@ def test_two_generators_share_the_yield_of_their_process(tmp_path):
     with uproot.open(out / "histograms.root") as file:
         stacked = [k for k in file["Squares"].keys(cycle=False) if k.startswith("background")]
     assert len(stacked) == 2
+
+
+def test_a_generator_that_is_left_out_is_scored_but_not_trained_on(tmp_path):
+    content = yaml.safe_load(demo_path("lhco.yaml").read_text())
+    card = write_card(
+        tmp_path,
+        "lhco",
+        detectors=[{"name": "Squares", "detector": "SumOfSquares"}],
+        split=content.get("split", {}) | {"train_without": ["Pythia 8 Vincia"]},
+        histogram=content.get("histogram", {}) | {"min_events": 5},
+    )
+    assert hepaa("run", card, "--output", tmp_path / "out").exit_code == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    everything = EventTable.load(tmp_path / "out" / "features.parquet")
+    left_out = everything.generators.index("Pythia 8 Vincia")
+    test = EventTable.load(tmp_path / "out" / "scores.parquet")
+    counted = sum(sum(part.values()) for part in results["parts"].values())
+    assert counted < everything.n
+    assert (test.generator == left_out).any()
+    rates = results["detectors"]["Squares"]["generators"]
+    assert set(rates) == {"Pythia 8 Monash", "Pythia 8 Vincia"}
+    validation = EventTable.load(tmp_path / "out" / "validation.parquet").background
+    reference = validation[validation.generator != left_out]
+    for found in rates.values():
+        (one,) = [f for f in found if f["target"] == 0.1]
+        assert one["low"] <= one["rate"] <= one["high"]
+    order = np.argsort(-reference["score_Squares"])
+    k = int(np.searchsorted(np.cumsum(reference.weight[order]) / reference.sum_weights, 0.1, side="right"))
+    cut = reference["score_Squares"][order][k]
+    vincia = test.background[test.background.generator == left_out]
+    expected = vincia.weight[vincia["score_Squares"] > cut].sum() / vincia.sum_weights
+    assert rates["Pythia 8 Vincia"][0]["rate"] == pytest.approx(expected)

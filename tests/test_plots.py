@@ -235,3 +235,56 @@ def test_feature_distributions(table):
         plots.feature_distributions(table, table["ptH"])
     with pytest.raises(InputError, match="2 scores for a table of"):
         plots.feature_distributions(table, [1.0, 2.0], 0.5)
+
+
+def test_score_by_generator_shows_fractions_and_their_ratio():
+    rng = np.random.default_rng(0)
+    groups = {"A": (rng.normal(size=4000), np.ones(4000)), "B": (rng.normal(0.3, 1, 4000), np.full(4000, 0.1))}
+    figure = plots.score_by_generator(groups, {"S": (rng.normal(2, 1, 500), np.ones(500))}, look=LOOK)
+    top, low = figure.axes
+    assert legend(top) == ["A", "B", "S (signal)"]
+    drawn = {p.get_label(): p.get_data().values for p in top.patches}
+    for values in drawn.values():
+        assert values.sum() == pytest.approx(1)
+    ratios = [p.get_data().values for p in low.patches][::2]
+    np.testing.assert_allclose(np.mean(ratios, axis=0), 1)
+    assert ratios[1][-1] > 1.2 > ratios[0][-1]
+    with pytest.raises(InputError, match="no background"):
+        plots.score_by_generator({}, {})
+    with pytest.raises(InputError, match="all scores"):
+        plots.score_by_generator({"A": (np.ones(100), np.ones(100))}, {})
+
+
+def test_latent_space_draws_every_group_and_signals_last():
+    rng = np.random.default_rng(0)
+    points = {"S": rng.normal(2, 1, (50, 2)), "Pythia": rng.normal(size=(4000, 2)), "Sherpa": rng.normal(size=(30, 2))}
+    axes = plots.latent_space(points, ["S"], most=500).axes[0]
+    assert legend(axes) == ["Pythia", "Sherpa", "S"]
+    assert [len(c.get_offsets()) for c in axes.collections] == [500, 30, 50]
+    with pytest.raises(InputError, match="two numbers an event"):
+        plots.latent_space({"A": np.ones((5, 3))})
+
+
+def test_feature_pulls_writes_every_number():
+    axes = plots.feature_pulls([[0.1, -4.0], [2.5, 6.0]], ["a", "b"], ["first", "second"]).axes[0]
+    assert {"+0.1", "-4.0", "+2.5", "+6.0"} <= {t.get_text() for t in axes.texts}
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
+    with pytest.raises(InputError, match="1 events and 2 features"):
+        plots.feature_pulls([[0.1, -4.0], [2.5, 6.0]], ["a", "b"], ["first"])
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_mass_sculpting_says_the_verdict(passed):
+    from hepaa.stats.background import Sculpting
+    from hepaa.stats.bumps import Bump
+    from hepaa.stats.gate import Gate
+    from hepaa.stats.likelihood import ToyP
+
+    bump = Bump(2.0, 3.0, 30, 10.0, 5.0, ToyP(0.01, 2.33, True))
+    shape = Sculpting(0.1, 0.01, 0.005, 0.2, 0.1, 0.5)
+    gate = Gate(passed, 2.0, 42, (1.0, 2.0, 3.0), (12, 30), (60, 24), bump, shape)
+    axes = plots.mass_sculpting(gate, look=LOOK).axes[0]
+    assert f"sculpting gate {'passed' if passed else 'FAILED'}" in [t.get_text() for t in axes.texts]
+    assert "largest bump: > 2.33 sigma overall" in legend(axes)
+    np.testing.assert_allclose(axes.patches[0].get_data().values, [30, 12])
+    assert Gate.from_dict(gate.to_dict()) == gate

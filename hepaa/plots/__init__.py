@@ -4,18 +4,24 @@ All figures are vector graphics, are told apart without colour (line styles, hat
 and leave matplotlib's global state as it was. Only `save_figure` writes files.
 """
 
+from hepaa.plots.diagnostics import feature_pulls, latent_space, mass_sculpting, score_by_generator
 from hepaa.plots.panels import feature_distributions, loss_curves
 from hepaa.plots.scores import luminosity_reach, roc, score_histogram, sic
-from hepaa.plots.style import STYLES, Look, save_figure
+from hepaa.plots.style import STYLES, Look, figure_svg, save_figure
 
 __all__ = [
     "STYLES",
     "Look",
     "feature_distributions",
+    "feature_pulls",
+    "figure_svg",
+    "latent_space",
     "loss_curves",
     "luminosity_reach",
+    "mass_sculpting",
     "roc",
     "save_figure",
+    "score_by_generator",
     "score_histogram",
     "sic",
 ]

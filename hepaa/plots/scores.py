@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.stats.histogram import ScoreHistograms
+    from hepaa.stats.histogram import BinnedSignificance, ScoreHistograms
     from hepaa.stats.performance import SIC, Roc
 
 Axis = Literal["auto", "linear", "log", "bins"]
@@ -44,6 +44,7 @@ def score_histogram(
     signal_scale: float = 1.0,
     panel: Literal["asimov", "s/sqrt(b)"] = "asimov",
     systematic: float = 0.0,
+    shifts: Mapping[str, NDArray[np.float64]] | None = None,
     axis: Axis = "auto",
     xlabel: str | None = None,
     look: Look | None = None,
@@ -59,6 +60,8 @@ def score_histogram(
         What the lower panel shows, for each signal alone. Without signal there is no lower panel.
     systematic : float
         Relative uncertainty of the background, in the Asimov Z and in the band.
+    shifts : mapping of name -> (bins,), optional
+        Further relative shifts of the background that bins share, in both as well.
     axis : "auto", "linear", "log" or "bins"
         How the score is drawn; "bins" draws all bins equally wide, with their edges as labels. "auto" takes the first
         of the three on which the narrowest bin can be seen.
@@ -92,7 +95,12 @@ def score_histogram(
             top = low = figure.subplots()
             figure.subplots_adjust(left=0.13, right=0.97, top=0.93, bottom=0.13)
         _stack(top, edges, histograms, names)
-        _band(top, edges, histograms.b, np.hypot(np.sqrt(histograms.b_variance), systematic * histograms.b), systematic)
+        shared = np.sqrt(systematic**2 + np.sum([np.square(x) for x in (shifts or {}).values()], axis=0))
+        words = f"{100 * systematic:g} % syst." if not shifts else "syst."
+        _band(
+            top, edges, histograms.b, np.hypot(np.sqrt(histograms.b_variance), shared * histograms.b),
+            words if np.any(shared > 0) else "",
+        )  # fmt: skip
         heights = [histograms.b]
         for i, (name, h) in enumerate(histograms.signals.items()):
             scaled = np.asarray(h.values() * signal_scale)
@@ -113,7 +121,8 @@ def score_histogram(
         top.legend(ncols=2, loc="upper right")
         header(top, look)
         if histograms.signals:
-            _significance_panel(low, histograms, edges, panel, systematic)
+            results = {s: histograms.significance(s, systematic=systematic, shifts=shifts) for s in histograms.signals}
+            _significance_panel(low, edges, panel, results)
         if axis == "log":
             low.set_xscale("log")
         low.set_xlim(edges[0], edges[-1])
@@ -159,9 +168,9 @@ def _stack(axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, 
 
 
 def _band(
-    axes: Axes, edges: NDArray[np.float64], b: NDArray[np.float64], error: NDArray[np.float64], systematic: float
+    axes: Axes, edges: NDArray[np.float64], b: NDArray[np.float64], error: NDArray[np.float64], systematic: str
 ) -> None:
-    words = rf"MC stat. $\oplus$ {100 * systematic:g} % syst." if systematic else "MC stat. uncertainty"
+    words = rf"MC stat. $\oplus$ {systematic}" if systematic else "MC stat. uncertainty"
     axes.stairs(
         b + error, edges, baseline=np.maximum(b - error, 0), fill=True, facecolor="none", edgecolor="#5a5a5a",
         hatch="////////", linewidth=0, label=words,
@@ -182,11 +191,10 @@ def _log_counts(axes: Axes, heights: Sequence[NDArray[np.float64]]) -> None:
 
 
 def _significance_panel(
-    axes: Axes, histograms: ScoreHistograms, edges: NDArray[np.float64], panel: str, systematic: float
+    axes: Axes, edges: NDArray[np.float64], panel: str, results: Mapping[str, BinnedSignificance]
 ) -> None:
     top = 0.0
-    for i, signal in enumerate(histograms.signals):
-        result = histograms.significance(signal, systematic=systematic)
+    for i, result in enumerate(results.values()):
         if panel == "asimov":
             values, errors = result.z, result.z_error
             words = rf"all bins: {result.total:.2f} $\pm$ {result.total_error:.2f}"
@@ -199,7 +207,7 @@ def _significance_panel(
             values + errors, edges, baseline=np.maximum(values - errors, 0), fill=True, color=colour, alpha=0.22, lw=0
         )
         top = max(top, float(np.max(values + errors)))
-    rows = -(-len(histograms.signals) // 3)
+    rows = -(-len(results) // 3)
     axes.set_ylim(0, (1.25 + 0.25 * rows) * top if top > 0 else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
     axes.set_ylabel(r"Asimov $Z$" if panel == "asimov" else r"$S/\sqrt{B}$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -181,3 +182,11 @@ def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
             unfinished.unlink(missing_ok=True)
         written.append(final)
     return written
+
+
+def figure_svg(figure: Figure) -> str:
+    """The figure as SVG that needs no fonts and bears no date: same figure, same text."""
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "hepaa", "savefig.dpi": 150}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "hepaa"})
+    return stream.getvalue()

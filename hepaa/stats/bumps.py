@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from hepaa.errors import InputError
-from hepaa.stats.background import Sculpting, sculpting, sideband_fit
+from hepaa.stats.background import sideband_fit
 from hepaa.stats.likelihood import ToyP, q0_of
 from hepaa.stats.significance import p_to_z, poisson_z, z_to_p
 
@@ -177,68 +177,3 @@ def gross_vitells(z_local: float, crossings: float, level: float) -> tuple[float
         )
     p = min(z_to_p(z_local) + crossings * float(np.exp(-(z_local**2 - level**2) / 2)), 1.0)
     return p, p_to_z(p)
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Whether a cut on a score may be followed by a bump hunt.
-
-    Attributes
-    ----------
-    passed : bool
-        False if background alone, after the cut, shows an overall bump beyond `limit`.
-    limit : float
-        In standard deviations.
-    bump : Bump
-        The largest excess in background alone.
-    sculpting : Sculpting
-    """
-
-    passed: bool
-    limit: float
-    bump: Bump
-    sculpting: Sculpting
-
-    @property
-    def message(self) -> str:
-        """One line for a report."""
-        found = f"background alone shows {self.bump.overall} overall at {self.bump.low:.0f} .. {self.bump.high:.0f}"
-        verdict = (
-            "passed" if self.passed else "FAILED: the cut makes bumps out of background, no discovery may be quoted"
-        )
-        return (
-            f"sculpting gate {verdict} ({found}; JSD {self.sculpting.jsd:.2g}, by chance {self.sculpting.expected:.2g})"
-        )
-
-
-def sculpting_gate(
-    mass: ArrayLike,
-    passed: ArrayLike,
-    edges: ArrayLike,
-    *,
-    limit: float = 2.0,
-    parameters: Literal[3, 4, 5] = 3,
-    sqrt_s: float = 13000.0,
-    toys: int = 500,
-    rng: np.random.Generator,
-) -> Gate:
-    """Background-only injection: hunt for bumps in background events that pass the cut.
-
-    To be done before any significance is quoted.
-
-    Parameters
-    ----------
-    mass : (n,)
-        Of background events (unweighted simulation, or data of a control region), in GeV.
-    passed : (n,) bool
-    edges : (bins + 1,)
-        Of the spectrum that is hunted, in GeV; events outside are left out.
-    limit : float
-        Greatest overall significance that passes.
-    parameters, sqrt_s, toys, rng
-        As for `bump_hunt`.
-    """
-    m, keep = np.asarray(mass, dtype=np.float64), np.asarray(passed, dtype=bool)
-    counts = np.histogram(m[keep], np.asarray(edges, dtype=np.float64))[0]
-    bump = bump_hunt(counts, edges, parameters=parameters, sqrt_s=sqrt_s, toys=toys, rng=rng)
-    return Gate(bump.overall.z <= limit, limit, bump, sculpting(m, keep, rng=rng))

@@ -6,7 +6,7 @@ that is chosen and quoted on the same events counts its own fluctuations as sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import hist
@@ -156,13 +156,22 @@ class ScoreHistograms:
             binning=binning,
         )
 
-    def significance(self, signal: str | None = None, *, systematic: float = 0.0) -> BinnedSignificance:
+    def significance(
+        self,
+        signal: str | None = None,
+        *,
+        systematic: float = 0.0,
+        shifts: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> BinnedSignificance:
         """Expected significance of `signal` (of all signals together by default) in each bin and in all.
 
         Parameters
         ----------
         systematic : float
             Relative uncertainty of the background, the same in all bins and fully correlated between them.
+        shifts : mapping of name -> (bins,), optional
+            Further relative shifts of the background, each fully correlated between bins, such as from
+            `hepaa.stats.systematics.relative_shifts`.
 
         Raises
         ------
@@ -182,7 +191,8 @@ class ScoreHistograms:
                 "(merge_unusable), or choose the binning with a larger min_b"
             )
         stat_s = np.sqrt(self.s_variance(signal))
-        sigma = np.hypot(stat_b, systematic * b)
+        shared = [np.full(len(b), systematic), *(shifts or {}).values()]
+        sigma = np.sqrt(stat_b**2 + np.sum(np.square(shared), axis=0) * b**2)
         z, z_known = asimov(s, b, sigma), asimov(s, b)
         error, error_known = (asimov_error(s, b, x, stat_s=stat_s, stat_b=stat_b) for x in (sigma, None))
         return BinnedSignificance(
@@ -195,11 +205,12 @@ class ScoreHistograms:
             z_error=error,
             z_known=z_known,
             s_over_sqrt_b=s_over_sqrt_b(s, b),
-            total=asimov_correlated(s, b, stat_b, relative=systematic),
+            total=asimov_correlated(s, b, stat_b, shifts=shared),
             total_error=combine_error(z, error),
             total_known=combine(z_known),
             total_known_error=combine_error(z_known, error_known),
             systematic=systematic,
+            shifts={k: np.asarray(v, dtype=np.float64) for k, v in (shifts or {}).items()},
         )
 
 
@@ -220,6 +231,8 @@ class BinnedSignificance:
     total_known, total_known_error : float
         All bins together for a background known exactly.
     systematic : float
+    shifts : dict of name -> float64 (bins,)
+        Shared uncertainties beside the systematic one.
     """
 
     s: NDArray[np.float64]
@@ -236,10 +249,17 @@ class BinnedSignificance:
     total_known: float
     total_known_error: float
     systematic: float
+    shifts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> NDArray[np.float64]:
+        """All shared relative uncertainties of b, (k, bins)."""
+        return np.stack([np.full(len(self.b), self.systematic), *self.shifts.values()])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+        values = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+        return values | {"shifts": {k: v.tolist() for k, v in self.shifts.items()}}
 
 
 def score_histograms(

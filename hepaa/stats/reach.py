@@ -1,6 +1,6 @@
-"""How far a score reaches: significance against the cut and the luminosity, luminosity for 3 and 5 sigma, upper limits.
+"""How far a score reaches: significance against the cut and the luminosity, and the luminosity for 3 and 5 sigma.
 
-Yields are expected events at a reference luminosity, in fb^-1.
+Upper limits are those of `hepaa.stats.limits`. Yields are expected events at a reference luminosity, in fb^-1.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize
 
 from hepaa.errors import InputError
 from hepaa.stats.performance import FLOOR
 from hepaa.stats.significance import asimov, asimov_correlated, asimov_error
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Callable
 
-BANDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""Standard deviations of the background at which expected limits are quoted."""
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,14 @@ def cut_scan(
 
 
 def z_versus_luminosity(
-    s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None, luminosity: ArrayLike, *, at: float, relative: float = 0.0
+    s: ArrayLike,
+    b: ArrayLike,
+    sigma_b: ArrayLike | None,
+    luminosity: ArrayLike,
+    *,
+    at: float,
+    relative: float = 0.0,
+    shifts: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Expected Z of a binned score at other luminosities; relative uncertainties stay as they are.
 
@@ -111,6 +117,8 @@ def z_versus_luminosity(
         In fb^-1, positive.
     relative : float
         Uncertainty of b that all bins share.
+    shifts : (m, bins), optional
+        Further shared relative uncertainties of b; as for `hepaa.stats.significance.asimov_correlated`.
 
     Returns
     -------
@@ -121,7 +129,7 @@ def z_versus_luminosity(
     factors = np.atleast_1d(np.asarray(luminosity, dtype=np.float64)) / at
     if not np.all(factors > 0):
         raise InputError("luminosities must be positive")
-    return np.array([asimov_correlated(f * s, f * b, f * sigma, relative=relative) for f in factors])
+    return np.array([asimov_correlated(f * s, f * b, f * sigma, relative=relative, shifts=shifts) for f in factors])
 
 
 def luminosity_for(
@@ -132,6 +140,7 @@ def luminosity_for(
     *,
     at: float,
     relative: float = 0.0,
+    shifts: ArrayLike | None = None,
     most: float = 1e6,
 ) -> float | None:
     """Luminosity in fb^-1 at which the expected significance reaches z.
@@ -144,136 +153,85 @@ def luminosity_for(
     """
 
     def short(log_l: float) -> float:
-        return float(z_versus_luminosity(s, b, sigma_b, np.exp(log_l), at=at, relative=relative)[0]) - z
+        found = z_versus_luminosity(s, b, sigma_b, np.exp(log_l), at=at, relative=relative, shifts=shifts)
+        return float(found[0]) - z
 
     low, high = np.log(1e-9 * at), np.log(most)
     if short(high) < 0:
         return None
-    return float(np.exp(optimize.brentq(short, low, high, xtol=1e-10)))
+    return float(np.exp(optimize.brentq(short, low, high, xtol=1e-9)))
 
 
-@dataclass(frozen=True)
-class Limit:
-    """Upper limit on the signal strength mu: signal yields are mu * s.
-
-    Attributes
-    ----------
-    observed : float or None
-        None where no data were given.
-    expected : tuple of 5 floats
-        For data of the background alone, fluctuated by -2, -1, 0, 1, 2 standard deviations.
-    level : float
-        Confidence level.
-    """
-
-    observed: float | None
-    expected: tuple[float, ...]
-    level: float
-
-
-def upper_limit(
+def luminosity_error(
+    luminosity: float,
     s: ArrayLike,
     b: ArrayLike,
     sigma_b: ArrayLike | None = None,
     *,
-    n_obs: ArrayLike | None = None,
-    level: float = 0.95,
-) -> Limit:
-    """Asymptotic CLs upper limit on the signal strength from a binned score.
-
-    Test statistic q~_mu of Cowan et al., Eur. Phys. J. C 71 (2011) 1554, eq. 16, with the distributions of eqs. 64-66;
-    CLs of A. Read, J. Phys. G 28 (2002) 2693. Every bin has its own Poisson-constrained background uncertainty,
-    profiled in closed form. Uncertainties that bins share need the workspace (`hepaa.stats.workspace`).
+    stat_s: ArrayLike,
+    stat_b: ArrayLike,
+    at: float,
+    shifts: ArrayLike | None = None,
+) -> float:
+    """Statistical error, in fb^-1, of the answer of `luminosity_for`: that of Z there over the slope of Z.
 
     Parameters
     ----------
-    s, b : (bins,)
-        Expected yields; some s must be positive and none negative, b > 0.
-    sigma_b : (bins,), optional
-        Absolute uncertainty of b.
-    n_obs : (bins,), optional
-        Observed counts.
-    level : float
-
-    Raises
-    ------
-    InputError
-        If yields are not as above.
+    luminosity : float
+        The answer, in fb^-1.
+    s, b, sigma_b, at, shifts
+        As for `luminosity_for`.
+    stat_s, stat_b : (bins,)
+        Statistical errors of s and b.
     """
-    s, b = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (s, b))
-    sigma = np.zeros(len(b)) if sigma_b is None else np.atleast_1d(np.asarray(sigma_b, dtype=np.float64))
-    if not (
-        s.shape == b.shape == sigma.shape and np.all(s >= 0) and np.any(s > 0) and np.all(b > 0) and np.all(sigma >= 0)
-    ):
-        raise InputError(
-            "an upper limit needs s >= 0 (not all 0), b > 0 and sigma_b >= 0 in every bin; merge bins first"
-        )
-    with np.errstate(divide="ignore"):
-        m = b**2 / sigma**2
-    prior = _Counts(s, b, m, b, m)
-    expected = tuple(_limit(prior, 1 - level, band) for band in BANDS)
-    if n_obs is None:
-        return Limit(None, expected, level)
-    n = np.atleast_1d(np.asarray(n_obs, dtype=np.float64))
-    if n.shape != b.shape or not np.all(n >= 0):
-        raise InputError(f"observed counts of shape {n.shape} for {len(b)} bins: give one count >= 0 a bin")
-    return Limit(_limit(_Counts(s, b, m, n, m), 1 - level, None), expected, level)
+
+    def z(s: ArrayLike, b: ArrayLike, factor: float = 1.0) -> float:
+        return float(z_versus_luminosity(s, b, sigma_b, [factor * luminosity], at=at, shifts=shifts)[0])
+
+    slope = (z(s, b, 1.01) - z(s, b, 0.99)) / (0.02 * luminosity)
+    return (statistical_error(z, s, b, stat_s=stat_s, stat_b=stat_b) or 0.0) / slope
 
 
-@dataclass(frozen=True, eq=False)
-class _Counts:
-    """Likelihood of n ~ Poisson(mu s + gamma b) and the auxiliary a ~ Poisson(m gamma), gamma profiled."""
+def statistical_error(
+    number: Callable[[NDArray[np.float64], NDArray[np.float64]], float | None],
+    s: ArrayLike,
+    b: ArrayLike,
+    *,
+    stat_s: ArrayLike,
+    stat_b: ArrayLike,
+) -> float | None:
+    """Statistical error of a number that follows from yields, from the finite simulation behind them.
 
-    s: NDArray[np.float64]
-    b: NDArray[np.float64]
-    m: NDArray[np.float64]
-    n: NDArray[np.float64]
-    a: NDArray[np.float64]
+    First-order propagation of independent errors of all bins, with central differences of half an error; of a yield
+    smaller than that, as far as it reaches.
 
-    def gamma(self, mu: float) -> NDArray[np.float64]:
-        free = np.isfinite(self.m)
-        m, a = np.where(free, self.m, 1.0), np.where(free, self.a, 1.0)
-        p = (self.b + m) * self.b
-        q = (self.b + m) * mu * self.s - (self.n + a) * self.b
-        root = (-q + np.sqrt(q * q + 4 * p * a * mu * self.s)) / (2 * p)
-        return np.where(free, root, 1.0)
+    Parameters
+    ----------
+    number : function of (s, b) -> float or None
+        Such as a luminosity or a limit.
+    s, b : (bins,)
+    stat_s, stat_b : (bins,)
+        Square roots of the sums of squared weights.
 
-    def twice_nll(self, mu: float) -> float:
-        g = self.gamma(mu)
-        nu = mu * self.s + g * self.b
-        out = np.sum(nu - self.n - special.xlogy(self.n, nu / np.where(self.n > 0, self.n, 1.0)))
-        free = np.isfinite(self.m)
-        m, a, g = self.m[free], self.a[free], g[free]
-        return float(2 * (out + np.sum(m * g - a - special.xlogy(a, m * g / np.where(a > 0, a, 1.0)))))
-
-    def best(self, top: float) -> float:
-        found = optimize.minimize_scalar(
-            self.twice_nll, bounds=(0.0, top), method="bounded", options={"xatol": 1e-9 * top}
-        )
-        return 0.0 if self.twice_nll(0.0) <= found.fun else float(found.x)
-
-
-def _limit(counts: _Counts, alpha: float, band: float | None) -> float:
-    g = counts.gamma(0.0)
-    null = _Counts(counts.s, counts.b, counts.m, g * counts.b, np.where(np.isfinite(counts.m), counts.m * g, counts.a))
-    floor = null.twice_nll(0.0)
-    scale = float(np.sum(np.abs(counts.n - counts.b)) + 10 * np.sqrt(np.sum(counts.b)) + 30) / float(np.sum(counts.s))
-    best = counts.best(scale)
-    lowest = counts.twice_nll(best)
-
-    def cls(mu: float) -> float:
-        root_a = np.sqrt(max(null.twice_nll(mu) - floor, 1e-300))
-        if band is not None:
-            return float(special.ndtr(band - root_a) / special.ndtr(band))
-        q = max(counts.twice_nll(mu) - lowest, 0.0) if mu > best else 0.0
-        if q <= root_a**2:
-            return float(special.ndtr(-np.sqrt(q)) / special.ndtr(root_a - np.sqrt(q)))
-        return float(special.ndtr(-(q + root_a**2) / (2 * root_a)) / special.ndtr(-(q - root_a**2) / (2 * root_a)))
-
-    top = scale
-    while cls(top) > alpha:
-        top *= 2
-    low = top / 2
-    while cls(low) < alpha:
-        low /= 2
-    return float(optimize.brentq(lambda mu: cls(mu) - alpha, low, top, xtol=1e-12 * top, rtol=1e-10))
+    Returns
+    -------
+    float or None
+        None where the number is None for these yields or close to them.
+    """
+    centre = [np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (s, b)]
+    squares = 0.0
+    for which, errors in enumerate((stat_s, stat_b)):
+        for i, error in enumerate(np.atleast_1d(np.asarray(errors, dtype=np.float64))):
+            step = min(error / 2, 0.9 * centre[which][i])
+            if step <= 0:
+                continue
+            moved = []
+            for sign in (1, -1):
+                values = [x.copy() for x in centre]
+                values[which][i] += sign * step
+                found = number(*values)
+                if found is None:
+                    return None
+                moved.append(found)
+            squares += ((moved[0] - moved[1]) / (2 * step) * error) ** 2
+    return float(np.sqrt(squares))

@@ -6,12 +6,14 @@ The workspace is plain JSON of HistFactory's schema 1.0.0, which pyhf, cabinetry
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.stats.systematics import Normalisation, Shape, generator_spread
+
+__all__ = ["Normalisation", "Shape", "datacard", "generator_spread", "workspace"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,101 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.stats.histogram import ScoreHistograms
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """A relative uncertainty of the yield, the same in all bins: one nuisance parameter.
-
-    Attributes
-    ----------
-    name : str
-        Uncertainties of the same name move together, across samples and channels.
-    up, down : float
-        Factors on the yield at +1 and -1 standard deviation, such as 1.1 and 0.9.
-    samples : tuple of str
-        Affected samples; all backgrounds if empty.
-    """
-
-    name: str
-    up: float
-    down: float
-    samples: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not (self.up > 0 and self.down > 0):
-            raise InputError(
-                f"normalisation {self.name!r} has factors {self.up} and {self.down}: both must be positive"
-            )
-
-
-@dataclass(frozen=True)
-class Shape:
-    """An uncertainty of the yields bin by bin that moves all bins together: one nuisance parameter.
-
-    Attributes
-    ----------
-    name : str
-    sample : str
-    up, down : tuple of floats
-        Yields in each bin at +1 and -1 standard deviation.
-    """
-
-    name: str
-    sample: str
-    up: tuple[float, ...]
-    down: tuple[float, ...]
-
-
-def generator_spread(
-    generators: Mapping[str, hist.Hist[Any]], nominal: ArrayLike, *, sample: str, name: str = "generator"
-) -> list[Normalisation | Shape]:
-    """The difference between generators as an uncertainty of a background: one nuisance for rate, one for shape.
-
-    In every bin the largest deviation of any generator, scaled to the nominal total, from the nominal yield is the size
-    of the shift (an envelope); its sign is that of the generator that differs most over all bins. Both varied shapes
-    are scaled back to the nominal total. The greatest relative deviation of a generator's own total from their mean is
-    the normalisation.
-
-    Parameters
-    ----------
-    generators : mapping of generator -> hist.Hist
-        The same process in the same bins; every total stands for the same luminosity. Two or more.
-    nominal : (bins,)
-        Yields that the workspace uses.
-    sample : str
-        Name of the sample in the workspace.
-    name : str
-        Stem of the nuisances' names.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two generators, bins differ, or a total is not positive.
-    """
-    centre = np.asarray(nominal, dtype=np.float64)
-    values = {k: np.asarray(h.values(), dtype=np.float64) for k, h in generators.items()}
-    if len(values) < 2:
-        raise InputError("a spread of generators needs two or more of them")
-    for key, v in values.items():
-        if v.shape != centre.shape or not np.sum(v) > 0:
-            raise InputError(
-                f"generator {key!r} has {len(v)} bins and a total of {np.sum(v):.4g}: give {len(centre)} and > 0"
-            )
-    totals = np.array([np.sum(v) for v in values.values()])
-    shapes = np.stack([v * np.sum(centre) / np.sum(v) for v in values.values()])
-    # the generator that differs most gives the signs, so that bins move together as they do in a real generator
-    distance = np.sum((shapes - centre) ** 2 / np.maximum(centre, 1e-12), axis=1)
-    worst = shapes[np.argmax(distance)]
-    half = np.maximum(np.max(shapes - centre, axis=0), np.max(centre - shapes, axis=0)).clip(min=0)
-    shift = np.where(worst >= centre, half, -half)
-    up, down = np.maximum(centre + shift, 0.0), np.maximum(centre - shift, 0.0)
-    up, down = (x * np.sum(centre) / np.sum(x) for x in (up, down))
-    relative = float(np.max(np.abs(totals / np.mean(totals) - 1)))
-    out: list[Normalisation | Shape] = [Shape(f"{name}_shape", sample, tuple(up.tolist()), tuple(down.tolist()))]
-    if relative > 1e-12:
-        out.append(Normalisation(f"{name}_norm", 1 + relative, 1 / (1 + relative), (sample,)))
-    return out
 
 
 def workspace(
@@ -225,15 +132,21 @@ def _modifiers(
     else:
         # the channel's backgrounds share one Monte-Carlo nuisance a bin (Barlow-Beeston "lite")
         error = np.sqrt(np.asarray(values.variances())).tolist()
-        out.append({"name": f"mcstat_{channel}", "type": "staterror", "data": error})
+        out.append({"name": _parameter(f"mcstat_{channel}"), "type": "staterror", "data": error})
     if luminosity_error:
         out.append({"name": "lumi", "type": "lumi", "data": None})
     for u in uncertainties:
         if isinstance(u, Normalisation):
-            if name in u.samples or (not u.samples and name != signal):
-                out.append({"name": u.name, "type": "normsys", "data": {"hi": u.up, "lo": u.down}})
-        elif name == u.sample and len(u.up) == len(values.values()):
-            out.append({"name": u.name, "type": "histosys", "data": {"hi_data": list(u.up), "lo_data": list(u.down)}})
+            if u.acts_on(channel, name, signal):
+                out.append({"name": _parameter(u.name), "type": "normsys", "data": {"hi": u.up, "lo": u.down}})
+        elif u.acts_on(channel, name, len(values.values())):
+            out.append(
+                {
+                    "name": _parameter(u.name),
+                    "type": "histosys",
+                    "data": {"hi_data": list(u.up), "lo_data": list(u.down)},
+                }
+            )
     return out
 
 
@@ -263,12 +176,12 @@ def datacard(
         content[f"{bin_name}/data_obs"] = (np.asarray(observed[channel]), edges)
         for i, (name, values) in enumerate({signal: h.signals[signal], **h.backgrounds}.items()):
             content[f"{bin_name}/{_word(name)}"] = values
-            columns.append((bin_name, name, i, float(np.sum(values.values()))))
+            columns.append((channel, name, i, float(np.sum(values.values()))))
             for u in uncertainties:
-                if isinstance(u, Shape) and u.sample == name and len(u.up) == len(h.binning):
+                if isinstance(u, Shape) and u.acts_on(channel, name, len(h.binning)):
                     for way, varied in (("Up", u.up), ("Down", u.down)):
                         content[f"{bin_name}/{_word(name)}_{_word(u.name)}{way}"] = (np.asarray(varied), edges)
-    rows = [("bin", [c[0] for c in columns]), ("process", [_word(c[1]) for c in columns])]
+    rows = [("bin", [_word(c[0]) for c in columns]), ("process", [_word(c[1]) for c in columns])]
     rows += [("process", [str(c[2]) for c in columns]), ("rate", [f"{c[3]:.8g}" for c in columns])]
     lines = [
         "imax *",
@@ -282,14 +195,33 @@ def datacard(
     lines += [f"{key} {' '.join(cells)}" for key, cells in rows] + ["-" * 40]
     if luminosity_error:
         lines.append(f"lumi lnN {' '.join([f'{1 + luminosity_error:g}'] * len(columns))}")
-    for u in uncertainties:
-        if isinstance(u, Normalisation):
-            hit = [c[1] in u.samples or (not u.samples and c[1] != signal) for c in columns]
-            lines.append(f"{_word(u.name)} lnN {' '.join(f'{u.down:g}/{u.up:g}' if x else '-' for x in hit)}")
-        else:
-            lines.append(f"{_word(u.name)} shape {' '.join('1' if c[1] == u.sample else '-' for c in columns)}")
+    for name, rows_of in _by_name(uncertainties).items():
+        cells = []
+        for channel, sample, _, _ in columns:
+            h = channels[channel]
+            factors = [u for u in rows_of if isinstance(u, Normalisation) and u.acts_on(channel, sample, signal)]
+            templates = [u for u in rows_of if isinstance(u, Shape) and u.acts_on(channel, sample, len(h.binning))]
+            cells.append(f"{factors[0].down:g}/{factors[0].up:g}" if factors else "1" if templates else "-")
+        kind = "lnN" if isinstance(rows_of[0], Normalisation) else "shape"
+        lines.append(f"{_word(name)} {kind} {' '.join(cells)}")
     lines += [f"{_word(c)} autoMCStats 0" for c in channels]
     return "\n".join(lines) + "\n", content
+
+
+def _by_name(uncertainties: Sequence[Normalisation | Shape]) -> dict[str, list[Normalisation | Shape]]:
+    """Uncertainties of one name are one nuisance parameter, and one line of a datacard."""
+    found: dict[str, list[Normalisation | Shape]] = {}
+    for u in uncertainties:
+        same = found.setdefault(u.name, [])
+        if same and type(same[0]) is not type(u):
+            raise InputError(f"uncertainty {u.name!r} is a shape and a normalisation: give them names of their own")
+        same.append(u)
+    return found
+
+
+def _parameter(name: str) -> str:
+    """A parameter's name that pyhf accepts: it splits its own keys at slashes."""
+    return name.replace("/", "_")
 
 
 def _word(name: str) -> str:

@@ -133,3 +133,9 @@ def test_refuses(table, h):
     negative = table.with_weight(np.where(table["x"] > 3, -1, 1) * table.weight)
     with pytest.raises(InputError, match="negative yield"):
         workspace({"sr": score_histograms(negative, negative["x"], EDGES)}, "S'")
+
+
+def test_names_with_slashes_make_a_valid_model(h):
+    spec = workspace({"a/b": h}, "S'", uncertainties=[Normalisation("x/y", 1.1, 0.9)])
+    model, _ = expected_z(spec)
+    assert {"mcstat_a_b", "x_y"} <= set(model.config.par_order)

@@ -1,0 +1,55 @@
+"""Commands on the folder of a run: report, plot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hepaa.cli.common import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STYLE = click.option("--style", help="plain, CMS, ATLAS, LHCb or ALICE.  [default: that of the card]")
+_LABEL = click.option("--label", help="Text beside the experiment's name, such as 'Work in progress'.")
+
+
+@click.command()
+@click.argument("run", type=FILE)
+@click.option("--output", "-o", type=FILE, help="File to write.  [default: RUN/report.html]")
+@_STYLE
+@_LABEL
+def report(run: Path, output: Path | None, style: str | None, label: str | None) -> None:
+    """Write one self-contained HTML page of a run.
+
+    \b
+    Example: hepaa report zh-run
+    """
+    from hepaa.report.page import write_report
+    from hepaa.report.saved import SavedRun
+
+    target = output or run / "report.html"
+    write_report(SavedRun(run), target, style=style, label=label)
+    click.echo(f"{target}: open it in a browser")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("run", type=FILE)
+@click.option("--output", "-o", type=FILE, help="Folder for the PDF and PNG files.  [default: RUN/figures]")
+@_STYLE
+@_LABEL
+def plot(name: str, run: Path, output: Path | None, style: str | None, label: str | None) -> None:
+    """Draw a figure of a run again: score, generators, roc, sic, luminosity, sculpting, features, training, latent,
+    latent-umap or pulls.
+
+    \b
+    Example: hepaa plot roc zh-run --style CMS --label "Work in progress"
+    """
+    from hepaa.report.figures import draw, look_of
+    from hepaa.report.saved import SavedRun
+
+    found = SavedRun(run)
+    for path in draw(found, name, output or run / "figures", look_of(found, style=style, label=label)):
+        click.echo(path)

@@ -1,0 +1,261 @@
+"""The figures of a run by name: each drawn from its folder alone."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa import plots
+from hepaa.errors import InputError, nearest
+from hepaa.io.store import file_name
+from hepaa.stats.gate import Gate
+from hepaa.stats.reach import z_versus_luminosity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from hepaa.plots import Look
+    from hepaa.report.saved import SavedRun
+
+    Figures = Iterator[tuple[str, Figure]]
+    Maker = Callable[[SavedRun, Look], Figures]
+
+MOST_ANOMALOUS = 12
+"""Events in the figure and the table of pulls."""
+
+
+def look_of(run: SavedRun, *, style: str | None = None, label: str | None = None) -> Look:
+    """Style, label and luminosity as the card says, unless they are given."""
+    figures = run.card.figures
+    return plots.Look(
+        figures.style if style is None else style,
+        figures.label if label is None else label,
+        run.card.luminosity_fb,
+        run.card.sqrt_s_tev,
+    )
+
+
+def score(run: SavedRun, look: Look) -> Figures:
+    """Score histogram with the significance of each bin, of each detector."""
+    for name in run.detectors:
+        yield (
+            f"score-{file_name(name)}",
+            plots.score_histogram(
+                run.histograms(name),
+                systematic=run.card.significance.background_uncertainty,
+                shifts=run.shifts(name),
+                xlabel=f"{name} anomaly score",
+                look=look,
+            ),
+        )
+
+
+def generators(run: SavedRun, look: Look) -> Figures:
+    """Score by generator of the background, with the signals, of each detector."""
+    signals = run.signal_groups()
+    weight = run.test.weight
+    for name in run.detectors:
+        values = run.score(name)
+        groups = {g: (values[rows], weight[rows]) for g, rows in run.groups().items()}
+        yield (
+            f"generators-{file_name(name)}",
+            plots.score_by_generator(
+                {g: v for g, v in groups.items() if g not in signals},
+                {g: v for g, v in groups.items() if g in signals},
+                xlabel=f"{name} anomaly score",
+                look=look,
+            ),
+        )
+
+
+def roc(run: SavedRun, look: Look) -> Figures:
+    """ROC curves of all detectors, one figure a signal."""
+    for signal, suffix in _signals(run):
+        numbers = {n: run.results["detectors"][n]["signals"][signal]["performance"] for n in run.detectors}
+        errors = {n: p["auc_error"] for n, p in numbers.items()}
+        curves = {n: run.roc(n, signal) for n in run.detectors}
+        yield f"roc{suffix}", plots.roc(curves, errors=errors, look=look)
+
+
+def sic(run: SavedRun, look: Look) -> Figures:
+    """Significance improvement of all detectors, one figure a signal."""
+    for signal, suffix in _signals(run):
+        yield f"sic{suffix}", plots.sic({n: run.sic(n, signal) for n in run.detectors}, look=look)
+
+
+def features(run: SavedRun, look: Look) -> Figures:
+    """Features before and after a cut on the score, of each detector."""
+    labels = {c: run.axis(c) for c in run.test.columns}
+    for name in run.detectors:
+        curve = run.roc(name, run.signals(name)[0])
+        cut = curve.threshold[curve.at(run.card.figures.cut_background_efficiency)]
+        figure = plots.feature_distributions(run.test, run.score(name), cut, labels=labels, look=look)
+        yield f"features-{file_name(name)}", figure
+
+
+def training(run: SavedRun, look: Look) -> Figures:
+    """Loss terms against the epoch, of each detector that is trained in epochs."""
+    for name in run.detectors:
+        model = run.model(name)
+        if model is not None:
+            figure = plots.loss_curves(model.history_, boundary=model.finetune_from, look=look)
+            yield f"training-{file_name(name)}", figure
+
+
+def latent(run: SavedRun, look: Look) -> Figures:
+    """Latent means by generator and signal, of each detector with a latent space; more than two dimensions by PCA."""
+    for name, z in _latent_means(run):
+        if z.shape[1] == 2:
+            points, words = z, ("$z_1$", "$z_2$")
+        elif z.shape[1] == 1:
+            points, words = np.column_stack([z, run.score(name)]), ("$z_1$", "anomaly score")
+        else:
+            centred = z - z.mean(axis=0)
+            _, size, axes = np.linalg.svd(centred, full_matrices=False)
+            share = size**2 / np.sum(size**2)
+            points = centred @ axes[:2].T
+            words = (f"PCA 1 ({share[0]:.0%} of variance)", f"PCA 2 ({share[1]:.0%} of variance)")
+        yield f"latent-{file_name(name)}", _latent_figure(run, points, words, look)
+
+
+def latent_umap(run: SavedRun, look: Look) -> Figures:
+    """The same by UMAP (McInnes et al., arXiv:1802.03426), of 5000 events at most; needs the package umap-learn."""
+    if find_spec("umap") is None:
+        raise InputError("UMAP is not installed: `pip install umap-learn`, or draw `latent`, which needs nothing")
+    import umap
+
+    rows = np.sort(np.random.default_rng(0).permutation(run.test.n)[:5000])
+    for name, z in _latent_means(run):
+        points = np.full((run.test.n, 2), np.nan)
+        points[rows] = umap.UMAP(random_state=0, n_jobs=1).fit_transform(z[rows])
+        yield f"latent-umap-{file_name(name)}", _latent_figure(run, points, ("UMAP 1", "UMAP 2"), look)
+
+
+def pulls(run: SavedRun, look: Look) -> Figures:
+    """Pulls of the features of the most anomalous test events, of each detector."""
+    for name in run.detectors:
+        rows = most_anomalous(run, name)
+        values, _ = run.pulls(name, rows)
+        symbols = [run.axis(c)[0] for c in run.test.columns]
+        events = [f"{i}. {event_name(run, row)}" for i, row in enumerate(rows, 1)]
+        yield f"pulls-{file_name(name)}", plots.feature_pulls(values, symbols, events, look=look)
+
+
+def luminosity(run: SavedRun, look: Look) -> Figures:
+    """Expected significance of all detectors against luminosity, with all uncertainties, one figure a signal."""
+    now = run.card.luminosity_fb
+    x = np.geomspace(now / 30, max(30 * now, 3000.0), 60)
+    for signal, suffix in _signals(run):
+        curves, bands = {}, {}
+        for name in run.detectors:
+            found = run.results["detectors"][name]["signals"][signal]["significance"]
+            relative, shifts = found["systematic"], [*found["shifts"].values()] or None
+            z = z_versus_luminosity(
+                found["s"], found["b"], found["stat_b"], x, at=now, relative=relative, shifts=shifts
+            )
+            error = z * (found["total_error"] / found["total"] if found["total"] > 0 else 0.0)
+            curves[name], bands[name] = z, (z - error, z + error)
+        yield f"luminosity{suffix}", plots.luminosity_reach(x, curves, bands=bands, now=now, look=look)
+
+
+def sculpting(run: SavedRun, look: Look) -> Figures:
+    """Mass of background before and after the cut of the sculpting gate, of each detector; none if not asked for."""
+    for name in run.detectors:
+        gate = run.results["detectors"][name]["sculpting"]
+        if gate is not None and run.card.sculpting is not None:
+            symbol, unit = run.axis(run.card.sculpting.mass)
+            xlabel = f"{symbol} [{unit}]" if unit else symbol
+            figure = plots.mass_sculpting(Gate.from_dict(gate), xlabel=xlabel, look=look)
+            yield f"sculpting-{file_name(name)}", figure
+
+
+FIGURES: dict[str, Maker] = {
+    "score": score,
+    "generators": generators,
+    "roc": roc,
+    "sic": sic,
+    "luminosity": luminosity,
+    "sculpting": sculpting,
+    "features": features,
+    "training": training,
+    "latent": latent,
+    "latent-umap": latent_umap,
+    "pulls": pulls,
+}
+"""Functions that draw the figures of a name, as (name of the file, figure)."""
+
+OF_A_RUN = ("score", "roc", "sic", "luminosity", "sculpting", "features", "training")
+"""Figures that a run draws by itself; `hepaa plot` and the page draw the others."""
+
+
+def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> list[Path]:
+    """Write the figures of a name, as PDF and PNG.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or the run has nothing to draw under it.
+    """
+    if name not in FIGURES:
+        raise InputError(f"there is no figure {name!r}; {nearest(name, FIGURES)}")
+    written = [
+        path
+        for stem, figure in FIGURES[name](run, look or look_of(run))
+        for path in plots.save_figure(figure, folder / stem)
+    ]
+    if not written:
+        raise InputError(f"{run.folder}: nothing to draw for {name!r}: {_why_not(name)}")
+    return written
+
+
+def draw_all(run: SavedRun, folder: Path) -> None:
+    """Write the figures of a run."""
+    look = look_of(run)
+    for name in OF_A_RUN:
+        for stem, figure in FIGURES[name](run, look):
+            plots.save_figure(figure, folder / stem)
+
+
+def most_anomalous(run: SavedRun, name: str, most: int = MOST_ANOMALOUS) -> NDArray[np.int64]:
+    """Rows of the test events with the highest scores, highest first."""
+    order: NDArray[np.int64] = np.argsort(-run.score(name), kind="stable")[:most]
+    return order
+
+
+def event_name(run: SavedRun, row: int) -> str:
+    """Process and number of an event in its file."""
+    t = run.test
+    return f"{t.processes[t.process[row]]}, event {t.event[row]}"
+
+
+def _why_not(name: str) -> str:
+    return {
+        "sculpting": "its card has no section `sculpting`",
+        "training": "no detector of it is trained in epochs",
+    }.get(name, "no detector of it has a latent space")
+
+
+def _signals(run: SavedRun) -> list[tuple[str, str]]:
+    signals = run.signals(run.detectors[0])
+    return [(s, f"-{file_name(s)}" if len(signals) > 1 else "") for s in signals]
+
+
+def _latent_means(run: SavedRun) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    for name in run.detectors:
+        model = run.model(name)
+        if model is not None:
+            out: dict[str, Any] = model.outputs(run.test)
+            if "mu" in out:
+                yield name, np.asarray(out["mu"][0], dtype=np.float64)
+
+
+def _latent_figure(run: SavedRun, points: NDArray[np.float64], words: tuple[str, str], look: Look) -> Figure:
+    known = np.isfinite(points[:, 0])
+    groups = {name: points[rows[known[rows]]] for name, rows in run.groups().items()}
+    return plots.latent_space(groups, list(run.signal_groups()), axes_labels=words, look=look)

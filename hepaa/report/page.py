@@ -1,0 +1,170 @@
+"""One self-contained HTML page of a run: no network, no files beside it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from hepaa._version import __version__
+from hepaa.io.store import write_text
+from hepaa.plots import figure_svg
+from hepaa.report import tables
+from hepaa.report.figures import FIGURES, look_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hepaa.plots import Look
+    from hepaa.report.saved import SavedRun
+    from hepaa.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image in the page, and what it shows."""
+
+    source: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Text to unfold."""
+
+    title: str
+    text: str
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    id: str
+    title: str
+    words: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    figures: list[Picture] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    wide: bool = False
+    copy: str = ""
+    copy_words: str = ""
+
+
+def write_report(run: SavedRun, path: Path, *, style: str | None = None, label: str | None = None) -> None:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    run : SavedRun
+    path : Path
+    style, label : str, optional
+        Of the figures; by default those of the card.
+
+    Raises
+    ------
+    InputError
+        If a file of the run is missing or cannot be read.
+    """
+    look = look_of(run, style=style, label=label)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(files("hepaa.report").joinpath("page.html").read_text(encoding="utf-8"))
+    write_text(page.render(card=run.card, version=__version__, label=look.label, sections=sections(run, look)), path)
+
+
+def sections(run: SavedRun, look: Look) -> list[Section]:
+    """The parts of the page, in order; a figure that a run has none of is left out."""
+    gates = [(name, found["sculpting"]) for name, found in run.results["detectors"].items() if found["sculpting"]]
+    alarms = [f"{name}: {gate['message']}" for name, gate in gates if not gate["passed"]]
+    parts = [
+        Section("summary", "Summary", alarms=alarms, tables=[tables.summary(run)]),
+        Section(
+            "run",
+            "What was run",
+            tables=[tables.samples(run), tables.parts(run), tables.sources(run)],
+            blocks=[Block("The card, with all defaults", run.card.to_yaml())],
+        ),
+        Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
+        Section("features", "Features", _cut_words(run), figures=_pictures(run, "features", look), wide=True),
+        Section("training", "Training", figures=_pictures(run, "training", look), wide=True),
+        Section(
+            "scores",
+            "Scores by generator",
+            ["Generators of one process should agree: where they do not, their spread is an uncertainty."],
+            tables=tables.generators(run),
+            figures=_pictures(run, "generators", look) + _pictures(run, "latent", look),
+        ),
+        Section(
+            "separation",
+            "Separation of signal and background",
+            tables=[tables.performance(run)],
+            figures=_pictures(run, "roc", look) + _pictures(run, "sic", look),
+        ),
+        Section(
+            "significance",
+            "Binned significance",
+            [
+                "The binning is chosen on the validation part and quoted on the test part. Uncertainties of the "
+                f"background: simulation statistics in each bin; shared by all bins: {tables.uncertainties(run)}."
+            ],
+            tables=[*tables.bins(run), tables.reach(run), *tables.fits(run)],
+            figures=_pictures(run, "score", look) + _pictures(run, "luminosity", look),
+        ),
+        Section(
+            "sculpting",
+            "Does the cut sculpt the mass?",
+            [gate["message"] for _, gate in gates if gate["passed"]]
+            or ([] if gates else ["Not asked for: name the mass in the card's section `sculpting`."]),
+            alarms,
+            [tables.sculpting(run)] if gates else [],
+            _pictures(run, "sculpting", look),
+        ),
+        Section(
+            "events",
+            "Most anomalous events, and why",
+            ["For each detector, the test events with the highest scores and how far each of their features lies off."],
+            tables=tables.events(run),
+        ),
+        Section(
+            "numbers",
+            "Numbers to copy",
+            copy=tables.as_text(tables.summary(run)),
+            copy_words="Tab-separated values of the summary",
+        ),
+    ]
+    return [p for p in parts if p.words or p.tables or p.figures or p.copy]
+
+
+def _cut_words(run: SavedRun) -> list[str]:
+    kept = 100 * run.card.figures.cut_background_efficiency
+    return [f"All events, and those after a cut on the score that keeps {kept:g} % of the background."]
+
+
+def _pictures(run: SavedRun, name: str, look: Look) -> list[Picture]:
+    found: list[Picture] = []
+    for stem, figure in FIGURES[name](run, look):
+        data = base64.b64encode(figure_svg(figure).encode()).decode()
+        found.append(Picture(f"data:image/svg+xml;base64,{data}", f"{_words(name)}: {_which(stem, name)}".rstrip(": ")))
+    return found
+
+
+def _which(stem: str, name: str) -> str:
+    return stem.removeprefix(name).lstrip("-").replace("-", " ")
+
+
+def _words(name: str) -> Any:
+    return {
+        "score": "Score histogram with the significance of each bin",
+        "generators": "Score by generator",
+        "roc": "ROC curves",
+        "sic": "Significance improvement",
+        "luminosity": "Expected significance against luminosity",
+        "sculpting": "Mass of background before and after the cut",
+        "features": "Features before and after the cut",
+        "training": "Loss against epoch",
+        "latent": "Latent space",
+    }.get(name, name)

@@ -1,0 +1,174 @@
+"""A run as it lies in its folder: everything that figures and the report need, read when it is first asked for."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.card import Card, load_card
+from hepaa.detectors import NeuralDetector, load_detector
+from hepaa.errors import InputError, nearest
+from hepaa.features.registry import feature_info
+from hepaa.io.store import file_name
+from hepaa.stats.binning import Binning
+from hepaa.stats.histogram import ScoreHistograms, score_histograms
+from hepaa.stats.performance import SIC, Roc, roc, sic
+from hepaa.table import BACKGROUND, SIGNAL, EventTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+class SavedRun:
+    """A folder that `hepaa run` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+    test : EventTable, optional
+        The scored test part, if it is at hand; otherwise read from the folder.
+    models : mapping of name -> detector, optional
+        Trained detectors, if at hand.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no results of a run; later, if a file of it is missing or cannot be read.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, test: EventTable | None = None, models: Mapping[str, Any] | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "results.json").is_file():
+            raise InputError(f"{self.folder}: no results.json there; give the folder that `hepaa run` wrote")
+        if test is not None:
+            self.__dict__["test"] = test
+        self._models = dict(models or {})
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """The content of `results.json`."""
+        try:
+            found = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+        except ValueError as broken:
+            raise InputError(f"{self.folder / 'results.json'}: no JSON ({broken}); run the card again") from broken
+        if not isinstance(found, dict) or not {"card", "detectors", "samples"} <= set(found):
+            raise InputError(
+                f"{self.folder / 'results.json'}: not the results of a run; give the folder of `hepaa run`"
+            )
+        return found
+
+    @cached_property
+    def card(self) -> Card:
+        """The card, with all defaults."""
+        return load_card(self.folder / "card.yaml")
+
+    @cached_property
+    def test(self) -> EventTable:
+        """The scored test part."""
+        return EventTable.load(self.folder / "scores.parquet")
+
+    @property
+    def detectors(self) -> list[str]:
+        """Names of the detectors, in the order of the card."""
+        return list(self.results["detectors"])
+
+    def model(self, name: str) -> NeuralDetector | None:
+        """The trained detector; None for one that is not saved."""
+        if name not in self._models:
+            path = self.folder / "models" / f"{file_name(name)}.safetensors"
+            self._models[name] = load_detector(path) if path.is_file() else None
+        found = self._models[name]
+        return found if isinstance(found, NeuralDetector) else None
+
+    def score(self, name: str) -> NDArray[np.float64]:
+        """Score of a detector on the test part, (n,)."""
+        if name not in self.detectors:
+            raise InputError(f"{self.folder}: no detector {name!r}; {nearest(name, self.detectors)}")
+        return np.asarray(self.test[f"score_{name}"], dtype=np.float64)
+
+    def signals(self, name: str) -> list[str]:
+        """Signal processes that a detector was judged on."""
+        return list(self.results["detectors"][name]["signals"])
+
+    def histograms(self, name: str) -> ScoreHistograms:
+        """Score histograms of the test part in the run's binning, its background split as in the run."""
+        binning = Binning(**self.results["detectors"][name]["binning"])
+        background = self.test.background
+        alternatives = len(np.unique(background.process)) == 1 and len(np.unique(background.generator)) > 1
+        by: Any = "generator" if alternatives else "process"
+        return score_histograms(self.test, self.score(name), binning, by=by)
+
+    def shifts(self, name: str) -> dict[str, NDArray[np.float64]]:
+        """Shared relative uncertainties of the background in the bins of a score."""
+        signals = self.results["detectors"][name]["signals"]
+        first = next(iter(signals.values()))["significance"]
+        return {k: np.asarray(v, dtype=np.float64) for k, v in first["shifts"].items()}
+
+    def _curve(self, name: str, signal: str) -> tuple[Any, ...]:
+        wanted = (self.test.label == SIGNAL) & (self.test.process == self.test.processes.index(signal))
+        rows = np.flatnonzero((self.test.label == BACKGROUND) | wanted)
+        return self.test.label[rows] == SIGNAL, self.score(name)[rows], self.test.weight[rows]
+
+    def roc(self, name: str, signal: str) -> Roc:
+        """ROC curve of a detector on the test part."""
+        return roc(*self._curve(name, signal))
+
+    def sic(self, name: str, signal: str) -> SIC:
+        """Significance improvement of a detector on the test part."""
+        return sic(*self._curve(name, signal), min_events=self.card.histogram.min_events)
+
+    def groups(self) -> dict[str, NDArray[np.int64]]:
+        """Rows of the test part by generator of the background, then by signal process."""
+        t = self.test
+        found: dict[str, NDArray[np.int64]] = {}
+        for i, generator in enumerate(t.generators):
+            rows = np.flatnonzero((t.label == BACKGROUND) & (t.generator == i))
+            if len(rows):
+                found[generator] = rows
+        return found | self.signal_groups()
+
+    def signal_groups(self) -> dict[str, NDArray[np.int64]]:
+        """Rows of the test part by signal process."""
+        t = self.test
+        rows = ((p, np.flatnonzero((t.label == SIGNAL) & (t.process == i))) for i, p in enumerate(t.processes))
+        return {process: found for process, found in rows if len(found)}
+
+    def axis(self, column: str) -> tuple[str, str]:
+        """Symbol and unit of a column."""
+        info = feature_info(column, self.card.features.set)
+        return info.label, info.unit
+
+    def pulls(self, name: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], str]:
+        """How far events lie from what is expected, feature by feature, and what that means.
+
+        Returns
+        -------
+        (float64 (len(rows), d), words)
+            For a detector with a reconstruction: the residual over its root mean square in background, in the space
+            that the detector is trained in. For others: the distance from the background's median, over half the width
+            of its central 68 %.
+        """
+        model = self.model(name)
+        background = np.flatnonzero(self.test.label == BACKGROUND)
+        if model is not None and hasattr(model, "outputs"):
+            out = model.outputs(self.test)
+            if "x_hat" in out:
+                residual = out["x"].astype(np.float64) - out["x_hat"].mean(axis=0, dtype=np.float64)
+                rms = np.sqrt(np.mean(residual[background] ** 2, axis=0))
+                return residual[rows] / np.where(
+                    rms > 0, rms, 1.0
+                ), "reconstruction residual over its background r.m.s."
+        X = self.test.X.astype(np.float64)
+        low, middle, high = np.quantile(X[background], [0.16, 0.5, 0.84], axis=0)
+        width = (high - low) / 2
+        return (X[rows] - middle) / np.where(
+            width > 0, width, 1.0
+        ), "distance from the background's median, in its widths"

@@ -1,0 +1,281 @@
+"""Tables of a run: rows of words, ready to be shown or copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.report.figures import event_name, most_anomalous
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hepaa.report.saved import SavedRun
+
+HIGH_PULL = 3.0
+"""Standard deviations beyond which a feature is marked as the reason of an event."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Words of a table, and how they look: "", "bad", "good" or "high"."""
+
+    words: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the columns in `text` are words rather than numbers."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: list[list[Cell]]
+    text: tuple[int, ...] = field(default=(0,))
+
+
+def _table(caption: str, head: list[str], rows: list[list[Any]], text: tuple[int, ...] = (0,)) -> Table:
+    cells = [[c if isinstance(c, Cell) else Cell(str(c)) for c in row] for row in rows]
+    return Table(caption, tuple(head), cells, text)
+
+
+def as_text(table: Table) -> str:
+    """Tab-separated values."""
+    lines = [table.head, *([c.words for c in row] for row in table.rows)]
+    return "\n".join("\t".join(line) for line in lines) + "\n"
+
+
+def number(value: float | None, error: float | None = None, digits: int = 3) -> str:
+    """A number, with its error, that has too few events behind it if None."""
+    if value is None:
+        return "too few events"
+    return f"{value:.{digits}f}" if error is None else f"{value:.{digits}f} \u00b1 {error:.{digits}f}"
+
+
+def _of_signals(run: SavedRun) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    for name, detector in run.results["detectors"].items():
+        for signal, numbers in detector["signals"].items():
+            yield name, signal, numbers, detector
+
+
+def summary(run: SavedRun) -> Table:
+    """Detectors beside their numbers; no significance where the sculpting gate is closed."""
+    rows = []
+    for name, signal, numbers, detector in _of_signals(run):
+        p, z, limit = numbers["performance"], numbers["significance"], numbers["reach"]["limit"]
+        gate = detector["sculpting"]
+        shown: Any = number(z["total"], z["total_error"], 2)
+        if gate is not None and not gate["passed"]:
+            shown = Cell("no discovery: sculpting gate", "bad")
+        rows.append(
+            [
+                name,
+                signal,
+                number(p["auc"], p["auc_error"], 4),
+                number(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"]),
+                number(p["max_sic"], p["max_sic_error"], 2),
+                shown,
+                _limit(limit),
+            ]
+        )
+    head = ["detector", "signal", "AUC", "signal eff. at 1 % bkg", "max SIC", "Z expected", "95 % limit on strength"]
+    return _table("Expected of the test part, with statistical errors", head, rows, (0, 1))
+
+
+def _limit(limit: dict[str, Any]) -> str:
+    middle = limit["expected"][len(limit["expected"]) // 2]
+    return number(middle, limit["expected_error"])
+
+
+def samples(run: SavedRun) -> Table:
+    """Yields of every sample after selection."""
+    rows = [
+        [s["process"], s["generator"], s["events"], f"{s['expected_events']:.6g}", f"{s['n_eff']:.1f}",
+         f"{100 * s['negative_fraction']:.2f} %"]
+        for s in run.results["samples"]
+    ]  # fmt: skip
+    head = ["process", "generator", "events", "expected events", "effective events", "negative weights"]
+    return _table("Samples after selection", head, rows, (0, 1))
+
+
+def parts(run: SavedRun) -> Table:
+    """Events in each part."""
+    rows = [[name, *counts.values()] for name, counts in run.results["parts"].items()]
+    head = ["part", *next(iter(run.results["parts"].values()))]
+    return _table("Events in each part, disjoint", head, rows)
+
+
+def sources(run: SavedRun) -> Table:
+    """Files and their content hashes."""
+    rows = [[s["path"], s["sha256"][:16], s["version"]] for s in run.results["sources"]]
+    return _table("Files read, with the start of their SHA-256", ["file", "SHA-256", "hepaa"], rows, (0, 1, 2))
+
+
+def cutflow(run: SavedRun) -> Table:
+    """Events left after each step."""
+    rows: list[list[Any]] = []
+    first: dict[tuple[str, str], float] = {}
+    for r in run.results["cutflow"]:
+        key = r["process"], r["generator"]
+        start = first.setdefault(key, r["sum_weights"])
+        share = f"{100 * r['sum_weights'] / start:.2f} %" if start else ""
+        rows.append([*key, r["step"], r["n"], f"{r['sum_weights']:.6g}", share])
+    head = ["process", "generator", "step", "events", "expected events", "of the first"]
+    return _table("Events left after each step", head, rows, (0, 1, 2))
+
+
+def performance(run: SavedRun) -> Table:
+    """Separation, with errors."""
+    rows = []
+    for name, signal, numbers, _ in _of_signals(run):
+        p = numbers["performance"]
+        best = "" if p["eps_s_at_max_sic"] is None else f"{p['eps_s_at_max_sic']:.3f}, {p['eps_b_at_max_sic']:.2g}"
+        rows.append(
+            [name, signal, number(p["auc"], p["auc_error"], 4), number(p["auc_pr"], p["auc_pr_error"], 4)]
+            + [number(p["eps_s"][e], p["eps_s_error"][e]) for e in p["eps_s"]]
+            + [number(p["max_sic"], p["max_sic_error"], 2), best]
+        )
+    efficiencies = next(_of_signals(run))[2]["performance"]["eps_s"]
+    head = ["detector", "signal", "AUC", "AUC-PR", *(f"eff. at {float(e):.2%} bkg" for e in efficiencies), "max SIC",
+            "there: signal, bkg eff."]  # fmt: skip
+    return _table("Separation on the test part", head, rows, (0, 1))
+
+
+def uncertainties(run: SavedRun) -> str:
+    """Names of the shared uncertainties, as a list of words."""
+    first = next(iter(run.results["detectors"].values()))["uncertainties"]
+    return ", ".join(first) or "none"
+
+
+def bins(run: SavedRun) -> list[Table]:
+    """Yields and significance of every bin, one table a detector."""
+    out = []
+    for name, detector in run.results["detectors"].items():
+        edges = detector["binning"]["edges"]
+        signals = detector["signals"]
+        rows = []
+        for i, events in enumerate(detector["background_events"]):
+            any_z = next(iter(signals.values()))["significance"]
+            row = [
+                f"{edges[i]:.4g} .. {edges[i + 1]:.4g}",
+                events,
+                f"{any_z['b'][i]:.4g} \u00b1 {any_z['stat_b'][i]:.2g}",
+                f"{any_z['sigma_b'][i]:.2g}",
+            ]
+            for numbers in signals.values():
+                z = numbers["significance"]
+                row += [
+                    f"{z['s'][i]:.4g} \u00b1 {z['stat_s'][i]:.2g}",
+                    f"{z['z'][i]:.3f} \u00b1 {z['z_error'][i]:.3f}",
+                ]
+            rows.append(row)
+        head = ["score", "simulated bkg", "background", "all uncertainties"]
+        for signal in signals:
+            head += [signal, "Z"]
+        out.append(_table(f"{name}: bins", head, rows))
+    return out
+
+
+def reach(run: SavedRun) -> Table:
+    """Luminosity for 3 and 5 sigma, and limits."""
+    rows = []
+    for name, signal, numbers, _ in _of_signals(run):
+        r, z = numbers["reach"], numbers["significance"]
+        needed = [_luminosity(r["luminosity_fb"][k], r["luminosity_fb_error"][k]) for k in ("3", "5")]
+        limit = r["limit"]
+        low, high = limit["expected"][1], limit["expected"][3]
+        observed = "" if limit["observed"] is None else f"{limit['observed']:.3g}"
+        rows.append(
+            [
+                name,
+                signal,
+                number(z["total_known"], z["total_known_error"], 2),
+                number(z["total"], z["total_error"], 2),
+                *needed,
+                _limit(limit),
+                f"{low:.3g} .. {high:.3g}",
+                f"{limit['expected_pb'][2]:.3g}",
+                observed,
+            ]
+        )
+    head = ["detector", "signal", "Z, statistics only", "Z", "fb\u207b\u00b9 for 3\u03c3", "fb\u207b\u00b9 for 5\u03c3",
+            "95 % limit on strength", "68 % range", "limit [pb]", "observed"]  # fmt: skip
+    return _table("Reach, expected, with statistical errors of the simulation", head, rows, (0, 1))
+
+
+def _luminosity(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "out of reach"
+    return f"{value:.4g}" if error is None else f"{value:.4g} \u00b1 {error:.2g}"
+
+
+def fits(run: SavedRun) -> list[Table]:
+    """What pyhf finds in the workspaces; none if it was not asked."""
+    rows = []
+    for name, signal, numbers, _ in _of_signals(run):
+        fit = numbers["fit"]
+        if fit is not None:
+            observed = ["" if fit[k] is None else f"{fit[k]:.3f}" for k in ("observed_z", "observed_limit")]
+            rows.append(
+                [name, signal, f"{fit['expected_z']:.3f}", observed[0], f"{fit['expected_limit'][2]:.3f}", observed[1]]
+            )
+    if not rows:
+        return []
+    head = ["detector", "signal", "Z expected", "Z observed", "95 % limit expected", "observed"]
+    return [_table("Workspaces, fitted with pyhf", head, rows, (0, 1))]
+
+
+def sculpting(run: SavedRun) -> Table:
+    """The gate of every detector."""
+    rows = []
+    for name, detector in run.results["detectors"].items():
+        gate = detector["sculpting"]
+        s, bump = gate["sculpting"], gate["bump"]
+        verdict = "passed" if gate["passed"] else "not tested" if bump is None else "FAILED"
+        found = ["", ""]
+        if bump is not None:
+            sign = "> " if bump["overall"]["bound"] else ""
+            found = [f"{sign}{bump['overall']['z']:.2f}", f"{bump['low']:.0f} .. {bump['high']:.0f}"]
+        rows.append(
+            [name, Cell(verdict, "good" if gate["passed"] else "bad"), gate["events"], *found,
+             f"{s['jsd']:.3g}", f"{s['expected']:.3g}", f"{s['mean_shift']:+.3f}", f"{s['width_shift']:+.3f}"]
+        )  # fmt: skip
+    head = ["detector", "gate", "events after the cut", "overall Z of the largest bump", "at [GeV]", "JSD",
+            "JSD by chance", "shift of mean", "of width"]  # fmt: skip
+    return _table("Background alone after the cut", head, rows, (0, 1))
+
+
+def generators(run: SavedRun) -> list[Table]:
+    """False positives of every generator at cuts that those trained on set; none for one generator."""
+    rows = []
+    for name, detector in run.results["detectors"].items():
+        for generator, found in detector["generators"].items():
+            left_out = "no" if generator in run.card.split.train_without else "yes"
+            rows += [
+                [name, generator, left_out, f"{100 * f['target']:g} %", f"{100 * f['rate']:.3g} %",
+                 f"{100 * f['low']:.3g} .. {100 * f['high']:.3g} %", f["events"]]
+                for f in found
+            ]  # fmt: skip
+    head = ["detector", "generator", "trained on", "wanted", "false positives", "68 % interval", "events"]
+    caption = "False positives of each generator, at cuts set by validation events of those trained on"
+    return [_table(caption, head, rows, (0, 1, 2))] if rows else []
+
+
+def events(run: SavedRun) -> list[Table]:
+    """The most anomalous test events of each detector with the pulls of their features."""
+    out = []
+    for name in run.detectors:
+        rows = most_anomalous(run, name)
+        pulls, words = run.pulls(name, rows)
+        scores = run.score(name)
+        lines = []
+        for i, row in enumerate(rows):
+            why = [Cell(f"{p:+.1f}", "high" if abs(p) >= HIGH_PULL else "") for p in pulls[i]]
+            lines.append([event_name(run, int(row)), f"{scores[row]:.4g}", *why])
+        head = ["event", "score", *run.test.columns]
+        worst = [run.test.columns[j] for j in np.argsort(-np.abs(pulls).mean(axis=0))[:3]]
+        caption = f"{name}: {words}; furthest off: {', '.join(worst)}"
+        out.append(_table(caption, head, lines))
+    return out

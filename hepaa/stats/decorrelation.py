@@ -1,0 +1,145 @@
+"""Scores made independent of a mass, so that a cut on them does not shape its spectrum.
+
+Both transforms are learned on background that the detector was not trained on, and give minus the logarithm of a
+p-value within the mass of the event: background follows the exponential distribution of mean 1 at every mass, and a cut
+keeps the same fraction of it everywhere. Higher is still more anomalous. (The penalty that does the same in training is
+`hepaa.models.decorrelation.DisCo`.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepaa.errors import InputError, NotFittedError
+from hepaa.stats.calibration import conformal_pvalues, mass_slices
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+class QuantileFlattening:
+    """Conditional quantiles of the score in the mass: -ln(1 - F(score | mass)).
+
+    F is the weighted empirical distribution in slices of equal counts in the mass, interpolated linearly between the
+    mean masses of neighbouring slices, so that it has no steps. Beyond the highest score of a slice its tail goes on as
+    an exponential with the mean excess of the slice's highest tenth, which keeps the order of the most anomalous.
+
+    Parameters
+    ----------
+    slices : int
+        Slices of the mass; fewer where that leaves less than 50 events in one.
+
+    Attributes
+    ----------
+    masses_ : float64 (k,)
+        Mean mass of each slice.
+    """
+
+    def __init__(self, slices: int = 20) -> None:
+        if slices < 1:
+            raise InputError(f"{slices} slices of the mass: ask for one or more")
+        self.slices = slices
+
+    def fit(self, score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None = None) -> Self:
+        """Learn from background events: score, mass and weight, (n,) each.
+
+        Raises
+        ------
+        InputError
+            If lengths differ, a value is not finite, there are fewer than 50 events, or a slice has no positive sum of
+            weights.
+        """
+        s, m, w = _events(score, mass, weight)
+        if len(s) < 50:
+            raise InputError(f"{len(s)} background events are too few to flatten a score: give 50 or more")
+        index, _ = mass_slices(m, m, n=max(1, min(self.slices, len(s) // 50)))
+        self.masses_ = np.empty(0)
+        self._knots: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
+        for k in np.unique(index):
+            rows = np.flatnonzero(index == k)
+            rows = rows[np.argsort(s[rows], kind="stable")]
+            total = np.sum(w[rows])
+            if not total > 0:
+                raise InputError("a slice of the mass has no positive sum of weights: use fewer slices")
+            above = np.cumsum(w[rows][::-1])[::-1] / total
+            values, first = np.unique(s[rows], return_index=True)
+            # of equal scores the first counts all; negative weights may make a step back, which is levelled
+            surprise = np.maximum.accumulate(-np.log(np.maximum(above[first], 1e-12)))
+            tail = s[rows][-max(len(rows) // 10, 5) :]
+            excess = float(np.mean(tail - tail[0]))
+            self.masses_ = np.append(self.masses_, np.mean(m[rows]))
+            self._knots.append((values, surprise, excess if excess > 0 else 1.0))
+        return self
+
+    def transform(self, score: ArrayLike, mass: ArrayLike) -> NDArray[np.float64]:
+        """Flattened score (n,) of scores and masses (n,).
+
+        Raises
+        ------
+        NotFittedError, InputError
+            Before `fit`; if lengths differ or a value is not finite.
+        """
+        if not hasattr(self, "_knots"):
+            raise NotFittedError("this QuantileFlattening is not fitted yet; call fit first")
+        s, m, _ = _events(score, mass, None)
+        last = len(self.masses_) - 1
+        if last == 0:
+            return self._surprise(0, s)
+        low = np.clip(np.searchsorted(self.masses_, m, side="right") - 1, 0, last - 1)
+        part = np.clip((m - self.masses_[low]) / (self.masses_[low + 1] - self.masses_[low]), 0.0, 1.0)
+        out = np.empty(len(s))
+        for k in np.unique(low):
+            rows = low == k
+            left, right = self._surprise(k, s[rows]), self._surprise(k + 1, s[rows])
+            with np.errstate(divide="ignore"):
+                out[rows] = -np.logaddexp(np.log1p(-part[rows]) - left, np.log(part[rows]) - right)
+        return out
+
+    def _surprise(self, k: int, s: NDArray[np.float64]) -> NDArray[np.float64]:
+        values, surprise, excess = self._knots[k]
+        beyond = np.maximum(s - values[-1], 0.0) / excess
+        return np.asarray(np.interp(s, values, surprise) + beyond)
+
+
+class MondrianCalibration:
+    """Conformal p-values within slices of the mass: -ln p; never above ln(n + 1) for n calibration events in a slice.
+
+    The guarantee of `hepaa.stats.calibration.conformal_pvalues` holds in every slice; its price is steps between them.
+
+    Parameters
+    ----------
+    slices : int
+        Slices of equal calibration counts in the mass.
+    """
+
+    def __init__(self, slices: int = 10) -> None:
+        self.slices = slices
+
+    def fit(self, score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None = None) -> Self:
+        """Take calibration events of the background: score, mass and weight >= 0, (n,) each."""
+        self.score_, self.mass_, self.weight_ = _events(score, mass, weight)
+        mass_slices(self.mass_, self.mass_, n=self.slices)
+        return self
+
+    def transform(self, score: ArrayLike, mass: ArrayLike) -> NDArray[np.float64]:
+        """-ln p (n,) of scores and masses (n,). Errors as `conformal_pvalues`, and before `fit`."""
+        if not hasattr(self, "score_"):
+            raise NotFittedError("this MondrianCalibration is not fitted yet; call fit first")
+        s, m, _ = _events(score, mass, None)
+        slices, asked = mass_slices(self.mass_, m, n=self.slices)
+        p = conformal_pvalues(self.score_, s, weight=self.weight_, slices=slices, score_slices=asked)
+        return np.asarray(-np.log(p))
+
+
+def _events(score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray[np.float64], ...]:
+    s, m = np.asarray(score, dtype=np.float64), np.asarray(mass, dtype=np.float64)
+    w = np.ones(s.shape) if weight is None else np.asarray(weight, dtype=np.float64)
+    if s.ndim != 1 or not s.shape == m.shape == w.shape:
+        raise InputError(f"scores, masses and weights have shapes {s.shape}, {m.shape}, {w.shape}: give one an event")
+    if not (np.all(np.isfinite(s)) and np.all(np.isfinite(m)) and np.all(np.isfinite(w))):
+        raise InputError("a score, mass or weight is not finite")
+    return s, m, w

@@ -1,0 +1,166 @@
+"""The gate before a discovery: does a cut on a score make bumps out of background alone?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.stats.background import Sculpting, sculpting
+from hepaa.stats.bumps import Bump, bump_hunt
+from hepaa.stats.likelihood import ToyP
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+FEWEST = 100
+"""Background events after the cut, below which the gate says nothing: a bump of a few events is found anywhere."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether a cut on a score may be followed by a bump hunt.
+
+    Attributes
+    ----------
+    passed : bool
+        False if background alone, after the cut, shows an overall bump beyond `limit`, or if too few events are left.
+    limit : float
+        In standard deviations.
+    events : int
+        Background events after the cut, within the edges.
+    edges : tuple of floats
+        Of the spectrum, GeV.
+    counts, counts_all : tuples of int
+        Background events in each bin after the cut, and before.
+    bump : Bump or None
+        The largest excess in background alone; None if there are too few events.
+    sculpting : Sculpting
+    """
+
+    passed: bool
+    limit: float
+    events: int
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    counts_all: tuple[int, ...]
+    bump: Bump | None
+    sculpting: Sculpting
+
+    @property
+    def message(self) -> str:
+        """One line for a report."""
+        shape = f"JSD {self.sculpting.jsd:.2g}, by chance {self.sculpting.expected:.2g}"
+        if self.bump is None:
+            return (
+                f"sculpting gate NOT TESTED: {self.events} background events pass the cut, {FEWEST} are needed; no "
+                f"discovery may be quoted ({shape})"
+            )
+        found = f"background alone shows {self.bump.overall} overall at {self.bump.low:.0f} .. {self.bump.high:.0f} GeV"
+        verdict = (
+            "passed" if self.passed else "FAILED: the cut makes bumps out of background, no discovery may be quoted"
+        )
+        return f"sculpting gate {verdict} ({found}; {shape})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"message": self.message}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Gate:
+        """What `to_dict` gave, JSON in between."""
+        given = {k: v for k, v in values.items() if k != "message"}
+        if given["bump"] is not None:
+            given["bump"] = Bump(**{**given["bump"], "overall": ToyP(**given["bump"]["overall"])})
+        lists = {k: tuple(given[k]) for k in ("edges", "counts", "counts_all")}
+        return cls(**{**given, **lists, "sculpting": Sculpting(**given["sculpting"])})
+
+
+def sculpting_gate(
+    mass: ArrayLike,
+    passed: ArrayLike,
+    edges: ArrayLike,
+    *,
+    limit: float = 2.0,
+    parameters: Literal[3, 4, 5] = 3,
+    sqrt_s: float = 13000.0,
+    toys: int = 500,
+    rng: np.random.Generator,
+) -> Gate:
+    """Background-only injection: hunt for bumps in background events that pass the cut.
+
+    To be done before any significance is quoted.
+
+    Parameters
+    ----------
+    mass : (n,)
+        Of background events (unweighted simulation, or data of a control region), in GeV.
+    passed : (n,) bool
+    edges : (bins + 1,)
+        Of the spectrum that is hunted, in GeV; events outside are left out.
+    limit : float
+        Greatest overall significance that passes.
+    parameters, sqrt_s, toys, rng
+        As for `hepaa.stats.bumps.bump_hunt`.
+
+    Raises
+    ------
+    InputError
+        As `bump_hunt` and `hepaa.stats.background.sculpting`, and if the toys cannot tell such a significance.
+    """
+    from hepaa.stats.significance import z_to_p
+
+    if z_to_p(limit) * (toys + 1) < 1:
+        raise InputError(
+            f"{toys} toys never show a p-value below {1 / (toys + 1):.2g}: a limit of {limit:g} sigma needs "
+            f"{int(np.ceil(1 / z_to_p(limit)))}"
+        )
+    m, keep = np.asarray(mass, dtype=np.float64), np.asarray(passed, dtype=bool)
+    grid = np.asarray(edges, dtype=np.float64)
+    inside = (m >= grid[0]) & (m <= grid[-1])
+    m, keep = m[inside], keep[inside]
+    before, counts = (np.histogram(x, grid)[0] for x in (m, m[keep]))
+    events = int(np.sum(counts))
+    bump = None
+    if events >= FEWEST:
+        bump = bump_hunt(counts, grid, parameters=parameters, sqrt_s=sqrt_s, toys=toys, rng=rng)
+    fine = bump is not None and bump.overall.z <= limit
+    return Gate(fine, limit, events, _floats(grid), _whole(counts), _whole(before), bump, sculpting(m, keep, rng=rng))
+
+
+def spectrum_edges(mass: ArrayLike, bins: int, limits: tuple[float, float] | None = None) -> NDArray[np.float64]:
+    """Edges of equal width for a falling spectrum: within `limits`, or from its peak to its last 0.1 percent.
+
+    Parameters
+    ----------
+    mass : (n,)
+        Of background events before any cut on a score, in GeV.
+    bins : int
+    limits : (low, high), optional
+        In GeV.
+
+    Raises
+    ------
+    InputError
+        If limits are not 0 < low < high, or there is no event.
+    """
+    m = np.asarray(mass, dtype=np.float64)
+    if not len(m):
+        raise InputError("there is no background event to take the range of a mass spectrum from")
+    if limits is None:
+        low, high = np.quantile(m, [0.001, 0.999])
+        counts, grid = np.histogram(m, np.linspace(low, high, 41))
+        limits = (float(grid[np.argmax(counts)]), float(high))
+    if not 0 < limits[0] < limits[1]:
+        raise InputError(f"a mass spectrum from {limits[0]:g} to {limits[1]:g} GeV: give 0 < low < high")
+    return np.linspace(*limits, bins + 1)
+
+
+def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(values.tolist())
+
+
+def _whole(values: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(values.tolist())
