@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepaa._version import __version__
-from hepaa.cli import cards, detect, files
+from hepaa.cli import batch, cards, detect, files, report
 from hepaa.errors import HepaaError
 
 
@@ -49,5 +49,8 @@ for _command in (
     detect.score,
     detect.hist,
     detect.compare,
+    report.report,
+    report.plot,
+    batch.batch,
 ):
     main.add_command(_command)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hepaa.cli.batch import BatchOptions, batch_options
 from hepaa.cli.common import FILE, table_of
 from hepaa.errors import InputError
 
@@ -17,7 +18,8 @@ from hepaa.errors import InputError
 @click.option("--output", "-o", type=FILE, help="Folder for the results, instead of the card's.")
 @click.option("--seed", type=int, help="Seed, instead of the card's.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
-def run(card: Path, output: Path | None, seed: int | None, overwrite: bool) -> None:
+@batch_options
+def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batch: BatchOptions) -> None:
     """Run a card: from files to detectors, figures and significances.
 
     \b
@@ -26,14 +28,23 @@ def run(card: Path, output: Path | None, seed: int | None, overwrite: bool) -> N
     from hepaa.card import load_card
 
     changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
-    _run(load_card(card).model_copy(update=changes), overwrite=overwrite)
+    _run(load_card(card).model_copy(update=changes), overwrite=overwrite, batch=batch)
 
 
-def _run(card: Any, *, overwrite: bool) -> None:
+def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> None:
     from hepaa import pipeline
     from hepaa.progress import reporter
 
-    folder = pipeline.run(card, overwrite=overwrite, progress=reporter())
+    if batch is not None and batch.executor is not None:
+        from hepaa.batch.runs import run as run_in_batches
+
+        folder = run_in_batches(card, batch.batch(Path(card.output)), overwrite=overwrite)
+        if (folder / "missing.json").exists():
+            click.echo(
+                f"hepaa: events are missing from this result, as allowed; see {folder / 'missing.json'}", err=True
+            )
+    else:
+        folder = pipeline.run(card, overwrite=overwrite, progress=reporter())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     for line in table_of(results):
         click.echo(line)

@@ -52,6 +52,7 @@ def table_of(results: dict[str, Any]) -> list[str]:
     for name, detector in results["detectors"].items():
         for signal, numbers in detector["signals"].items():
             p, z = numbers["performance"], numbers["significance"]
+            closed = detector.get("sculpting") is not None and not detector["sculpting"]["passed"]
             rows.append(
                 [
                     name,
@@ -59,10 +60,12 @@ def table_of(results: dict[str, Any]) -> list[str]:
                     f"{p['auc']:.4f} +- {p['auc_error']:.4f}",
                     _with_error(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"]),
                     _with_error(p["max_sic"], p["max_sic_error"]),
-                    _with_error(z["total"], z["total_error"]),
+                    "no discovery (sculpting)" if closed else _with_error(z["total"], z["total_error"]),
                 ]
             )
-    return aligned(rows)
+    gates = {name: detector.get("sculpting") for name, detector in results["detectors"].items()}
+    shut = [f"{name}: {gate['message']}" for name, gate in gates.items() if gate is not None and not gate["passed"]]
+    return aligned(rows) + [click.style(line, fg="red", bold=True) for line in shut]
 
 
 def _with_error(value: float | None, error: float | None) -> str:

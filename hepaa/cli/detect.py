@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hepaa.cli.batch import BatchOptions, batch_options, say_missing
 from hepaa.cli.common import FILE, aligned, load, table_of, words
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
 @click.argument("table", type=FILE)
 @click.option("--name", help="The scores become the column score_NAME.  [default: name of the model's file]")
 @click.option("--output", "-o", type=FILE, required=True, help="Parquet file to write; .root writes a TTree.")
-def score(model: Path, table: Path, name: str | None, output: Path) -> None:
-    """Score the events of a table with a trained detector.
+@batch_options
+def score(model: Path, table: Path, name: str | None, output: Path, batch: BatchOptions) -> None:
+    """Score the events of a table, in batches also of a folder of parts, with a trained detector.
 
     \b
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
@@ -46,6 +48,14 @@ def score(model: Path, table: Path, name: str | None, output: Path) -> None:
     from hepaa.io.outputs import write_scores_root
     from hepaa.pipeline import score as scored
 
+    if batch.executor is not None:
+        from hepaa.batch.runs import save_rows, tables_in
+        from hepaa.batch.runs import score as score_in_batches
+
+        done = score_in_batches({name or model.stem: model}, tables_in(table), batch.batch(output))
+        click.echo(f"{output}: {save_rows(done, output)} events, column score_{name or model.stem}")
+        say_missing(done)
+        return
     found = scored({name or model.stem: load_detector(model)}, load([table]))
     if output.suffix == ".root":
         write_scores_root(found, output)
@@ -63,6 +73,7 @@ def score(model: Path, table: Path, name: str | None, output: Path) -> None:
 @click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
 @click.option("--output", "-o", type=FILE, required=True, help="Folder for the results.")
+@batch_options
 def hist(
     scored: Path,
     validation: Path,
@@ -72,8 +83,9 @@ def hist(
     background_uncertainty: float,
     bins: int,
     output: Path,
+    batch: BatchOptions,
 ) -> None:
-    """Histogram a score and say what the signal in it is worth.
+    """Histogram a score and say what the signal in it is worth. In batches SCORED may be a folder of parts.
 
     \b
     Example: hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist
@@ -82,6 +94,20 @@ def hist(
     from hepaa.pipeline import histogram
     from hepaa.plots import Look
 
+    if batch.executor is not None:
+        from hepaa.batch.runs import histogram as histogram_in_batches
+        from hepaa.batch.runs import tables_in
+
+        done = histogram_in_batches(
+            name, load([validation]), tables_in(scored), HistogramCard(bins=bins), output, batch.batch(output),
+            background_uncertainty=background_uncertainty,
+        )  # fmt: skip
+        for signal, z in done["signals"].items():
+            click.echo(f"{signal}: expected significance {z['total']:.3f} +- {z['total_error']:.3f}")
+        if done["missing"]:
+            click.echo(f"hepaa: {len(done['missing'])} shards are missing from this result, as allowed", err=True)
+        click.echo(f"results: {output}")
+        return
     numbers = histogram(
         name,
         load([validation]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hepaa.cli.batch import BatchOptions, batch_options, say_missing
 from hepaa.cli.common import FILE, load, number, words
 from hepaa.errors import InputError
 
@@ -81,12 +82,13 @@ def convert(source: str, target: Path, weight: str | None, schema: str | None, k
 @click.argument("files", nargs=-1)
 @click.option("--list", "show", is_flag=True, help="List the feature sets with their columns and units.")
 @click.option("--set", "feature_set", help="Name of the feature set.")
-@click.option("--output", "-o", type=FILE, help="Parquet file to write.")
+@click.option("--output", "-o", type=FILE, help="Parquet file to write; in batches also a folder of parts.")
 @click.option("--process", default="unknown", show_default=True)
 @click.option("--generator", default="unknown", show_default=True)
 @click.option("--role", type=click.Choice(["background", "signal", "data"]), default="background", show_default=True)
 @click.option("--select", "selection", help="Cut on columns, such as 'mZH > 300'.")
 @click.option("--schema", help="Branch mapping of ROOT and feature files: a name or a YAML file.")
+@batch_options
 def features(
     files: tuple[str, ...],
     show: bool,
@@ -97,8 +99,9 @@ def features(
     role: Any,
     selection: str | None,
     schema: str | None,
+    batch: BatchOptions,
 ) -> None:
-    """Compute features of events into a Parquet table.
+    """Compute features of events into a Parquet table. A fileset of coffea (.json) may stand for the files.
 
     \b
     Example: hepaa features sm.lhe.gz --set zh-paper --process ZH --output sm.parquet
@@ -113,6 +116,17 @@ def features(
         return
     if not files or feature_set is None or output is None:
         raise InputError("give files, --set and --output, or --list to see the feature sets")
+    if batch.executor is not None or files[0].endswith(".json"):
+        from hepaa.batch.runs import feature_work, save_rows
+
+        work = feature_work(
+            files, feature_set, process=process, role=role, generator=generator, selection=selection, schema=schema
+        )
+        chosen = batch.batch(output)
+        found = chosen.do(chosen.plan(work))
+        click.echo(f"{output}: {save_rows(found, output)} events")
+        say_missing(found)
+        return
     chunks = io.iterate(list(files), schema=schema, sample=Sample(process, role, generator))
     table = compute(chunks, feature_set)
     if selection:

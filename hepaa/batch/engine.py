@@ -1,0 +1,283 @@
+"""The engine: asks an executor for what the store lacks, until nothing is missing or the limits are reached."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hepaa.batch.executors import Dask, LocalJobs, Processes, serial
+from hepaa.batch.meter import Meter
+from hepaa.batch.shards import Plan
+from hepaa.batch.store import Store
+from hepaa.batch.work import Receipts, Watched, Work
+from hepaa.errors import IncompleteError
+from hepaa.io.pieces import one_line
+from hepaa.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hepaa.batch.executors import Executor
+    from hepaa.batch.shards import Shard
+    from hepaa.progress import Reporter
+
+RETRIES = 2
+"""How often a shard is tried again."""
+
+_OURS = (Processes, LocalJobs, Dask)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A shard that is missing from a result.
+
+    Attributes
+    ----------
+    path : str
+    start, stop : int or None
+        Range of events; None is the whole file.
+    events : int or None
+        How many are missing; None where only reading would tell.
+    good_events : int or None
+        Whole events before the break of a truncated file.
+    attempts : int
+    reason : str
+    """
+
+    path: str
+    start: int | None
+    stop: int | None
+    events: int | None
+    good_events: int | None
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What there is when the engine stops.
+
+    Attributes
+    ----------
+    plan : Plan
+    store : Store
+    receipts : dict of key -> receipt
+    missing : tuple of Failure
+        Empty, or as many as were allowed.
+    computed : int
+        Shards that were computed now, not found.
+    """
+
+    plan: Plan
+    store: Store
+    receipts: dict[str, dict[str, Any]]
+    missing: tuple[Failure, ...]
+    computed: int
+
+    def of_task(self, number: int) -> list[tuple[str, dict[str, Any]]]:
+        """Keys and receipts of one task, in the order of the plan."""
+        return [
+            (shard.key, self.receipts[shard.key])
+            for shard in self.plan.shards
+            if shard.task == number and shard.key in self.receipts
+        ]
+
+
+def process(
+    plan: Plan,
+    folder: Path,
+    executor: Executor = serial,
+    *,
+    retries: int = RETRIES,
+    allow_missing: int = 0,
+    progress: Reporter | None = None,
+    pause_s: float = 1.0,
+) -> Outcome:
+    """Do what a plan asks and the store of its folder lacks.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : Path
+        Of the batch; made where it is missing.
+    executor : Executor
+        One of `hepaa.batch.executors`, or of coffea.
+    retries : int
+        How often a shard is tried again after it failed, or its worker died.
+    allow_missing : int
+        How many shards may be missing from the result.
+    progress : Reporter, optional
+    pause_s : float
+        Wait between attempts, in seconds; it grows with their number.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    IncompleteError
+        If more shards are missing than were allowed, or the work was stopped by SIGTERM. What is stored stays stored:
+        the same call goes on from there.
+    """
+    store = Store(str(folder))
+    store.create()
+    plan.save(folder / "plan.json")
+    shards = {shard.key: shard for shard in plan.shards}
+    found = {key: receipt for key in store.keys() & shards.keys() if (receipt := store.receipt(key)) is not None}
+    before = len(found)
+    work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
+    ledger = _Ledger(shards, retries)
+    with _sigterm_as_exception(), Meter(plan, found, folder, progress or Silent()) as meter:
+        try:
+            _rounds(ledger, work, executor, found, meter, pause_s)
+        except _Stopped:
+            raise IncompleteError(
+                f"stopped by SIGTERM with {len(store.keys() & shards.keys())} of {len(shards)} shards stored in "
+                f"{folder}; run the same command again to go on"
+            ) from None
+    missing = ledger.failures(found)
+    _report(store, missing, len(shards), allow_missing)
+    return Outcome(plan, store, found, missing, len(found) - before)
+
+
+def collect(folder: Path, *, allow_missing: int = 0) -> Outcome:
+    """What the store of a folder has of its plan; nothing is computed.
+
+    Raises
+    ------
+    IncompleteError
+        If more shards are missing than were allowed.
+    """
+    store, plan = Store(str(folder)), Plan.load(folder / "plan.json")
+    found = {s.key: receipt for s in plan.shards if (receipt := store.receipt(s.key)) is not None}
+    told = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
+    tried = Counter(line["key"] for line in store.journal() if line["event"] == "began")
+    ledger = _Ledger({s.key: s for s in plan.shards}, 0)
+    for key in ledger.shards.keys() - found.keys():
+        ledger.attempts[key] = tried[key]
+        why = "its worker was killed" if tried[key] else "no job has begun it"
+        ledger.reasons[key] = told.get(key, {"error": f"{why}; see `hepaa batch status`"})
+    missing = ledger.failures(found)
+    _report(store, missing, len(ledger.shards), allow_missing)
+    return Outcome(plan, store, found, missing, 0)
+
+
+class _Ledger:
+    """Attempts at each shard, and the reason why the last one failed."""
+
+    def __init__(self, shards: dict[str, Shard], retries: int) -> None:
+        self.shards, self.retries = shards, retries
+        self.attempts: Counter[str] = Counter()
+        self.reasons: dict[str, dict[str, Any]] = {}
+
+    def pending(self, found: dict[str, Any]) -> list[Shard]:
+        return [s for key, s in self.shards.items() if key not in found and self.attempts[key] <= self.retries]
+
+    def failures(self, found: dict[str, Any]) -> tuple[Failure, ...]:
+        return tuple(
+            Failure(
+                s.path, s.start, s.stop, s.events, self.reasons[key].get("good_events"), self.attempts[key],
+                self.reasons[key]["error"],
+            )
+            for key, s in self.shards.items() if key not in found
+        )  # fmt: skip
+
+
+def _rounds(
+    ledger: _Ledger, work: Work, executor: Executor, found: dict[str, Any], meter: Meter, pause_s: float
+) -> None:
+    store, number = Store(work.folder), 0
+    while pending := ledger.pending(found):
+        if number:
+            time.sleep(min(pause_s * number, 60.0))
+        number += 1
+        before = _journal_counts(store)
+        answers, lost = _ask(executor, pending, work, meter)
+        after = _journal_counts(store)
+        told = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
+        moved = False
+        for shard in pending:
+            key, answer = shard.key, answers.get(shard.key)
+            stored = answer if answer is not None and "error" not in answer else store.receipt(key)
+            if stored is not None:
+                found[key] = stored
+                moved = True
+                continue
+            if answer is None and after["failed", key] > before["failed", key]:
+                answer = told[key]  # an executor that ended early, or a job, kept the receipt for itself
+            if answer is not None or after["began", key] > before["began", key]:
+                ledger.attempts[key] += 1
+                moved = True
+            ledger.reasons[key] = answer or {"error": f"no result came back: {lost or 'its worker died'}"}
+        if not moved:  # nobody even began: no worker, no scheduler, no file system
+            for shard in pending:
+                ledger.attempts[shard.key] += 1
+
+
+def _journal_counts(store: Store) -> Counter[tuple[str, str]]:
+    """How often each shard was begun, and how often it failed."""
+    return Counter((line["event"], line["key"]) for line in store.journal())
+
+
+def _ask(executor: Executor, pending: Sequence[Shard], work: Work, meter: Meter) -> tuple[dict[str, Any], Any]:
+    ours = executor is serial or isinstance(executor, _OURS) or getattr(executor, "tells_progress", False)
+    accumulator: Receipts = Watched(meter.update) if ours else Receipts()
+    try:
+        answer = executor(list(pending), work, accumulator)
+    except Exception as failure:  # executors of other packages raise what they like when a worker is lost
+        return dict(accumulator), f"{type(failure).__name__}: {one_line(failure)}"
+    got, lost = answer if isinstance(answer, tuple) else (answer, 0)
+    return dict(got), lost
+
+
+def _report(store: Store, missing: Sequence[Failure], of: int, allowed: int) -> None:
+    """`failed.json`, and an error when more is missing than was allowed."""
+    content = None
+    if missing:
+        content = {
+            "missing": len(missing),
+            "of": of,
+            "missing_events": sum(m.events or 0 for m in missing),
+            "files_of_unknown_length": sum(m.events is None for m in missing),
+            "shards": [asdict(m) for m in missing],
+        }
+    listed = f"all are listed in {store.failures_path}"
+    try:
+        store.write_failures(content)
+    except OSError as full:
+        listed = f"{store.failures_path} cannot be written ({full.strerror})"
+    if len(missing) > allowed:
+        first = missing[0]
+        where = first.path if first.start is None else f"{first.path}, events {first.start} .. {first.stop}"
+        raise IncompleteError(
+            f"{len(missing)} of {of} shards are missing, so there is no result. {where}: {first.reason} "
+            f"({first.attempts} attempts); {listed}. Run again to retry, or give --allow-missing {len(missing)}"
+        )
+
+
+class _Stopped(BaseException):
+    """SIGTERM came. No Exception, so that nothing on the way takes it for a failure of its own."""
+
+
+@contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    """In this block SIGTERM, with which batch systems announce their time limit, ends the work in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,144 @@
+"""Keys: what a stored result depends on, as one hash. Equal keys mean equal results; any change gives another key."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import platform
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hepaa._version import __version__
+from hepaa.errors import InputError, nearest
+from hepaa.io.sniff import is_remote, split_key
+from hepaa.io.store import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Identity = Literal["content", "stat"]
+IDENTITIES: tuple[Identity, ...] = ("content", "stat")
+
+_PACKAGE = Path(__file__).parents[1]
+_LIBRARIES = ("numpy", "awkward", "numba", "fastjet", "pyarrow", "uproot", "h5py", "torch")
+_EDGE = 1 << 16
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of JSON content in its one canonical spelling."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What tells one state of a file from another.
+
+    Parameters
+    ----------
+    path : str
+        A file; `file:name` for something inside it; root://host//file.
+    how : "content" or "stat"
+        "content": SHA-256 of all bytes, so that a copy, or a file put back, is the same. "stat": size, time of change,
+        and SHA-256 of the first and last 64 KiB (there ROOT keeps its UUID, and LHE its run block), for inputs too
+        large to be read twice. A remote file is known by its UUID and its number of events.
+    known : mapping of state -> SHA-256, optional
+        Contents that were hashed before: keys as `state_of` gives them.
+
+    Returns
+    -------
+    dict
+        `sha256` or `edges` or `uuid`; for local files also `size` in bytes and `mtime_ns`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or `how` is unknown.
+    """
+    if how not in IDENTITIES:
+        raise InputError(f"files cannot be identified by {how!r}; {nearest(str(how), IDENTITIES)}")
+    file, _ = split_key(path)
+    if is_remote(file):
+        from hepaa.io.ntuple import uuid
+
+        return {"uuid": uuid(file)}
+    where = Path(file)
+    try:
+        stat = where.stat()
+        found: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        if how == "content":
+            return found | {"sha256": (known or {}).get(state_of(file, found)) or sha256(where)}
+        with where.open("rb") as stream:
+            edges = hashlib.sha256(stream.read(_EDGE))
+            stream.seek(max(stat.st_size - _EDGE, 0))
+            edges.update(stream.read(_EDGE))
+        return found | {"edges": edges.hexdigest()}
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def state_of(file: str, identity: Mapping[str, Any]) -> str:
+    """Name of one state of a file, under which its SHA-256 is remembered."""
+    return f"{Path(file).resolve()}|{identity['size']}|{identity['mtime_ns']}"
+
+
+def changed(path: str, identity: Mapping[str, Any]) -> bool:
+    """Whether size or time of change of a local file differ from those in `identity`."""
+    file, _ = split_key(path)
+    if "size" not in identity:
+        return False
+    stat = Path(file).stat()
+    return (stat.st_size, stat.st_mtime_ns) != (identity["size"], identity["mtime_ns"])
+
+
+def result_key(
+    path: str, identity: Mapping[str, Any], events: tuple[int, int] | None, task: Any, code: Mapping[str, str]
+) -> str:
+    """Key of the result of one task on one shard: 64 hexadecimal digits.
+
+    It depends on the name and the content of the input, the range of events, every option of the task (feature set,
+    selection, hash of the model ...), and the versions of the code. The time of change counts only where the content
+    was not read.
+    """
+    content = {k: v for k, v in identity.items() if k != "mtime_ns" or "sha256" not in identity}
+    return digest(
+        {"path": path, "input": content, "events": events, "task": task.to_dict(), "code": code | task.code()}
+    )
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version(), "hepaa": __version__}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of hepaa and of the libraries whose arithmetic enters a result, on this machine."""
+    return {**_libraries(), "source": source_digest(("io", "features", "batch/tasks.py"))}
+
+
+@lru_cache(maxsize=16)
+def source_digest(rooms: tuple[str, ...]) -> str:
+    """16 hexadecimal digits of the source code in these rooms of the package, so that an edit is another version."""
+    found = hashlib.sha256()
+    for room in rooms:
+        where = _PACKAGE / room
+        for path in sorted(where.rglob("*.py")) if where.is_dir() else [where]:
+            found.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def function_digest(function: Any) -> str:
+    """16 hexadecimal digits of the file a function was written in; "" for those of the package itself."""
+    module = inspect.getmodule(function)
+    source = inspect.getsourcefile(function) if module is not None else None
+    if source is None or _PACKAGE in Path(source).resolve().parents:
+        return ""
+    return sha256(source)[:16]

@@ -1,0 +1,69 @@
+"""Progress of a batch: a bar or lines by `hepaa.progress`, and one line a minute in the folder's `log.txt`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hepaa.batch.shards import Plan
+    from hepaa.progress import Reporter
+
+_LOG_EVERY_S = 60.0
+
+
+class Meter:
+    """Progress: a bar, and one line a minute in `log.txt`."""
+
+    def __init__(self, plan: Plan, found: dict[str, Any], folder: Path, progress: Reporter) -> None:
+        self._total, self._done, self._new, self._new_events = len({shard.key for shard in plan.shards}), 0, 0, 0
+        self._events, self._weights, self._files = 0, 0.0, set[str]()
+        self._count(found)
+        self._new = self._new_events = 0
+        self._path, self._progress = folder / "log.txt", progress
+        self._began = self._logged = time.monotonic()
+
+    def __enter__(self) -> Meter:
+        self._bar = self._progress.bar("shards", self._total)
+        self._advance = self._bar.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.__exit__(None, None, None)
+        self._log(self._done)
+
+    def update(self, receipts: dict[str, dict[str, Any]]) -> None:
+        """More receipts came."""
+        self._count(receipts)
+        self._advance(self._done, self._words())
+        if time.monotonic() - self._logged >= _LOG_EVERY_S:
+            self._log(self._done)
+
+    def _count(self, receipts: dict[str, dict[str, Any]]) -> None:
+        for receipt in receipts.values():
+            if "error" not in receipt:
+                self._done += 1
+                self._new += 1
+                self._events += receipt["events"]
+                self._new_events += receipt["events"]
+                self._weights += receipt["sum_weights"]
+                self._files.add(receipt["path"])
+
+    def _words(self) -> str:
+        spent = max(time.monotonic() - self._began, 1e-9)
+        left = f"{spent / self._new * (self._total - self._done):.0f} s" if self._new else "unknown"
+        return (
+            f"{len(self._files)} files, {self._events} events, {self._new_events / spent:.4g} events/s, "
+            f"sum of weights {self._weights:.6g}, left {left}"
+        )
+
+    def _log(self, done: int) -> None:
+        self._logged = time.monotonic()
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {done}/{self._total} shards, {self._words()}\n"
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(line)
+        except OSError as full:
+            self._progress.say(f"{self._path}: cannot be written ({full.strerror})")

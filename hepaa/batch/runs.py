@@ -1,0 +1,333 @@
+"""What the commands do in batches: features of files, the samples of a card, scores and histograms of tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.batch import merge
+from hepaa.batch.engine import RETRIES, Outcome, process
+from hepaa.batch.executors import Executor, serial
+from hepaa.batch.shards import SHARD_EVENTS, fileset_tasks, make_plan, read_fileset
+from hepaa.batch.tasks import FeatureTask, HistogramTask, ScoreTask
+from hepaa.errors import InputError
+from hepaa.io.store import write_json
+from hepaa.progress import Silent
+from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hepaa.batch.keys import Identity
+    from hepaa.batch.shards import Plan
+    from hepaa.batch.tasks import Task
+    from hepaa.card import Card, HistogramCard
+    from hepaa.progress import Reporter
+    from hepaa.samples import Role
+    from hepaa.stats.histogram import ScoreHistograms
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How work is to be done, whatever it is.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the store; on a filesystem that all workers see.
+    executor : Executor
+    retries : int
+        How often a shard is tried again.
+    allow_missing : int
+        How many shards may be missing from a result.
+    identity : "content" or "stat"
+        See `hepaa.batch.keys.identify`.
+    shard_events : int
+        Events in a shard of a file that can be read from anywhere.
+    progress : Reporter
+    """
+
+    folder: Path
+    executor: Executor = serial
+    retries: int = RETRIES
+    allow_missing: int = 0
+    identity: Identity = "content"
+    shard_events: int = SHARD_EVENTS
+    progress: Reporter = field(default_factory=Silent)
+
+    def plan(self, work: Sequence[tuple[Task, Sequence[str]]]) -> Plan:
+        """The plan of tasks on their files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return make_plan(work, folder=self.folder, identity=self.identity, shard_events=self.shard_events)
+
+    def do(self, plan: Plan) -> Outcome:
+        """Do what the store lacks of a plan; see `hepaa.batch.engine.process`."""
+        return process(
+            plan, self.folder, self.executor,
+            retries=self.retries, allow_missing=self.allow_missing, progress=self.progress,
+        )  # fmt: skip
+
+
+def note_missing(outcome: Outcome, beside: Path) -> Path | None:
+    """Write which events an incomplete result lacks to `NAME.missing.json` beside it; remove that of an earlier one."""
+    where = beside.with_name(f"{beside.name}.missing.json")
+    if not outcome.missing:
+        where.unlink(missing_ok=True)
+        return None
+    write_json({"shards": [asdict(failure) for failure in outcome.missing]}, where)
+    return where
+
+
+def save_rows(outcome: Outcome, output: Path) -> int:
+    """All rows of a batch: as one table where `output` ends in .parquet or .root, else as a folder of parts.
+
+    Returns
+    -------
+    int
+        Rows.
+    """
+    if output.suffix not in (".parquet", ".root"):
+        n = merge.write_parts(outcome, output)
+    else:
+        table = merge.table(outcome)
+        if output.suffix == ".root":
+            from hepaa.io.outputs import write_scores_root
+
+            write_scores_root(table, output)
+        else:
+            table.save(output)
+        n = table.n
+    note_missing(outcome, output)
+    return n
+
+
+def feature_work(
+    files: Sequence[str],
+    feature_set: str,
+    *,
+    process: str,
+    role: Role,
+    generator: str,
+    selection: str | None,
+    schema: str | None,
+) -> list[tuple[FeatureTask, list[str]]]:
+    """Features of files, or of the datasets of filesets where these end in .json."""
+    filesets = [file for file in files if file.endswith(".json")]
+    if not filesets:
+        task = FeatureTask(feature_set, process, role, generator, selection, schema=schema)
+        return [(task, list(files))]
+    if len(filesets) < len(files):
+        raise InputError("give either filesets (.json) or event files, not both")
+    work = []
+    for file in filesets:
+        work += fileset_tasks(read_fileset(file), feature_set, selection=selection, schema=schema)
+    return work
+
+
+def tables_in(path: Path) -> list[str]:
+    """A table, or the parts in a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder has none.
+    """
+    if not path.is_dir():
+        return [str(path)]
+    parts = sorted(str(part) for part in path.glob("part-*.parquet"))
+    if not parts:
+        raise InputError(f"{path}: no part-*.parquet in this folder; `hepaa features --executor` writes them")
+    return parts
+
+
+def card_work(card: Card) -> list[tuple[FeatureTask, list[str]]]:
+    """The reading that a card asks for. Samples with `max_events` are not in it: which events those are depends on
+    all files before, so they are read in one piece."""
+    return [
+        (FeatureTask.from_card(sample, card), list(sample.files))
+        for sample in card.samples
+        if sample.max_events is None
+    ]
+
+
+def read_card(card: Card, batch: Batch) -> tuple[EventTable, Outcome | None]:
+    """The table of a card, as `hepaa.pipeline.read` gives it, made in batches.
+
+    Returns
+    -------
+    EventTable
+    Outcome or None
+        None where every sample is limited by `max_events`.
+    """
+    work = card_work(card)
+    outcome = batch.do(batch.plan(work)) if work else None
+    return card_table(card, outcome, batch.progress), outcome
+
+
+def card_table(card: Card, outcome: Outcome | None, progress: Reporter) -> EventTable:
+    """Rows of all samples of a card, each normalised."""
+    from hepaa.pipeline import normalised, read_sample
+
+    tables, number = [], 0
+    for sample in card.samples:
+        if sample.max_events is not None or outcome is None:
+            with progress.bar(f"reading {sample.process} ({sample.generator})", None) as advance:
+                tables.append(read_sample(card, sample, advance))
+            continue
+        total = merge.total(outcome, number)
+        rows = merge.table(outcome, number)
+        number += 1
+        if sample.truth is not None and total.events == 0:
+            raise InputError(f"{', '.join(sample.files)}: no events with truth = {sample.truth}")
+        cross_section = sample.cross_section_pb or total.cross_section_pb
+        tables.append(normalised(card, sample, rows, total.sum_weights, cross_section))
+    return concatenate(tables)
+
+
+def run(card: Card, batch: Batch, *, overwrite: bool = False) -> Path:
+    """`hepaa.pipeline.run`, with its events read in batches; `missing.json` in the folder says what it lacks.
+
+    Returns
+    -------
+    Path
+        The folder of results.
+    """
+    from hepaa import pipeline
+
+    outcomes: list[Outcome | None] = []
+
+    def reader(chosen: Card, progress: Reporter) -> EventTable:
+        table, outcome = read_card(chosen, batch)
+        progress.say(f"{table.n} events from {batch.folder}")
+        outcomes.append(outcome)
+        return table
+
+    folder = pipeline.run(card, overwrite=overwrite, progress=batch.progress, reader=reader)
+    for outcome in outcomes:
+        if outcome is not None and outcome.missing:
+            write_json({"shards": [asdict(failure) for failure in outcome.missing]}, folder / "missing.json")
+    return folder
+
+
+def score(models: Mapping[str, Path], tables: Sequence[str], batch: Batch) -> Outcome:
+    """Scores of saved detectors for the rows of tables; `save_rows` writes them."""
+    return batch.do(batch.plan([(ScoreTask.of(models), list(tables))]))
+
+
+def histogram(
+    name: str,
+    validation: EventTable,
+    tables: Sequence[str],
+    options: HistogramCard,
+    output: Path,
+    batch: Batch,
+    *,
+    background_uncertainty: float,
+) -> dict[str, Any]:
+    """Score histograms of scored tables in a binning chosen on others, and the significance in them.
+
+    Reads every table once and holds one shard of it, so that it takes any number of events. What needs all scores
+    sorted (AUC, SIC) is not given.
+
+    Parameters
+    ----------
+    name : str
+        The score is the column `score_NAME`.
+    validation : EventTable
+        Other events, weighted to the full yield; the bins are chosen on them.
+    tables : sequence of str
+        Parquet files or patterns.
+    options : HistogramCard
+    output : Path
+        Folder for `results.json` and `histograms.root`.
+    background_uncertainty : float
+        Relative, in every bin.
+
+    Returns
+    -------
+    dict
+        The content of `results.json`.
+    """
+    from hepaa.io.outputs import write_histograms_root
+    from hepaa.stats.histogram import choose_binning
+
+    column = f"score_{name}"
+    background, signal = validation.background, validation.signal
+    binning = choose_binning(
+        background[column],
+        background.weight,
+        signal[column],
+        signal.weight,
+        method=options.method,
+        bins=options.bins,
+        min_b=options.min_background,
+        min_events=options.min_events,
+        max_error=options.max_relative_error,
+        systematic=background_uncertainty,
+    )
+    outcome = batch.do(batch.plan([(HistogramTask(column, binning.edges), list(tables))]))
+    found = score_histograms(merge.cells(r for _, r in outcome.of_task(0)), binning).merge_unusable()
+    total = merge.total(outcome)
+    numbers = {
+        "score": name,
+        "events": total.events,
+        "sum_weights": total.sum_weights,
+        "sum_weights2": total.sum_weights2,
+        "binning": found.binning.to_dict(),
+        "background_events": found.background_events.tolist(),
+        "signals": {
+            signal_process: found.significance(signal_process, systematic=background_uncertainty).to_dict()
+            for signal_process in found.signals
+        },
+        "missing": [asdict(failure) for failure in outcome.missing],
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    shown = {f"background_{k}": v for k, v in found.backgrounds.items()}
+    shown |= {f"signal_{k}": v for k, v in found.signals.items()}
+    shown |= {"data": found.data} if found.data is not None else {}
+    write_histograms_root({f"{name}/{k}": v for k, v in shown.items()}, output / "histograms.root")
+    write_json(numbers, output / "results.json")
+    return numbers
+
+
+def score_histograms(cells: Mapping[tuple[str, str, int], merge.Cell], binning: Any) -> ScoreHistograms:
+    """Histograms from the cells of a `HistogramTask`: generators of the only background are kept apart, as in a run.
+
+    Raises
+    ------
+    InputError
+        If there is no background.
+    """
+    import hist
+
+    from hepaa.stats.histogram import ScoreHistograms
+
+    kinds = [name for name in cells if name[2] == BACKGROUND]
+    if not kinds:
+        raise InputError("the tables hold no background events (label 0): a score histogram needs some")
+    alternatives = len({p for p, _, _ in kinds}) == 1 and len({g for _, g, _ in kinds}) > 1
+    sums: dict[int, dict[str, merge.Cell]] = defaultdict(dict)
+    for (name_of_process, generator, label), cell in cells.items():
+        name = generator if label == BACKGROUND and alternatives else name_of_process
+        old = sums[label].get(name)
+        sums[label][name] = cell if old is None else merge.added(old, cell)
+
+    def drawn(cell: merge.Cell) -> hist.Hist[Any]:
+        axis = hist.axis.Variable(binning.edges, name="score", label="anomaly score", flow=False)
+        out = hist.Hist(axis, storage=hist.storage.Weight())
+        view = out.view()
+        view.value, view.variance = cell.value, cell.variance
+        return out
+
+    data = list(sums[DATA].values())
+    return ScoreHistograms(
+        backgrounds={k: drawn(v) for k, v in sums[BACKGROUND].items()},
+        signals={k: drawn(v) for k, v in sums[SIGNAL].items()},
+        data=drawn(merge.summed(data)) if data else None,
+        background_events=np.sum([cell.events for cell in sums[BACKGROUND].values()], axis=0),
+        binning=binning,
+    )

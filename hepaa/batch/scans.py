@@ -1,0 +1,276 @@
+"""Scans: one card with several seeds, values or left-out samples, each run a task like any other.
+
+What the runs read is read once: their features are shards in the same store. A run is stored under a key of its card,
+of the content of its inputs and of the code; its folder is that of `hepaa run`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from hepaa import io
+from hepaa.batch import keys
+from hepaa.batch.engine import Outcome
+from hepaa.batch.runs import card_table, card_work
+from hepaa.batch.shards import Plan, Shard, make_plan
+from hepaa.batch.store import Store
+from hepaa.batch.tasks import Part
+from hepaa.card import Card, load_card, parse_card
+from hepaa.errors import IncompleteError, InputError, nearest
+from hepaa.io.sniff import is_remote
+from hepaa.io.store import atomic_path, file_name, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hepaa.batch.keys import Identity
+    from hepaa.batch.runs import Batch
+    from hepaa.progress import Reporter
+    from hepaa.table import EventTable
+
+Folds = Literal["generators", "processes"]
+
+_ROOMS = (
+    "io", "features", "models", "stats", "card.py", "detectors.py", "fits.py", "pipeline.py", "preprocess.py",
+    "results.py", "samples.py", "scores.py", "systematics.py", "table.py",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """Runs a card, whose file is the shard. The folder of the run lies beside its receipt.
+
+    Attributes
+    ----------
+    folder : str
+        Of the batch, where the features of the card are stored.
+    identity, shard_events
+        As the features were planned.
+    inputs : str
+        Hash of the keys of those features.
+    """
+
+    kind: ClassVar[str] = "trial"
+    needs: ClassVar[tuple[str, ...]] = ("hepaa.pipeline",)
+    folder: str
+    identity: Identity
+    shard_events: int
+    inputs: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and for keys."""
+        return {"kind": self.kind, **asdict(self)}
+
+    def code(self) -> dict[str, str]:
+        """Versions of the code behind the result."""
+        return {"rooms": keys.source_digest(_ROOMS)}
+
+    def compute(self, shard: Shard) -> Part:
+        """Run the card on the features in the store.
+
+        Raises
+        ------
+        IncompleteError
+            If features are missing.
+        """
+        from hepaa import pipeline
+
+        store = Store(self.folder)
+        card = load_card(shard.path)
+        card = card.model_copy(update={"output": str(store.run_path(shard.key))})
+        read: list[EventTable] = []
+
+        def reader(chosen: Card, progress: Reporter) -> EventTable:
+            read.append(card_table(chosen, self._stored(chosen, store), progress))
+            return read[0]
+
+        folder = pipeline.run(card, overwrite=True, reader=reader)
+        numbers = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        squares = float((read[0].weight ** 2).sum())
+        return Part(read[0].n, read[0].sum_weights, squares, result={"detectors": numbers["detectors"]})
+
+    def _stored(self, card: Card, store: Store) -> Outcome | None:
+        plan = features_plan(card, store.root, self.identity, self.shard_events)
+        if plan is None:
+            return None
+        receipts = {s.key: found for s in plan.shards if (found := store.receipt(s.key)) is not None}
+        for shard in plan.shards:
+            if shard.key not in receipts:
+                raise IncompleteError(f"{shard.describe()}: its features are not in {self.folder}; run the scan again")
+        return Outcome(plan, store, receipts, (), 0)
+
+
+def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:
+    """The plan to read a card; None where nothing of it can be read in batches."""
+    work = card_work(card)
+    return make_plan(work, folder=folder, identity=identity, shard_events=shard_events) if work else None
+
+
+def trials(
+    card: Card,
+    *,
+    seeds: Sequence[int] = (),
+    changes: Mapping[str, Sequence[Any]] | None = None,
+    leave_out: Folds | None = None,
+) -> dict[str, Card]:
+    """The cards of a scan by name: every combination of seeds, values and folds.
+
+    Parameters
+    ----------
+    card : Card
+    seeds : sequence of int
+        Default: that of the card.
+    changes : mapping of key -> values, optional
+        Keys of the card as paths: "detectors.0.options.latent", "histogram.bins".
+    leave_out : "generators" or "processes", optional
+        One fold for each generator of the background, or for each signal process: scored but not trained on.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to leave out, or a fold is unknown.
+    CardError
+        If a changed card is not valid.
+    """
+    axes: list[list[tuple[str, Any]]] = [[("seed", seed) for seed in seeds or (card.seed,)]]
+    axes += [[(key, value) for value in values] for key, values in (changes or {}).items()]
+    if leave_out is not None:
+        axes.append([("split.train_without", [name]) for name in _folds(card, leave_out)])
+    plain = card.model_dump(by_alias=True, mode="json")
+    found = {}
+    for choice in itertools.product(*axes):
+        content = json.loads(json.dumps(plain))
+        for key, value in choice:
+            _put(content, key, value)
+        name = ",".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in choice)
+        found[name] = _parsed(content, name)
+    return found
+
+
+def _folds(card: Card, leave_out: Folds) -> list[str]:
+    if leave_out == "generators":
+        names = [s.generator for s in card.samples if s.role == "background"]
+    elif leave_out == "processes":
+        names = [s.process for s in card.samples if s.role == "signal"]
+    else:
+        raise InputError(f"{leave_out!r} cannot be left out; {nearest(str(leave_out), ('generators', 'processes'))}")
+    found = list(dict.fromkeys(names))
+    if leave_out == "generators" and len(found) < 2:
+        raise InputError(f"the background has one generator, {found[0]!r}: nothing would be left to train on")
+    return found
+
+
+def _put(content: Any, path: str, value: Any) -> None:
+    steps = path.split(".")
+    for number, step in enumerate(steps):
+        if isinstance(content, list):
+            if not step.isdigit() or int(step) >= len(content):
+                raise InputError(f"{path}: {step!r} is no position in a list of {len(content)}")
+            key: Any = int(step)
+        elif isinstance(content, dict):
+            key = step
+        else:
+            raise InputError(f"{path}: {'.'.join(steps[:number])} is {content!r} and has nothing inside")
+        if number == len(steps) - 1:
+            content[key] = value
+            return
+        if isinstance(content, dict) and key not in content:
+            raise InputError(f"{path}: no key {step!r}; {nearest(step, content)}")
+        content = content[key]
+
+
+def _word(value: Any) -> str:
+    text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
+    return file_name(text)
+
+
+def _parsed(content: Any, name: str) -> Card:
+    return parse_card(content, source=Path(name))
+
+
+def scan(cards: Mapping[str, Card], batch: Batch) -> dict[str, dict[str, Any]]:
+    """Run all cards: first the features that the store lacks, then one task for each card.
+
+    Parameters
+    ----------
+    cards : mapping of name -> Card
+        See `trials`.
+    batch : Batch
+
+    Returns
+    -------
+    dict of name -> detectors of its `results.json`
+        `FOLDER/runs/NAME` leads to the folder of each run, `FOLDER/scan.json` has what is returned.
+
+    Raises
+    ------
+    IncompleteError
+        If features or runs are missing; what is done stays done.
+    """
+    folder = batch.folder.resolve()
+    features = {name: features_plan(card, folder, batch.identity, batch.shard_events) for name, card in cards.items()}
+    merged = _joined(plan for plan in features.values() if plan is not None)
+    if merged is not None:
+        replace(batch, folder=folder, allow_missing=0).do(merged)
+    for name in ("cards", "runs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    tasks, shards, code = [], [], keys.versions()
+    for number, (name, card) in enumerate(cards.items()):
+        path = folder / "cards" / f"{name}.yaml"
+        _write_card(card, path)
+        inputs = keys.digest([_inputs(features[name]), _limited(card, batch.identity)])
+        task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
+        state = keys.identify(str(path), "content")
+        tasks.append(task)
+        shards.append(Shard(str(path), None, None, number, keys.result_key(str(path), state, None, task, code), state))
+    outcome = replace(batch, folder=folder).do(Plan(tuple(tasks), tuple(shards), code))
+    found = {}
+    for name, shard in zip(cards, shards, strict=True):
+        link = folder / "runs" / name
+        link.unlink(missing_ok=True)
+        if shard.key in outcome.receipts:
+            link.symlink_to(outcome.store.run_path(shard.key))
+            found[name] = outcome.receipts[shard.key]["result"]["detectors"]
+    write_json(found, folder / "scan.json")
+    return found
+
+
+def _joined(plans: Iterator[Plan]) -> Plan | None:
+    """One plan of several; what two of them share is done once."""
+    tasks: list[Any] = []
+    shards: dict[str, Shard] = {}
+    versions: dict[str, str] = {}
+    for plan in plans:
+        for shard in plan.shards:
+            shards.setdefault(shard.key, replace(shard, task=len(tasks) + shard.task))
+        tasks += plan.tasks
+        versions = plan.versions
+    return Plan(tuple(tasks), tuple(shards.values()), versions) if shards else None
+
+
+def _inputs(plan: Plan | None) -> list[str]:
+    return [shard.key for shard in plan.shards] if plan is not None else []
+
+
+def _limited(card: Card, identity: Identity) -> list[Any]:
+    """State of the files that are not read in batches."""
+    files = [f for s in card.samples if s.max_events is not None for f in io.expand(s.files)]
+    return [[path, keys.identify(path, identity)] for path in files]
+
+
+def _write_card(card: Card, path: Path) -> None:
+    """Write a card with absolute names of files; an equal one is left alone, with its time of change."""
+    samples = [s.model_copy(update={"files": [_absolute(f) for f in s.files]}) for s in card.samples]
+    text = card.model_copy(update={"samples": samples}).to_yaml()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _absolute(name: str) -> str:
+    return name if is_remote(name) else str(Path(name).absolute())

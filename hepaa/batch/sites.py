@@ -1,0 +1,182 @@
+"""Sites: HTCondor and Slurm, through dask-jobqueue or as plain array jobs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from hepaa.batch.executors import Answer, Dask, Function
+from hepaa.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SCHEDULERS = ("htcondor", "slurm", "local")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is asked of a batch system, for each job.
+
+    Attributes
+    ----------
+    system : "htcondor", "slurm" or "local"
+        "local" starts the same jobs on this machine, to try a set-up.
+    jobs : int
+    cores : int
+        Each runs one worker with one thread.
+    memory : str
+        Such as "2GB".
+    disk : str
+        Scratch space; HTCondor wants to know it.
+    walltime : str
+        HH:MM:SS.
+    queue : str
+        Slurm: partition. HTCondor: job flavour.
+    python : str
+        Command of the interpreter on the node, such as "apptainer exec hepaa.sif python".
+    prologue : str
+        Shell command before the worker starts, such as the activation of an environment.
+    """
+
+    system: Literal["htcondor", "slurm", "local"]
+    jobs: int = 10
+    cores: int = 1
+    memory: str = "2GB"
+    disk: str = "1GB"
+    walltime: str = "02:00:00"
+    queue: str = ""
+    python: str = sys.executable
+    prologue: str = ""
+
+    def __post_init__(self) -> None:
+        if self.system not in _SCHEDULERS:
+            raise InputError(f"there is no batch system {self.system!r}; {nearest(str(self.system), _SCHEDULERS)}")
+        parts = self.walltime.split(":")
+        if len(parts) != 3 or not all(part.isdigit() for part in parts):
+            raise InputError(f"walltime {self.walltime!r} is not HH:MM:SS")
+        if self.jobs < 1 or self.cores < 1:
+            raise InputError(f"a site needs at least one job and one core, not {self.jobs} and {self.cores}")
+
+    @classmethod
+    def parse(cls, system: Any, options: str) -> Site:
+        """Options as NAME=VALUE, separated by commas."""
+        known = {f.name: f for f in fields(cls) if f.name != "system"}
+        found: dict[str, Any] = {}
+        for pair in filter(None, options.split(",")):
+            name, equals, value = pair.partition("=")
+            if not equals or name not in known:
+                raise InputError(f"{system}: {pair!r} is no option NAME=VALUE; {nearest(name, known)}")
+            if name in ("jobs", "cores"):
+                if not value.isdigit():
+                    raise InputError(f"{system}: {name} is a number, not {value!r}")
+                found[name] = int(value)
+            else:
+                found[name] = value
+        return cls(system, **found)
+
+    @property
+    def seconds(self) -> int:
+        """Walltime in seconds."""
+        hours, minutes, seconds = map(int, self.walltime.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+
+    def cluster(self) -> Any:
+        """A cluster of dask-jobqueue that has no jobs yet.
+
+        Raises
+        ------
+        InputError
+            If dask-jobqueue is not installed.
+        """
+        try:
+            import dask_jobqueue
+        except ImportError:
+            raise InputError("batch systems need dask-jobqueue; install hepaa[batch]") from None
+        options: dict[str, Any] = {
+            "cores": self.cores,
+            "processes": self.cores,
+            "memory": self.memory,
+            "python": self.python,
+            "job_script_prologue": [*(f"export {name}=1" for name in _THREADS), *filter(None, [self.prologue])],
+            "scheduler_options": {"dashboard_address": None},
+            "worker_extra_args": ["--no-dashboard"],
+        }
+        if self.system == "slurm":
+            more = {"walltime": self.walltime, "queue": self.queue or None}
+            return dask_jobqueue.SLURMCluster(**options, **more)
+        if self.system == "htcondor":
+            extra = {"+MaxRuntime": str(self.seconds)}
+            if self.queue:
+                extra["+JobFlavour"] = f'"{self.queue}"'
+            return dask_jobqueue.HTCondorCluster(**options, disk=self.disk, job_extra_directives=extra)
+        from dask_jobqueue.local import LocalCluster
+
+        return LocalCluster(**{k: v for k, v in options.items() if k != "job_script_prologue"})
+
+    def worker_script(self) -> str:
+        """The job script of one worker, as dask-jobqueue would submit it."""
+        with self.cluster() as cluster:
+            return str(cluster.job_script())
+
+    def array_script(self, folder: str) -> str:
+        """Submit file of an array job: job N does the shards N, N + M, N + 2 M ... of the plan in `folder`.
+
+        For sites that allow no scheduler of one's own. `hepaa batch merge` puts the results together.
+        """
+        command = f"-m hepaa.cli batch shard {shlex.quote(folder)} --of {self.jobs} --index"
+        if self.system == "htcondor":
+            flavour = f'+JobFlavour = "{self.queue}"\n' if self.queue else ""
+            return (
+                "executable = /bin/sh\ntransfer_executable = false\n"
+                f"arguments = \"-c 'exec {self.python} {command} $(Process)'\"\n"
+                f"request_cpus = 1\nrequest_memory = {self.memory}\nrequest_disk = {self.disk}\n"
+                f"+MaxRuntime = {self.seconds}\n{flavour}"
+                f'environment = "{" ".join(f"{name}=1" for name in _THREADS)}"\n'
+                f"getenv = true\nlog = {folder}/condor.log\noutput = {folder}/job-$(Process).out\n"
+                f"error = {folder}/job-$(Process).err\nqueue {self.jobs}\n"
+            )
+        partition = f"#SBATCH --partition={self.queue}\n" if self.queue else ""
+        # Slurm warns a minute before the time limit; what is stored by then stays stored
+        return (
+            f"#!/bin/sh\n#SBATCH --array=0-{self.jobs - 1}\n#SBATCH --ntasks=1\n#SBATCH --cpus-per-task=1\n"
+            f"#SBATCH --mem={self.memory.removesuffix('B')}\n#SBATCH --time={self.walltime}\n#SBATCH --signal=TERM@60\n"
+            f"{partition}#SBATCH --output={folder}/job-%a.out\n"
+            + "".join(f"export {name}=1\n" for name in _THREADS)
+            + (f"{self.prologue}\n" if self.prologue else "")
+            + f'exec {self.python} {command} "$SLURM_ARRAY_TASK_ID"\n'
+        )
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class SiteExecutor:
+    """Workers in the jobs of a batch system.
+
+    Attributes
+    ----------
+    site : Site
+    tells_progress : bool
+        Results are added as they come.
+    """
+
+    site: Site
+    tells_progress: bool = True
+
+    def __call__(self, items: Sequence[Any], function: Function, accumulator: Any) -> Answer:
+        """Ask for the jobs, map over those that run, and let them go."""
+        from distributed import Client
+
+        with self.site.cluster() as cluster:
+            cluster.scale(jobs=min(self.site.jobs, len(items)))
+            with Client(cluster, set_as_default=False) as client:
+                return Dask(client=client)(items, function, accumulator)
+
+
+def site(system: Any, **options: Any) -> Site:
+    """A site with the options that were given; None leaves the default."""
+    return replace(Site(system), **{k: v for k, v in options.items() if v is not None})

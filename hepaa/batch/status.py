@@ -1,0 +1,129 @@
+"""How far a batch is, from its folder alone: nothing has to be running."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hepaa.batch.shards import Plan
+from hepaa.batch.store import Store
+from hepaa.batch.work import Work
+from hepaa.errors import IncompleteError, InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_RECENT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of a batch.
+
+    Attributes
+    ----------
+    shards, stored : int
+    files, files_stored : int
+        Files, and those of which every shard is stored.
+    events : int
+        Of stored shards.
+    sum_weights : float
+    events_per_s : float
+        Over the last ten minutes of work.
+    left_s : float or None
+        Time to the end at the pace of those ten minutes; None where nothing was stored in them.
+    working : tuple of str
+        Shards that were begun and neither stored nor failed: running, or their worker was killed.
+    failures : tuple of dict
+        Of `failed.json`.
+    """
+
+    shards: int
+    stored: int
+    files: int
+    files_stored: int
+    events: int
+    sum_weights: float
+    events_per_s: float
+    left_s: float | None
+    working: tuple[str, ...]
+    failures: tuple[dict[str, Any], ...]
+
+
+def status(folder: Path) -> Status:
+    """State of the batch in a folder.
+
+    Raises
+    ------
+    InputError
+        If there is no plan in it.
+    """
+    store, plan = Store(str(folder)), Plan.load(folder / "plan.json")
+    found = {s.key: receipt for s in plan.shards if (receipt := store.receipt(s.key)) is not None}
+    open_files = {s.path for s in plan.shards if s.key not in found}
+    files = {s.path for s in plan.shards}
+    begun: dict[str, str] = {}
+    times = []
+    for line in sorted(store.journal(), key=lambda line: float(line["time"])):
+        if line["event"] == "began":
+            begun[line["key"]] = line["shard"]
+        else:
+            begun.pop(line["key"], None)
+            if line["event"] == "stored" and line["key"] in found:
+                times.append((float(line["time"]), line["key"]))
+    since = time.time() - _RECENT_S
+    recent = [(when, key) for when, key in times if when >= since]
+    span = max(time.time() - max(since, times[0][0] - found[times[0][1]]["seconds"]), 1e-9) if times else 0.0
+    rate = sum(found[key]["events"] for _, key in recent) / span if recent else 0.0
+    failures: list[dict[str, Any]] = []
+    if store.failures_path.exists():
+        failures = json.loads(store.failures_path.read_text(encoding="utf-8"))["shards"]
+    return Status(
+        shards=len(plan.shards),
+        stored=sum(s.key in found for s in plan.shards),
+        files=len(files),
+        files_stored=len(files - open_files),
+        events=sum(receipt["events"] for receipt in found.values()),
+        sum_weights=math.fsum(receipt["sum_weights"] for receipt in found.values()),
+        events_per_s=rate,
+        left_s=sum(s.key not in found for s in plan.shards) * span / len(recent) if recent else None,
+        working=tuple(where for key, where in begun.items() if key not in found),
+        failures=tuple(failures),
+    )
+
+
+def work_on_share(folder: Path, index: int, of: int, *, retries: int = 2) -> int:
+    """Do one share of the plan in a folder: shards `index`, `index + of`, ... What one job of an array does.
+
+    Returns
+    -------
+    int
+        Shards of the share, all of which are stored.
+
+    Raises
+    ------
+    InputError
+        If `index` is not in 0 .. of - 1.
+    IncompleteError
+        If some are not stored.
+    """
+    if not 0 <= index < of:
+        raise InputError(f"--index {index} is not in 0 .. {of - 1}")
+    plan = Plan.load(folder / "plan.json")
+    work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
+    mine = plan.shards[index::of]
+    failed: dict[str, str] = {}
+    for attempt in range(retries + 1):
+        for shard in mine if attempt == 0 else [s for s in mine if s.key in failed]:
+            answer = work(shard)[shard.key]
+            failed.pop(shard.key, None)
+            if "error" in answer:
+                failed[shard.key] = f"{shard.describe()}: {answer['error']}"
+        if not failed:
+            return len(mine)
+    raise IncompleteError(
+        f"{len(failed)} of {len(mine)} shards of share {index} are missing: {next(iter(failed.values()))}"
+    )

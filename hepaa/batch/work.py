@@ -1,0 +1,150 @@
+"""The function that executors map, and the receipts that it gives."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import socket
+import time
+import traceback
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import ThreadpoolController
+
+from hepaa.batch import keys
+from hepaa.batch.store import Store
+from hepaa.errors import InputError, TruncatedInputError
+from hepaa.io.pieces import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hepaa.batch.shards import Plan, Shard
+
+
+_DONE = itertools.count(1)
+_TIDY_EVERY = 16
+
+
+class Receipts(dict[str, dict[str, Any]]):
+    """Receipts of shards by key: the accumulator of a batch. They add up in any order, for no key comes twice."""
+
+    def __add__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+        return Receipts({**self, **other})
+
+    def __iadd__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+        self.update(other)
+        return self
+
+
+class Watched(Receipts):
+    """Receipts that tell of every addition."""
+
+    def __init__(self, tell: Callable[[dict[str, dict[str, Any]]], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def __iadd__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+        self.update(other)
+        self._tell(other)
+        return self
+
+
+@dataclass(frozen=True)
+class Work:
+    """The function that executors map: a shard in, its receipt out, its result in the store.
+
+    A failure is a receipt too, with `error`: an exception would end some executors, and could not always be sent.
+
+    Attributes
+    ----------
+    folder : str
+        Of the store.
+    plan : Plan
+        Without its shards, which are the items.
+    """
+
+    folder: str
+    plan: Plan
+
+    def __call__(self, shard: Shard) -> Receipts:
+        """Compute and store one shard, unless it is there already."""
+        store = Store(self.folder)
+        here = {"host": socket.gethostname(), "pid": os.getpid()}
+        try:
+            _check_versions(self.plan.versions)
+            stored = store.receipt(shard.key)
+            if stored is None:
+                stored = self._compute(shard, store, here)
+        except Exception as failure:  # whatever goes wrong with one shard must not end the others
+            answer: dict[str, Any] = {"error": _reason(failure), **here}
+            if isinstance(failure, TruncatedInputError):
+                answer["good_events"] = failure.good_events
+            try:
+                store.note("failed", shard.key, error=answer["error"], trace=traceback.format_exc())
+            except OSError as full:  # the disk that failed the shard fails the journal too; the receipt still tells
+                answer["error"] += f"; and the journal cannot be written ({full.strerror})"
+            return Receipts({shard.key: answer})
+        return Receipts({shard.key: stored})
+
+    def _compute(self, shard: Shard, store: Store, here: dict[str, Any]) -> dict[str, Any]:
+        if shard.changed():
+            raise InputError(f"{shard.path}: the file has changed since the plan was made; run again")
+        store.note("began", shard.key, shard=shard.describe())
+        shard.prepare()
+        began = time.monotonic()
+        task = self.plan.tasks[shard.task]
+        with _pools(task.needs).limit(limits=1):  # sums do not depend on how many cores a machine has
+            part = task.compute(shard)
+        if shard.changed():
+            raise InputError(f"{shard.path}: the file changed while it was read; run again")
+        receipt = {
+            "path": shard.path,
+            "start": shard.start,
+            "stop": shard.stop,
+            "events": part.events,
+            "sum_weights": part.sum_weights,
+            "sum_weights2": part.sum_weights2,
+            "result": part.result,
+            "seconds": round(time.monotonic() - began, 6),
+            **here,
+        }
+        stored = store.put(shard.key, receipt, part.table)
+        if next(_DONE) % _TIDY_EVERY == 0:
+            gc.collect()  # event records hold cycles, and a worker has to be as small after 1,000 files as after 10
+        store.note("stored", shard.key)
+        return stored
+
+    def receipt(self, key: str) -> Receipts | None:
+        """What the store has of a shard."""
+        found = Store(self.folder).receipt(key)
+        return None if found is None else Receipts({key: found})
+
+
+@lru_cache(maxsize=8)
+def _pools(needs: tuple[str, ...]) -> ThreadpoolController:
+    """Thread pools of the libraries that are loaded once a task has what it needs; to find them takes 5 ms."""
+    for module in needs:
+        import_module(module)
+    return ThreadpoolController()
+
+
+def _check_versions(planned: dict[str, str]) -> None:
+    here = keys.versions()
+    other = [
+        f"{name} {here.get(name, 'none')} here, {was} there" for name, was in planned.items() if here.get(name) != was
+    ]
+    if other:
+        raise InputError(
+            f"{socket.gethostname()} has other versions than the machine that made the plan ({'; '.join(other)}); "
+            "install the same, or use one container"
+        )
+
+
+def _reason(failure: Exception) -> str:
+    text = one_line(failure)
+    return text if isinstance(failure, InputError) else f"{type(failure).__name__}: {text}"

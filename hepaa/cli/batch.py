@@ -1,0 +1,260 @@
+"""Commands on batches: plan, shard, merge, status, submit, scan; and the options that other commands take for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hepaa.cli.common import FILE, words
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hepaa.batch.runs import Batch
+
+_OPTIONS = (
+    click.option(
+        "--executor",
+        help="Work in batches: serial, processes[:N], local-jobs[:N], dask://HOST:PORT, htcondor or slurm[:OPTIONS].",
+    ),
+    click.option("--work", type=FILE, help="Folder of the batch, where results are kept.  [default: OUTPUT.batch]"),
+    click.option("--retries", type=int, default=2, show_default=True, help="Of each shard that fails."),
+    click.option("--allow-missing", type=int, default=0, show_default=True, help="Shards that a result may lack."),
+    click.option(
+        "--identity",
+        type=click.Choice(["content", "stat"]),
+        default="content",
+        show_default=True,
+        help="Files are known by a hash of all bytes, or by size, time and both ends.",
+    ),
+    click.option(
+        "--shard-events", type=int, default=100_000, show_default=True, help="Events in a shard of a seekable file."
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What was said on the command line about batches.
+
+    Attributes
+    ----------
+    executor : str or None
+        None: no batch is asked for.
+    """
+
+    executor: str | None
+    work: Path | None
+    retries: int
+    allow_missing: int
+    identity: Literal["content", "stat"]
+    shard_events: int
+
+    def batch(self, output: Path) -> Batch:
+        """The batch that makes `output`."""
+        from hepaa.batch import executor
+        from hepaa.batch.runs import Batch
+        from hepaa.progress import reporter
+
+        return Batch(
+            folder=self.work or output.with_name(f"{output.name}.batch"),
+            executor=executor(self.executor or "serial"),
+            retries=self.retries,
+            allow_missing=self.allow_missing,
+            identity=self.identity,
+            shard_events=self.shard_events,
+            progress=reporter(),
+        )
+
+
+def batch_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of batches, as one argument `batch`."""
+    from functools import wraps
+
+    names = list(BatchOptions.__dataclass_fields__)
+
+    @wraps(command)
+    def wrapped(**options: Any) -> None:
+        command(batch=BatchOptions(**{name: options.pop(name) for name in names}), **options)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def say_missing(found: Any) -> None:
+    """Say on standard error that a result is not whole, as was allowed."""
+    if found.missing:
+        where = f"all are listed in {found.store.failures_path}"
+        click.echo(f"hepaa: {len(found.missing)} shards are missing from this result, as allowed; {where}", err=True)
+
+
+@click.group()
+def batch() -> None:
+    """Work on many files in batches that can be stopped and resumed anywhere.
+
+    \b
+    Example: hepaa batch plan zh.yaml --work zh-batch
+             hepaa batch shard zh-batch --index 3 --of 100
+             hepaa batch merge zh-batch --output features
+    """
+
+
+@batch.command()
+@click.argument("source", type=FILE)
+@click.option("--set", "feature_set", help="Name of the feature set, for a fileset.")
+@click.option("--select", "selection", help="Cut on columns, for a fileset.")
+@batch_options
+def plan(source: Path, feature_set: str | None, selection: str | None, batch: BatchOptions) -> None:
+    """Write down what is to be done for a card, or for a fileset of coffea (JSON), as numbered shards.
+
+    \b
+    Example: hepaa batch plan zh.yaml --work zh-batch
+    """
+    from hepaa.batch.store import Store
+
+    chosen = batch.batch(source)
+    Store(str(chosen.folder)).create()
+    made = chosen.plan(_work_of(source, feature_set, selection))
+    made.save(chosen.folder / "plan.json")
+    click.echo(f"{chosen.folder}: {len(made.shards)} shards; `hepaa batch shard {chosen.folder} --index N --of M`")
+
+
+def _work_of(source: Path, feature_set: str | None, selection: str | None) -> Any:
+    from hepaa.batch.runs import card_work
+    from hepaa.batch.shards import fileset_tasks, read_fileset
+    from hepaa.card import load_card
+
+    if source.suffix != ".json":
+        return card_work(load_card(source))
+    if feature_set is None:
+        raise InputError(f"{source}: a fileset does not name a feature set; give --set")
+    return fileset_tasks(read_fileset(source), feature_set, selection=selection)
+
+
+@batch.command()
+@click.argument("folder", type=FILE)
+@click.option("--index", type=int, required=True, help="Number of this job, from 0.")
+@click.option("--of", type=int, required=True, help="Number of jobs.")
+@click.option("--retries", type=int, default=2, show_default=True, help="Of each shard that fails.")
+def shard(folder: Path, index: int, of: int, retries: int) -> None:
+    """Do one share of a plan: what one job of an array does.
+
+    \b
+    Example: hepaa batch shard zh-batch --index 3 --of 100
+    """
+    from hepaa.batch.status import work_on_share
+
+    click.echo(f"{folder}: {work_on_share(folder, index, of, retries=retries)} shards are stored")
+
+
+@batch.command()
+@click.argument("folder", type=FILE)
+@click.option("--output", "-o", type=FILE, required=True, help="Table (.parquet, .root), or folder of parts.")
+@click.option("--allow-missing", type=int, default=0, show_default=True, help="Shards that a result may lack.")
+def merge(folder: Path, output: Path, allow_missing: int) -> None:
+    """Put the results of a plan together, in the order of the plan. Computes nothing.
+
+    \b
+    Example: hepaa batch merge zh-batch --output features
+    """
+    from hepaa.batch.engine import collect
+    from hepaa.batch.runs import save_rows
+
+    found = collect(folder, allow_missing=allow_missing)
+    click.echo(f"{output}: {save_rows(found, output)} rows")
+    say_missing(found)
+
+
+@batch.command()
+@click.argument("folder", type=FILE)
+def status(folder: Path) -> None:
+    """Say how far a batch is.
+
+    \b
+    Example: hepaa batch status zh-batch
+    """
+    from hepaa.batch.status import status as state
+
+    found = state(folder)
+    left = "unknown" if found.left_s is None else f"{found.left_s:.0f} s"
+    click.echo(f"shards          {found.stored} of {found.shards} stored")
+    click.echo(f"files           {found.files_stored} of {found.files} whole")
+    click.echo(f"events          {found.events}    {found.events_per_s:.4g} events/s    left {left}")
+    click.echo(f"sum of weights  {found.sum_weights:.6g}")
+    for where in found.working:
+        click.echo(f"begun           {where}")
+    for failure in found.failures:
+        click.echo(f"failed          {failure['path']}: {failure['reason']} ({failure['attempts']} attempts)")
+
+
+@batch.command()
+@click.argument("card", type=FILE)
+@click.option("--site", "system", type=click.Choice(["htcondor", "slurm", "local"]), required=True)
+@click.option("--jobs", type=int, help="Number of jobs.  [default: 10]")
+@click.option("--queue", help="Partition (Slurm) or job flavour (HTCondor).")
+@click.option("--memory", help="Of a job, such as 2GB.  [default: 2GB]")
+@click.option("--walltime", help="HH:MM:SS.  [default: 02:00:00]")
+@click.option("--python", help="Interpreter on the node.  [default: this one]")
+@click.option("--prologue", help="Shell command before a worker starts.")
+@click.option("--array", is_flag=True, help="Plain array job, for sites that allow no scheduler of one's own.")
+@click.option("--dry-run", is_flag=True, help="Print the job script, submit nothing.")
+@click.option("--output", "-o", type=FILE, help="Folder for the results, instead of the card's.")
+@click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
+@batch_options
+def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | None, overwrite: bool,
+           batch: BatchOptions, **wishes: Any) -> None:  # fmt: skip
+    """Run a card with its events read by jobs of a batch system.
+
+    \b
+    Example: hepaa batch submit zh.yaml --site slurm --jobs 50 --memory 2GB --walltime 01:00:00 --dry-run
+    """
+    from dataclasses import replace
+
+    from hepaa.batch.runs import run
+    from hepaa.batch.sites import SiteExecutor, site
+    from hepaa.card import load_card
+
+    where, loaded = site(system, **wishes), load_card(card)
+    if output is not None:
+        loaded = loaded.model_copy(update={"output": str(output)})
+    chosen = replace(batch.batch(Path(loaded.output)), executor=SiteExecutor(where))
+    if array:
+        click.echo(where.array_script(str(chosen.folder)), nl=False)
+        return
+    if dry_run:
+        click.echo(where.worker_script(), nl=False)
+        return
+    click.echo(f"results: {run(loaded, chosen, overwrite=overwrite) / 'results.json'}")
+
+
+@batch.command()
+@click.argument("card", type=FILE)
+@click.option("--seed", "seeds", type=int, multiple=True, help="May be given often.")
+@click.option("--set", "sets", multiple=True, help="KEY=[VALUES] of the card, as detectors.0.options.latent=[2,4].")
+@click.option("--leave-one-out", "folds", type=click.Choice(["generators", "processes"]), help="One fold for each.")
+@batch_options
+def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, batch: BatchOptions) -> None:
+    """Run a card with several seeds, values or left-out samples; what is read is read once.
+
+    \b
+    Example: hepaa batch scan zh.yaml --seed 0 --seed 1 --set detectors.0.options.latent=[2,4] --executor processes
+    """
+    from hepaa.batch.scans import scan as run_all
+    from hepaa.batch.scans import trials
+    from hepaa.card import load_card
+    from hepaa.cli.common import table_of
+
+    changes = {key: value if isinstance(value, list) else [value] for key, value in words(sets).items()}
+    chosen = batch.batch(card)
+    for name, detectors in run_all(
+        trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds), chosen
+    ).items():
+        click.echo(f"== {name}")
+        for line in table_of({"detectors": detectors}):
+            click.echo(line)
+    click.echo(f"runs: {chosen.folder / 'runs'}")

@@ -1,0 +1,199 @@
+"""The commands of batches, and the options of batches in other commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from batch_samples import computed, fingerprint, lhe_files
+from click.testing import CliRunner
+
+from hepaa.batch.runs import Batch, read_card, tables_in
+from hepaa.batch.scans import scan, trials
+from hepaa.batch.sites import Site
+from hepaa.card import load_card
+from hepaa.cli import main
+from hepaa.demo import path
+from hepaa.errors import CardError, InputError
+from hepaa.pipeline import read
+from hepaa.progress import Silent
+from hepaa.table import EventTable
+
+
+def hepaa(*words):
+    done = CliRunner().invoke(main, [str(w) for w in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    """A small card with two generators of the background."""
+    folder = tmp_path_factory.mktemp("card")
+    files = lhe_files(folder, 8, 250)
+    common = {"role": "background", "process": "ZH (SM)"}
+    content = {
+        "name": "small", "output": str(folder / "run"), "luminosity_fb": 300,
+        "samples": [
+            {**common, "generator": "one", "files": files[:4]},
+            {**common, "generator": "two", "files": files[4:]},
+            {"process": "O_HW", "role": "signal", "files": ["demo:zh_chw.lhe.gz"], "max_events": 1000},
+        ],
+        "features": {"set": "zh-paper", "selection": "mZH > 200"},
+        "detectors": [{"detector": "SumOfSquares"}],
+        "histogram": {"bins": 3, "min_events": 5, "min_background": 0.001, "max_relative_error": 0.9},
+    }  # fmt: skip
+    where = folder / "card.yaml"
+    where.write_text(yaml.safe_dump(content))
+    return where
+
+
+def test_array_jobs_by_command(card, tmp_path):
+    work = tmp_path / "work"
+    assert "8 shards" in hepaa("batch", "plan", card, "--work", work)
+    early = CliRunner().invoke(main, ["batch", "merge", str(work), "-o", str(tmp_path / "t.parquet")])
+    assert early.exit_code == 3
+    assert "no job has begun it" in early.stderr
+    for index in range(3):
+        hepaa("batch", "shard", work, "--index", index, "--of", 3)
+    assert "8 of 8 stored" in hepaa("batch", "status", work)
+    hepaa("batch", "merge", work, "-o", tmp_path / "t.parquet")
+    n = EventTable.load(tmp_path / "t.parquet").n
+    assert f"{n} rows" in hepaa("batch", "merge", work, "-o", tmp_path / "parts")
+    index = json.loads((tmp_path / "parts" / "index.json").read_text())
+    assert [part["events"] for part in index["parts"]] == [250] * 8
+    assert sum(EventTable.load(tmp_path / "parts" / part["part"]).n for part in index["parts"]) == n
+
+
+def test_a_card_read_in_batches_is_the_card_read_plainly(card, tmp_path):
+    chosen = load_card(card)
+    plain = read(chosen, Silent())
+    table, outcome = read_card(chosen, Batch(tmp_path))
+    assert outcome.computed == 8
+    np.testing.assert_array_equal(table.X, plain.X)
+    np.testing.assert_allclose(table.weight, plain.weight, rtol=1e-12)
+    assert (table.processes, table.generators, table.sources) == (plain.processes, plain.generators, plain.sources)
+    assert [(r.step, r.n) for r in table.cutflow] == [(r.step, r.n) for r in plain.cutflow]
+
+
+@pytest.mark.slow
+def test_a_run_in_batches_has_the_same_results(card, tmp_path):
+    for name in ("serial", "processes:2"):
+        hepaa("run", card, "--executor", name, "-o", tmp_path / name, "--work", tmp_path / f"{name}.work")
+    one, two = (json.loads((tmp_path / n / "results.json").read_text()) for n in ("serial", "processes:2"))
+    assert one["detectors"] == two["detectors"]
+    assert one["cutflow"] == two["cutflow"]
+    tables = [EventTable.load(tmp_path / n / "scores.parquet") for n in ("serial", "processes:2")]
+    assert fingerprint(tables[0]) == fingerprint(tables[1])
+
+
+def test_features_scores_and_histograms_of_parts(card, tmp_path):
+    fileset = {
+        "SM": {"files": [str(path("zh_sm.lhe.gz"))], "metadata": {"generator": "Pythia 8"}},
+        "O_HW": {"files": [str(path("zh_chw.lhe.gz"))], "metadata": {"role": "signal"}},
+    }
+    (tmp_path / "fs.json").write_text(json.dumps(fileset))
+    said = hepaa("features", tmp_path / "fs.json", "--set", "zh-paper", "-o", tmp_path / "parts")
+    assert "parts: " in said
+    files = sorted((tmp_path / "parts").glob("part-*.parquet"))
+    assert [EventTable.load(f).processes for f in files] == [("SM",), ("O_HW",)]
+    hepaa("train", files[0], "--detector", "VAE", "--option", "epochs=1", "-o", tmp_path / "v.safetensors")
+    model = tmp_path / "v.safetensors"
+    hepaa("score", model, tmp_path / "parts", "--executor", "serial", "--shard-events", 900, "-o", tmp_path / "scored")
+    hepaa("score", model, tmp_path / "parts", "--executor", "serial", "-o", tmp_path / "one.parquet")
+    hist = ["--validation", tmp_path / "one.parquet", "--score", "v", "--luminosity-fb", 300, "--executor"]
+    hepaa("hist", tmp_path / "scored", *hist, "serial", "-o", tmp_path / "h1")
+    hepaa("hist", tmp_path / "scored", *hist, "processes:2", "-o", tmp_path / "h2")
+    one, two = (json.loads((tmp_path / h / "results.json").read_text()) for h in ("h1", "h2"))
+    assert one == two
+    table = EventTable.load(tmp_path / "one.parquet")
+    assert one["events"] == table.n
+    assert sum(one["signals"]["O_HW"]["s"]) == pytest.approx(float(table.signal.weight.sum()), rel=1e-12)
+    assert sum(one["background_events"]) == table.background.n
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no part-"):
+        tables_in(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("system", "lines"),
+    [
+        ("slurm", ["#SBATCH -p short", "#SBATCH --mem=3G", "#SBATCH -t 01:30:00", "distributed.cli.dask_worker"]),
+        ("htcondor", ["MY.DaskWorkerMemory = 3000000000", '+JobFlavour = "short"', "+MaxRuntime = 5400", "Queue"]),
+    ],
+)
+def test_the_job_script_can_be_read_before_it_is_submitted(card, system, lines):
+    pytest.importorskip("dask_jobqueue")
+    words = ["--site", system, "--queue", "short", "--memory", "3GB", "--walltime", "01:30:00", "--dry-run"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hepaa.cli", "batch", "submit", str(card), *words],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line in lines:
+        assert line in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(("system", "last"), [("slurm", "exec "), ("htcondor", "queue 7")])
+def test_the_array_job_does_every_share(card, system, last):
+    text = hepaa("batch", "submit", card, "--site", system, "--jobs", 7, "--queue", "q", "--array", "--work", "w")
+    assert "batch shard w --of 7 --index" in text
+    assert text.splitlines()[-1].startswith(last)
+    assert ("#SBATCH --array=0-6" in text) == (system == "slurm")
+
+
+def test_wrong_sites():
+    for wrong in ({"walltime": "2h"}, {"jobs": 0}):
+        with pytest.raises(InputError):
+            Site("slurm", **wrong)
+    with pytest.raises(InputError, match="pbs"):
+        Site("pbs")
+    assert Site.parse("slurm", "jobs=3,memory=4GB") == Site("slurm", jobs=3, memory="4GB")
+
+
+def test_a_scan_reads_once_and_goes_on(card, tmp_path):
+    base = load_card(card)
+    cards = trials(base, seeds=[0, 1], changes={"histogram.bins": [2, 3]})
+    assert list(cards) == ["seed=0,bins=2", "seed=0,bins=3", "seed=1,bins=2", "seed=1,bins=3"]
+    found = scan(dict(list(cards.items())[:2]), Batch(tmp_path))
+    assert len(computed(tmp_path)) == 8 + 2
+    found = scan(cards, Batch(tmp_path))
+    assert list(found) == list(cards)
+    assert len(computed(tmp_path)) == 8 + 4
+    for name in cards:
+        results = json.loads((tmp_path / "runs" / name / "results.json").read_text())
+        assert results["detectors"] == found[name]
+    edges = found["seed=0,bins=3"]["SumOfSquares"]["binning"]["edges"]
+    assert len(edges) <= 4
+    scan(cards, Batch(tmp_path))
+    assert len(computed(tmp_path)) == 8 + 4
+
+
+def test_one_generator_is_left_out_of_training_and_stays_in_the_test(card, tmp_path):
+    cards = trials(load_card(card), leave_out="generators")
+    assert [c.split.train_without for c in cards.values()] == [["one"], ["two"]]
+    from hepaa.pipeline import divide
+
+    chosen = next(iter(cards.values()))
+    parts = divide(chosen, read(chosen, Silent()))
+    names = {part: {t.generators[i] for i in np.unique(t.generator)} for part, t in parts.items()}
+    assert names == {"train": {"two", "unknown"}, "validation": {"one", "two", "unknown"},
+                     "test": {"one", "two", "unknown"}}  # fmt: skip
+    with pytest.raises(InputError, match="cannot be left out"):
+        trials(chosen, leave_out="seeds")
+    with pytest.raises(CardError, match="no process or generator 'thre'"):
+        trials(chosen, changes={"split.train_without": [["thre"]]})
+    with pytest.raises(InputError, match="no key 'detecters'"):
+        trials(chosen, changes={"detecters.0.name": ["x"]})
+    with pytest.raises(InputError, match="no position"):
+        trials(chosen, changes={"detectors.5.name": ["x"]})
+
+
+def test_scan_by_command(card, tmp_path):
+    said = hepaa("batch", "scan", card, "--seed", 3, "--set", "histogram.bins=[2]", "--work", tmp_path)
+    assert "== seed=3,bins=2" in said
+    assert Path(tmp_path / "runs" / "seed=3,bins=2" / "results.json").exists()

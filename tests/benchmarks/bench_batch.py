@@ -1,0 +1,198 @@
+"""Batches: two workers against one, what the engine costs, memory of a worker, and merging of 10,000 histograms.
+
+Run with `pytest -m bench -s tests/benchmarks/bench_batch.py`. Results are checked equal before they are timed. Other
+work on the machine spoils the first number: two workers need two cores for themselves.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+
+from hepaa import io
+from hepaa.batch import FeatureTask, HistogramTask, Processes, Store, make_plan, merge, process, serial
+from hepaa.demo import path
+from hepaa.features.registry import features
+from hepaa.samples import Sample
+from hepaa.table import EventTable
+
+pytestmark = pytest.mark.bench
+TASK = FeatureTask("zh-paper", process="ZH")
+MB = 1_000_000
+
+
+def lhe_files(folder, files, size):
+    """LHE files of about `size` bytes each: the events of the embedded sample over and over."""
+    text = gzip.decompress(path("zh_sm.lhe.gz").read_bytes()).decode()
+    head, first, rest = text.partition("<event>")
+    events = (first + rest).rpartition("</LesHouchesEvents>")[0]
+    one = events[: events.index("</event>") + 9]
+    times = round(size / len(events))
+    body = events * times if times else events[: size // len(one) * len(one)].rpartition("</event>")[0] + "</event>\n"
+    made = []
+    for i in range(files):
+        where = folder / f"{i:04d}.lhe"
+        where.write_text(head + body + "</LesHouchesEvents>\n")
+        made.append(str(where))
+    return made
+
+
+def seconds(action):
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+def rate(folder, receipts):
+    """Events per second from the end of every worker's first shard, in which it starts and loads its kernels, to the
+    first moment at which a worker has no shard left."""
+    stored = {}
+    for line in Store(str(folder)).journal():
+        if line["event"] == "stored":
+            stored.setdefault(line["process"], []).append((line["time"], receipts[line["key"]]["events"]))
+    begin, end = max(min(times)[0] for times in stored.values()), min(max(times)[0] for times in stored.values())
+    return sum(n for times in stored.values() for t, n in times if begin < t <= end) / (end - begin)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_two_workers_against_one(tmp_path):
+    plan = make_plan([(TASK, lhe_files(tmp_path, 40, 5 * MB))], folder=tmp_path)
+    size = sum(s.identity["size"] for s in plan.shards)
+    process(plan, tmp_path / "warm", Processes(2))
+    taken, rates = {1: [], 2: []}, {1: [], 2: []}
+    for attempt in range(3):
+        for workers in (1, 2):
+            folder = tmp_path / f"{workers}-{attempt}"
+            t, outcome = seconds(lambda folder=folder, workers=workers: process(plan, folder, Processes(workers)))
+            taken[workers].append(t)
+            rates[workers].append(rate(folder, outcome.receipts))
+            assert outcome.computed == 40
+    ratio = median(rates[2]) / median(rates[1])
+    print(
+        f"\n{size / MB:.0f} MB of LHE in 40 files: one worker {median(rates[1]):.0f} events/s, two "
+        f"{median(rates[2]):.0f} events/s: {ratio:.2f}x (at least 1.8x); with their start {median(taken[1]):.2f} s and "
+        f"{median(taken[2]):.2f} s"
+    )
+    assert size > 190 * MB
+    assert ratio >= 1.8
+
+
+def test_the_engine_costs_little_with_200_shards(tmp_path):
+    """Files of 10,000 events, as generators write them. Both hash their inputs and leave the rows on the disk."""
+    (one,) = lhe_files(tmp_path, 1, 10 * MB)
+    folder = tmp_path / "links"
+    folder.mkdir()
+    for i in range(200):
+        (folder / f"{i:03d}.lhe").symlink_to(one)
+    files, sample = str(folder / "*.lhe"), Sample("ZH")
+    taken = {"plainly": [], "batch": []}
+    for attempt in range(3):
+        where = tmp_path / str(attempt)
+        where.mkdir()
+
+        def plainly(where=where):
+            features(io.iterate(files, sample=sample), "zh-paper").save(where / "plain.parquet")
+
+        def batch(where=where):
+            outcome = process(make_plan([(TASK, [files])], folder=where), where, serial)
+            merge.write_parts(outcome, where / "parts")
+
+        for name, action in (("plainly", plainly), ("batch", batch)):
+            io.store._sha256.cache_clear()
+            io.store._KNOWN.clear()
+            taken[name].append(cpu(action))
+    parts = [EventTable.load(p).X for p in sorted((tmp_path / "0" / "parts").glob("part-*"))]
+    np.testing.assert_array_equal(EventTable.load(tmp_path / "0" / "plain.parquet").X, np.concatenate(parts))
+    (plain, plain_cpu), (engine, engine_cpu) = (np.min(taken[k], axis=0) for k in ("plainly", "batch"))
+    print(
+        f"\n200 files of 10 MB: plainly {plain:.2f} s ({plain_cpu:.2f} CPU), in batches {engine:.2f} s "
+        f"({engine_cpu:.2f} CPU): {100 * (engine / plain - 1):+.1f} %, {1000 * (engine - plain) / 200:.1f} ms a shard "
+        "(at most 10 %)"
+    )
+    assert engine <= 1.1 * plain
+
+
+def cpu(action):
+    start, used = time.perf_counter(), time.process_time()
+    action()
+    return time.perf_counter() - start, time.process_time() - used
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from hepaa.batch import Plan
+from hepaa.batch.work import Work
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    plan = Plan.load(folder / "plan.json")
+    work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
+    for shard in plan.shards:
+        assert "error" not in work(shard)[shard.key]
+    status = Path('/proc/self/status').read_text()  # ru_maxrss would start from that of the parent
+    print(status.partition('VmHWM:')[2].split()[0])
+"""
+
+
+def test_memory_of_a_worker_is_flat(tmp_path):
+    (one,) = lhe_files(tmp_path, 1, MB)
+    script = tmp_path / "measure.py"
+    script.write_text(MEASURE)
+    peak = {}
+    for files in (10, 1000):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        for i in range(files):
+            (folder / f"{i:04d}.lhe").symlink_to(one)
+        plan = make_plan([(TASK, [str(folder / "*.lhe")])], folder=folder)
+        Store(str(folder)).create()
+        plan.save(folder / "plan.json")
+        root = str(io.__file__).rpartition("/hepaa/")[0]
+        run = subprocess.run(
+            [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": root},
+        )  # fmt: skip
+        peak[files] = int(run.stdout) / 1024
+        assert len(Store(str(folder)).keys()) == files
+    print(f"\npeak memory of a worker: {peak[10]:.0f} MB after 10 files, {peak[1000]:.0f} MB after 1000 (at most +5 %)")
+    assert peak[1000] <= 1.05 * peak[10]
+
+
+def test_merging_ten_thousand_histograms(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 10_000
+    table = EventTable.build(
+        rng.normal(size=(n, 1)), ["x"], weight=rng.normal(1, 0.1, n), label=rng.integers(0, 2, n),
+        spectators={"score_x": rng.uniform(size=n)},
+    )  # fmt: skip
+    table.save(tmp_path / "t.parquet")
+    edges = tuple(np.linspace(0, 1, 51))
+    plan = make_plan([(HistogramTask("score_x", edges), [str(tmp_path / "t.parquet")])], folder=tmp_path)
+    first = process(plan, tmp_path)
+    (key, receipt) = first.of_task(0)[0]
+    from dataclasses import replace
+
+    store = Store(str(tmp_path))
+    shards = []
+    for i in range(n):
+        other = f"{i % 256:02x}{i:062x}"
+        where = tmp_path / "results" / other[:2]
+        where.mkdir(exist_ok=True)
+        (where / f"{other}.json").write_bytes((tmp_path / "results" / key[:2] / f"{key}.json").read_bytes())
+        shards.append(replace(plan.shards[0], key=other))
+    replace(plan, shards=tuple(shards)).save(tmp_path / "plan.json")
+    from hepaa.batch.engine import collect
+
+    t, cells = seconds(lambda: merge.cells(r for _, r in collect(tmp_path).of_task(0)))
+    (one,) = [c for c in receipt["result"]["cells"] if c["label"] == 1]
+    np.testing.assert_array_equal(cells["unknown", "unknown", 1].events, n * np.array(one["events"]))
+    assert len(store.keys()) == n + 1
+    print(f"\nmerge of 10,000 partial histograms of 50 bins: {t:.2f} s (at most 5)")
+    assert t <= 5
