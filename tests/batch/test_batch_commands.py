@@ -155,6 +155,7 @@ def test_wrong_sites():
     assert Site.parse("slurm", "jobs=3,memory=4GB") == Site("slurm", jobs=3, memory="4GB")
 
 
+@pytest.mark.slow
 def test_a_scan_reads_once_and_goes_on(card, tmp_path):
     base = load_card(card)
     cards = trials(base, seeds=[0, 1], changes={"histogram.bins": [2, 3]})

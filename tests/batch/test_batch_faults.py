@@ -129,6 +129,7 @@ def wait_for_results(folder, n, limit_s=120):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     plan = make_plan([(TASK, lhe_files(tmp_path, 60, 25))], folder=tmp_path)
@@ -281,6 +282,7 @@ def test_an_executor_that_loses_everything_ends_in_an_error(tmp_path):
     assert (outcome.computed, calls) == (3, [3, 2, 1])
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies(tmp_path):
     plan = make_plan([(TASK, lhe_files(tmp_path, 150, 20))], folder=tmp_path)
     with dask_workers(1) as (at, started):
