@@ -126,6 +126,7 @@ def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path):
         assert pq.read_table(out / name).equals(pq.read_table(tmp_path / "again" / name))
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_scores(zh_run, tmp_path):
     out, _ = zh_run
     card = write_card(tmp_path, detectors=QUICK[:1])

@@ -53,6 +53,7 @@ def card(tmp_path_factory):
     return where
 
 
+@pytest.mark.slow
 def test_array_jobs_by_command(card, tmp_path):
     work = tmp_path / "work"
     assert "8 shards" in hepaa("batch", "plan", card, "--work", work)

@@ -99,6 +99,7 @@ def reference(inputs, tmp_path_factory):
     return [fingerprint(merge.table(process(plan, folder / str(i)))) for i, plan in enumerate(inputs)]
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_reading_the_files_without_batches(inputs, tmp_path):
     plan, jets = inputs
     table = merge.table(process(plan, tmp_path))

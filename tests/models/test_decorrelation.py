@@ -87,6 +87,7 @@ def test_term_counts_background_alone():
         DisCo()(Batch(x=x, spectator=mass, weight=-torch.ones(10)), {"x_hat": x_hat})
 
 
+@pytest.mark.slow
 def test_training_with_it_makes_the_error_forget_the_mass():
     """A linear map is to reproduce x, whose size grows with the mass: its error does too, unless it is penalised."""
     rng = torch.Generator().manual_seed(1)
