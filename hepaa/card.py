@@ -180,6 +180,9 @@ class SculptingCard(_Section):
     )
     bins: int = Field(30, ge=8, description="bins of equal width")
     limit: float = Field(2.0, gt=0, description="greatest overall significance of a bump in background alone")
+    divergence: float = Field(
+        0.1, gt=0, description="greatest Jensen-Shannon divergence of the mass spectrum beyond chance, bits"
+    )
     parameters: Literal[3, 4, 5] = Field(3, description="of the dijet function")
     toys: int = Field(300, ge=20, description="a limit of 2 sigma needs 50 toys, one of 3 sigma 1000")
 

@@ -225,6 +225,7 @@ def gate(card: Rules, options: SculptingCard, column: str, validation: EventTabl
         background[column] >= cut,
         spectrum_edges(mass, options.bins, options.range),
         limit=options.limit,
+        divergence=options.divergence,
         parameters=options.parameters,
         sqrt_s=1000 * card.sqrt_s_tev,
         toys=options.toys,

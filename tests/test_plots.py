@@ -282,7 +282,7 @@ def test_mass_sculpting_says_the_verdict(passed):
 
     bump = Bump(2.0, 3.0, 30, 10.0, 5.0, ToyP(0.01, 2.33, True))
     shape = Sculpting(0.1, 0.01, 0.005, 0.2, 0.1, 0.5)
-    gate = Gate(passed, 2.0, 42, (1.0, 2.0, 3.0), (12, 30), (60, 24), bump, shape)
+    gate = Gate(passed, 2.0, 0.1, 42, (1.0, 2.0, 3.0), (12, 30), (60, 24), bump, shape)
     axes = plots.mass_sculpting(gate, look=LOOK).axes[0]
     assert f"sculpting gate {'passed' if passed else 'FAILED'}" in [t.get_text() for t in axes.texts]
     assert "largest bump: > 2.33 sigma overall" in legend(axes)

@@ -33,6 +33,19 @@ def test_gate_catches_a_score_that_knows_the_mass():
     assert sum(bad.counts_all) == len(m)
 
 
+def test_gate_catches_a_cut_that_the_fit_follows():
+    """Only events at low mass are kept: what is left falls smoothly, and no bump stands above its own fit."""
+    rng = np.random.default_rng(9)
+    m = falling(40_000, rng)
+    low = rng.uniform(size=len(m)) < np.exp(-(m - 1500) / 250)
+    gate = sculpting_gate(m, low, EDGES, toys=60, rng=rng)
+    assert gate.bump.overall.z < gate.limit
+    assert gate.sculpting.jsd > gate.divergence
+    assert not gate.passed
+    assert "no fit of it can be trusted" in gate.message
+    assert sculpting_gate(m, low, EDGES, toys=60, divergence=1.0, rng=rng).passed
+
+
 def test_too_few_events_are_no_pass():
     rng = np.random.default_rng(5)
     m = falling(2000, rng)
