@@ -14,16 +14,23 @@ import os
 import tempfile
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from table import Row, publish
+from table import Line, Row, publish
 
 import hepaa
+from hepaa.plots import save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from matplotlib.figure import Figure
+
+SHOWN = 10
+FIGURES = Path(__file__).parent / "figures"
 
 Values = dict[str, float]
 
@@ -81,8 +88,9 @@ class Study:
         with tempfile.NamedTemporaryFile("w", dir=self.store, delete=False, encoding="utf-8") as file:
             json.dump(found, file)
         Path(file.name).replace(path)
-        shown = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
-        print(f"{self.key}: {name}, seed {seed}: {shown}", flush=True)
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in islice(found.items(), SHOWN))
+        more = f"  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        print(f"{self.key}: {name}, seed {seed}: {shown}{more}", flush=True)
         return found
 
     def over_seeds(self, name: str, compute: Callable[[int], Mapping[str, float]]) -> dict[str, list[float]]:
@@ -90,7 +98,12 @@ class Study:
         rounds = [self.values(name, seed, partial(compute, seed)) for seed in self.seeds]
         return {key: [found[key] for found in rounds] for key in rounds[0]}
 
-    def publish(self, title: str, rows: list[Row], *, key: str | None = None) -> None:
+    def draw(self, figure: Figure, name: str | None = None) -> None:
+        """Keep a figure as `figures/NAME`, except after a quick run; the name is that of the script unless given."""
+        if not self.quick:
+            save_figure(figure, FIGURES / (name or self.key))
+
+    def publish(self, title: str, rows: list[Row] | list[Line], *, key: str | None = None) -> None:
         """Print the table; keep it for the README, except after a quick run."""
         publish(key or self.key, title, rows, keep=not self.quick)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,10 @@ BEGIN, END = "<!-- results: written by analyses/table.py -->", "<!-- end of resu
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what was measured, the printed value, and the value of each seed here, to so many digits."""
+    """One line: what was measured, the printed value, and the value of each seed here, to so many digits.
+
+    Without values it is one of the literature alone.
+    """
 
     name: str
     published: str
@@ -26,7 +30,19 @@ class Row:
     digits: int = 3
 
 
-def publish(key: str, title: str, rows: list[Row], *, keep: bool = True) -> None:
+@dataclass(frozen=True)
+class Line:
+    """One line of a table with columns of its own: the values of each seed under each heading, to so many digits.
+
+    All lines of a table have the headings of the first; what a line has no values for stays empty.
+    """
+
+    name: str
+    cells: dict[str, list[float]]
+    digits: int = 3
+
+
+def publish(key: str, title: str, rows: list[Row] | list[Line], *, keep: bool = True) -> None:
     """Print a table, and keep it as `results/KEY.json` if asked."""
     print(markdown(title, rows))
     if not keep:
@@ -36,14 +52,24 @@ def publish(key: str, title: str, rows: list[Row], *, keep: bool = True) -> None
     (RESULTS / f"{key}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def markdown(title: str, rows: list[Row]) -> str:
-    """The table: published | here (mean +- standard deviation over seeds) | n."""
-    lines = [f"| {title} | published | here | seeds |", "|---|---|---|---|"]
+def markdown(title: str, rows: list[Row] | list[Line]) -> str:
+    """The table: published | here (mean +- standard deviation over seeds) | n; or the columns of its lines | n."""
+    columns = list(rows[0].cells) if isinstance(rows[0], Line) else ["published", "here"]
+    lines = [f"| {' | '.join([title, *columns, 'seeds'])} |", "|---" * (len(columns) + 2) + "|"]
     for row in rows:
-        mean, digits = np.mean(row.values), row.digits
-        spread = f" ± {np.std(row.values, ddof=1):.{digits}f}" if len(row.values) > 1 else ""
-        lines.append(f"| {row.name} | {row.published} | {mean:.{digits}f}{spread} | {len(row.values)} |")
+        if isinstance(row, Line):
+            shown = [spread(row.cells.get(column, []), row.digits) for column in columns]
+            n = max(len(values) for values in row.cells.values())
+        else:
+            shown, n = [row.published, spread(row.values, row.digits)], len(row.values)
+        lines.append(f"| {' | '.join([row.name, *shown, str(n or '')])} |")
     return "\n".join(lines) + "\n"
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and, of two values or more, standard deviation."""
+    mean = f"{np.mean(values):.{digits}f}" if values else ""
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 def section() -> str:
@@ -51,8 +77,12 @@ def section() -> str:
     tables = []
     for path in sorted(RESULTS.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        tables.append(markdown(content["title"], [Row(**row) for row in content["rows"]]))
+        tables.append(markdown(content["title"], [_row(row) for row in content["rows"]]))
     return f"{BEGIN}\n\n" + "\n".join(tables) + f"\n{END}"
+
+
+def _row(content: dict[str, Any]) -> Any:
+    return Line(**content) if "cells" in content else Row(**content)
 
 
 def main() -> None:

@@ -191,6 +191,10 @@ def test_roc_and_sic_show_the_curves(table):
     assert legend(figure.axes[0])[0] == rf"pT: max {improvement.max:.2f} $\pm$ {improvement.max_error:.2f}"
     drawn = figure.axes[0].lines[0].get_ydata()
     assert np.max(drawn) <= improvement.max
+    axes = plots.sic({"pT": improvement}, levels={"CATHODE": 13.99}, look=LOOK).axes[0]
+    assert axes.lines[0].get_ydata()[0] == 13.99
+    assert "CATHODE 13.99" in [text.get_text() for text in axes.texts]
+    assert axes.get_ylim()[1] > 13.99
     assert np.max(drawn) == pytest.approx(improvement.max, rel=0.02)
 
 

@@ -260,19 +260,29 @@ def roc(
     return figure
 
 
-def sic(curves: Mapping[str, SIC], *, look: Look | None = None) -> Figure:
+def sic(
+    curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None, look: Look | None = None
+) -> Figure:
     """Significance improvement eps_S / sqrt(eps_B) against signal efficiency, where enough background is left.
 
     Parameters
     ----------
     curves : mapping of name -> SIC
         As from `hepaa.significance.sic`; only its quoted cuts are drawn, with a band of one standard deviation.
+    levels : mapping of name -> float, optional
+        Maxima that others have published: horizontal lines with their names.
     look : Look, optional
     """
     look = look or Look()
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
-        top = 1.2
+        top = max([1.2, *(levels or {}).values()])
+        for name, level in (levels or {}).items():
+            axes.axhline(level, color="#7a7a7a", linewidth=0.8, linestyle=(0, (5, 3)))
+            axes.annotate(
+                f"{name} {level:g}", (1, level), (-4, 1), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", va="bottom", color="#4a4a4a", fontsize=9,
+            )  # fmt: skip
         for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
             index = thin(curve.eps_s)
             index = index[curve.quoted[index]]
