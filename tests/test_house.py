@@ -33,12 +33,12 @@ def imports(path):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("words", [["-c", "import hepaa"], ["-m", "hepaa.cli", "--help"]])
+@pytest.mark.parametrize("words", [["-c", "import hepaa"], ["-m", "hepaa", "--help"], ["-m", "hepaa.cli", "--help"]])
 def test_start_up_imports_nothing_heavy(words):
     code = "import sys, runpy\n"
     code += "import hepaa\n" if words[0] == "-c" else "sys.argv = ['hepaa', '--help']\n"
     if words[0] == "-m":
-        code += "try:\n    runpy.run_module('hepaa.cli', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+        code += f"try:\n    runpy.run_module({words[1]!r}, run_name='__main__')\nexcept SystemExit:\n    pass\n"
     code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
@@ -68,6 +68,7 @@ def test_every_command_has_help_with_an_example():
         ("distributed", ("batch",)),
         ("uproot", ("io", "simulate")),
         ("h5py", ("io", "simulate")),
+        ("pooch", ("io",)),
         ("pickle", ()),
         ("joblib", ()),
     ],

@@ -8,6 +8,7 @@ import click
 
 from hepaa._version import __version__
 from hepaa.cli import batch, cards, detect, files, report
+from hepaa.cli.common import refuse_several_processes
 from hepaa.errors import HepaaError
 
 
@@ -28,12 +29,15 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="hepaa")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Find anomalies in collider data and say what they are worth in sigmas.
 
     \b
     Example: hepaa demo
     """
+    if ctx.invoked_subcommand != detect.train.name:
+        refuse_several_processes()
 
 
 for _command in (
@@ -41,6 +45,7 @@ for _command in (
     cards.demo,
     cards.init,
     cards.card,
+    files.fetch,
     files.info,
     files.convert,
     files.features,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from hepaa.table import EventTable
 
 FILE = click.Path(path_type=Path)
+
+
+def refuse_several_processes() -> None:
+    """Raise InputError where torchrun has started more than one process: all would write the same files."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError(
+            "torchrun is for `hepaa train` alone, the one command that several processes share; start this one without "
+            "it, or use its --executor"
+        )
 
 
 def load(paths: Sequence[Path]) -> EventTable:

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: int, output: Path) -> None:
     """Train a detector on the background of tables, and on their labelled anomalies where it uses them.
 
+    Several processes share the work: torchrun --nproc-per-node=2 -m hepaa train ...
+
     \b
     Example: hepaa train parts/train.parquet --detector aa-zh --option epochs=20 --output aa.safetensors
     """
     from hepaa.detectors import detector
+    from hepaa.models.parallel import is_first
 
     model = detector(name, **{"seed": seed} | words(options)).fit(load(tables))
     model.save(output)
-    click.echo(f"{output}: {name}, trained on {', '.join(map(str, tables))}")
+    if is_first():
+        click.echo(f"{output}: {name}, trained on {', '.join(map(str, tables))}")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Commands from files to tables: info, convert, features, split."""
+"""Commands from files to tables: fetch, info, convert, features, split."""
 
 from __future__ import annotations
 
@@ -14,6 +14,36 @@ from hepaa.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@click.command()
+@click.argument("dataset")
+@click.option(
+    "--output", "-o", type=FILE, default=".", show_default=True, help="Folder; it is made if it is not there."
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    help="features, features-3prong, raw, raw-3prong; may be given often.  [default: features]",
+)
+@click.option("--server", help="Take the files from a copy of the record's server.  [default: https://zenodo.org]")
+def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None) -> None:
+    """Download a public data set, and check it. What is there is kept; what broke off is continued.
+
+    DATASET is lhco-rd, the R&D events of the LHC Olympics 2020: jet features (74 MB), or raw particles (2.9 GB).
+
+    \b
+    Example: hepaa fetch lhco-rd --output lhco
+    """
+    from hepaa.io.fetch import DATASETS, SERVER
+    from hepaa.io.fetch import fetch as download
+    from hepaa.progress import reporter
+
+    for path in download(dataset, output, parts, server=server or SERVER, report=reporter()):
+        click.echo(f"{path}: as published")
+    found = DATASETS[dataset]
+    click.echo(f"cite: {found.citation}, https://doi.org/{found.doi}")
 
 
 @click.command()

@@ -16,6 +16,7 @@ from hepaa.models.choices import whole
 from hepaa.models.device import pick_device, threads_for
 from hepaa.models.estimator import Detector, Training, checked_threshold, mean_one, weighted_quantile
 from hepaa.models.metrics import MetricsFile, both
+from hepaa.models.parallel import is_first, own_device
 from hepaa.models.steps import can_score_fused, fused_scores
 from hepaa.models.streaming import Stream, Survey, pick
 from hepaa.models.training import Pool, Settings, Trainer, outputs, pieces
@@ -39,6 +40,7 @@ class NeuralDetector(Detector):
 
     A subclass says which model (`_model`), which objective (`_stages`), and what the score of the model's outputs is
     (`_event_score`); numbers that its `_fit` learns besides are named in `fitted_numbers`, so that they are saved.
+    Under torchrun the processes train one model together, and the first one writes files; see `hepaa.models.parallel`.
     Parameters that all of them have:
 
     Parameters
@@ -193,6 +195,7 @@ class NeuralDetector(Detector):
         stream = training.stream
         if stream is not None and not np.shares_memory(training.background, stream.first.x.numpy()):
             raise InputError(f"{type(self).__name__} works on the whole background: give it a table in memory")
+        metrics = None if self.metrics is None else MetricsFile(self.metrics)
         settings = Settings(
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -200,12 +203,12 @@ class NeuralDetector(Detector):
             validation_fraction=self.validation_fraction,
             patience=self.patience,
             verbose=self.verbose,
-            callback=both(self.callback, None if self.metrics is None else MetricsFile(self.metrics)),
+            callback=both(self.callback, metrics if is_first() else None),
             balance=training.shares,
             checkpoint=self.checkpoint,
             amp=self.amp,
         )
-        device = pick_device(self.device)
+        device = own_device(pick_device(self.device))
         background, anomalies = self._pools(training, device)
         if stream is not None:
             background = stream.to(device).validation

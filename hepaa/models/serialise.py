@@ -17,6 +17,7 @@ import torch
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError, nearest
 from hepaa.io.store import atomic_path, write_json
+from hepaa.models.parallel import is_first
 from hepaa.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
@@ -55,10 +56,15 @@ class Savable(Protocol):
 
 
 def save(detector: Any, path: str | Path) -> None:
-    """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete."""
+    """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete.
+
+    Of several processes that train together, the first one writes.
+    """
     arrays_path, json_path = _sidecar(path)
     if not hasattr(detector, "threshold_"):
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
+    if not is_first():
+        return
     arrays: dict[str, Any] = detector._arrays()
     if detector.preprocessor_ is not None:
         for name in ("mean_", "scale_", "skewness_", "log_"):

@@ -80,7 +80,7 @@ class TorchSteps:
         count = 0
         for batch in deal.batches(background, anomalies):
             values, loss = self._loss(batch, factors)
-            gradient = self.parameters.gradient(loss)
+            gradient = self._gradient(loss)
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             if not float(norm.sum()) < float("inf"):
                 raise self.diagnosis(batch, weights, count)
@@ -92,9 +92,15 @@ class TorchSteps:
 
     def _loss(self, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         with autocast(self.device, self.amp):
-            out = self.model(self.parameters.tensors, batch.x, batch.noise)
+            out = self._outputs(batch)
             values = torch.stack([term(batch, out).float() for term in self.terms])
         return values, factors @ values if values.dim() == 1 else (factors @ values).sum()
+
+    def _outputs(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self.model(self.parameters.tensors, batch.x, batch.noise)
+
+    def _gradient(self, loss: Tensor) -> Tensor:
+        return self.parameters.gradient(loss)
 
     def diagnosis(self, batch: Batch, weights: Sequence[float], step: int) -> Diverged:
         """The first term that is not finite in a batch, in value or gradient, and the member it happens to."""

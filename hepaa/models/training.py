@@ -19,6 +19,7 @@ from hepaa.models.checkpoint import Checkpoint, fingerprint
 from hepaa.models.choices import between, whole
 from hepaa.models.device import generator, threads_for
 from hepaa.models.optimiser import Adam, Parameters
+from hepaa.models.parallel import ParallelSteps, agree, is_first, of_first, processes
 from hepaa.models.steps import Diverged, FusedSteps, TorchSteps, can_fuse
 from hepaa.models.stopping import Stopper
 from hepaa.progress import Silent, reporter
@@ -156,14 +157,16 @@ class Trainer:
         HepaaError
             When a loss or a gradient is no longer a finite number; the message names epoch, step and term.
         InputError
-            If the checkpoint is of another training.
+            If the checkpoint is of another training, or another process trains something else.
         """
         work = self.parameters.flat.numel() * float(self.settings.batch_size)
         total = sum(stage.epochs for stage in stages)
-        report = reporter() if self.settings.verbose else Silent()
+        report = reporter() if self.settings.verbose and is_first() else Silent()
         checkpoint = None
         if self.settings.checkpoint is not None:
             checkpoint = Checkpoint(self.settings.checkpoint, fingerprint(self, stages))
+        if processes() > 1:
+            agree(f"{fingerprint(self, stages)} {checkpoint and checkpoint.record}", self.device)
         with threads_for(work), report.bar("epochs", total) as advance:
             for index, stage in enumerate(stages):
                 if len(self.stage_starts) <= index:
@@ -248,6 +251,8 @@ class StageRun:
 
     def _steps(self) -> Steps:
         t, stage = self.trainer, self.stage
+        if processes() > 1:
+            return ParallelSteps(t.model, stage.terms, t.parameters, self.optimiser, amp=t.settings.amp)
         fuses = t.settings.fused and can_fuse(t.model, stage.terms, t.parameters, t.settings.batch_size)
         if fuses:
             return FusedSteps(t.model, stage.terms, t.parameters, self.optimiser)
@@ -265,7 +270,7 @@ class StageRun:
                 self.finished = True
                 if self.stopper:
                     self.stopper.restore()
-            if self.checkpoint is not None:
+            if self.checkpoint is not None and is_first():
                 self.checkpoint.save(self)
 
     def _epoch(self, steps: Steps, advance: Advance) -> None:
@@ -276,7 +281,7 @@ class StageRun:
         metrics = {"total": sum(w * v for w, v in zip(weights, values, strict=True))}
         metrics |= {term.name: v for term, v in zip(stage.terms, values, strict=True)}
         if len(trainer.members[0].validation) and stage.watch:
-            losses = trainer._validate(stage, weights)
+            losses = of_first(trainer._validate(stage, weights))
             metrics["validation"] = float(losses.mean())
             if stopper:
                 stopper.update(losses)
