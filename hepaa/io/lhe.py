@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    from hepaa.io.lhe_reader import Batch
     from hepaa.samples import Sample
 
 PARTICLE_FIELDS = (*codes.INTEGERS, *codes.REALS)
@@ -82,7 +81,8 @@ def iterate(
     """Read an LHE file in pieces of about `step_bytes` of uncompressed text, in bounded memory.
 
     Parameters are those of `open`. `Events.index` counts through the file. A file without events gives one piece
-    without events. The error of a broken file comes after the pieces before the break.
+    without events. The error of a broken file comes after the pieces before the break. The columns of the particles of
+    a small piece are one block of memory (see `hepaa.io.lhe_columns.SHARED`): copy a column that is kept for long.
     """
     if step_bytes < 1:
         raise InputError(f"step_bytes has to be positive, not {step_bytes}")
@@ -151,38 +151,34 @@ def _read(
 ) -> Iterator[Events]:
     block = BLOCK if step is None else min(BLOCK, max(step, 1 << 16))
     with ByteStream(path, block=block) as stream:
-        reader = Reader(stream, texts=extras)
-        pending: list[Batch] = []
+        reader = Reader(stream, piece=step, texts=extras)
         size = given = 0
         broken = None
 
         def flush() -> Events:
             nonlocal size, given
-            events = _events(reader, pending, weight=weight, sample=sample, extras=extras, broken=broken)
-            pending.clear()
+            events = _events(reader, weight=weight, sample=sample, extras=extras, broken=broken)
             size = 0
             given += 1
             return events
 
         try:
-            for batch in reader.batches():
-                pending.append(batch)
-                size += batch.size
+            for length in reader.read():
+                size += length
                 if step is not None and size >= step:
                     yield flush()
         except TruncatedInputError as error:
             if not keep_partial or not reader.good:
-                if pending and step is not None:
+                if reader.waiting and step is not None:
                     yield flush()
                 raise
             broken = str(error)
-        if pending or not given or broken:
+        if reader.waiting or not given or broken:
             yield flush()
 
 
 def _events(
     reader: Reader,
-    batches: list[Batch],
     *,
     weight: str | None,
     sample: Sample | None,
@@ -193,21 +189,12 @@ def _events(
     from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
     from awkward.index import Index64
 
-    def column(part: str, row: int, dtype: type) -> Any:
-        return np.concatenate([getattr(b, part)[row] for b in batches]) if batches else np.empty(0, dtype)
-
-    n = sum(b.n for b in batches)
-    first = batches[0].first if batches else reader.good
-    offsets = np.zeros(n + 1, np.int64)
-    if batches:
-        np.cumsum(np.concatenate([b.counts for b in batches]), out=offsets[1:])
-    contents = [NumpyArray(column("ints", i, np.int64)) for i in range(len(codes.INTEGERS))]
-    contents += [NumpyArray(column("reals", i, np.float64)) for i in range(len(codes.REALS))]
-    particles = ak.Array(ListOffsetArray(Index64(offsets), RecordArray(contents, list(PARTICLE_FIELDS))))
-    columns = {name: column("head", i, np.float64) for i, name in enumerate(codes.EVENT_COLUMNS)}
+    batch = reader.take()
+    contents = [NumpyArray(column) for column in batch.particles]
+    particles = ak.Array(ListOffsetArray(Index64(batch.offsets), RecordArray(contents, list(PARTICLE_FIELDS))))
+    columns = dict(zip(codes.EVENT_COLUMNS, batch.head, strict=True))
     nominal = columns.pop("weight")
-    matrix = np.concatenate([b.weights for b in batches]) if batches else np.empty((0, len(reader.names)))
-    weights = {name: matrix[:, i] for i, name in enumerate(reader.names)}
+    weights = {name: batch.weights[:, i] for i, name in enumerate(reader.names)}
     if weight is not None:
         known = weights or reader.header.info["weight_info"]
         if weight not in known:
@@ -222,11 +209,11 @@ def _events(
         header["broken"] = broken
     collections = {"particles": particles}
     if extras:
-        collections |= lhe_extras.collections([text for b in batches for text in b.texts])
+        collections |= lhe_extras.collections(batch.texts)
     return Events(
         path=reader.path,
         format="lhe",
-        index=np.arange(first, first + n, dtype=np.int64),
+        index=np.arange(batch.first, batch.first + batch.n, dtype=np.int64),
         weight=nominal,
         weights=weights,
         header=header,

@@ -32,6 +32,11 @@ TWICE = 13
 """The event gives one weight (column STATE_A) two values."""
 EMPTY = 14
 """An event without a header line."""
+FULL = 15
+"""The arrays are full; go on from the start of this event."""
+
+LEAST = 24
+"""A line of a particle has more bytes than this, and so has an event."""
 
 WRONG = {
     COUNT: "its number of particles is no plain integer",
@@ -48,6 +53,9 @@ WRONG = {
 
 STATUS, POSITION, EVENTS, PARTICLES, SLOW, STAMP, STATE_A, STATE_B, LOCAL = range(9)
 """Slots of `state`: where the parse stopped, and how far it came. LOCAL is where in the event it stopped."""
+
+OF_REALS, OF_WEIGHTS, SLOTS = 9, 16, 17
+"""Slots of `state` behind these: guesses of `hepaa.io.lhe_shapes` for 7 columns of reals, and for weights."""
 
 INTEGERS = ("pdgid", "status", "mother1", "mother2", "color1", "color2")
 REALS = ("px", "py", "pz", "e", "m", "lifetime", "spin")

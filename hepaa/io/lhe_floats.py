@@ -8,15 +8,16 @@ are refused, so that the caller takes `float()` for them.
 """
 
 # numba's types are not Python's.
-# mypy: disable-error-code="assignment,call-overload,no-untyped-def"
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,40 +42,55 @@ def _powers_of_five() -> NDArray[np.uint64]:
 
 
 _FIVES = _powers_of_five()
-_TENS = np.array([float(10**i) for i in range(23)])
+TENS = np.array([float(10**i) for i in range(23)])
 
 _U = np.uint64
-_LOW32 = _U(0xFFFF_FFFF)
-_32, _1, _0 = _U(32), _U(1), _U(0)
+_1, _0 = _U(1), _U(0)
 
 
 _helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_helper
-def _multiply(a, b):
-    # 64 x 64 -> 128 bits, by halves.
-    ah, al, bh, bl = a >> _32, a & _LOW32, b >> _32, b & _LOW32
-    ll, lh, hl = al * bl, al * bh, ah * bl
-    middle = (ll >> _32) + (lh & _LOW32) + (hl & _LOW32)
-    high = ah * bh + (lh >> _32) + (hl >> _32) + (middle >> _32)
-    return high, (middle << _32) | (ll & _LOW32)
+@intrinsic
+def _leading_zeros(_context, _word):
+    """Number of zero bits above the highest bit of a uint64 that is set."""
+
+    def generate(_, builder, _signature, arguments):
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return nb.types.uint64(nb.types.uint64), generate
+
+
+@intrinsic
+def _double_of(_context, _word):
+    """The double with the bits of a uint64."""
+
+    def generate(_, builder, _signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return nb.types.float64(nb.types.uint64), generate
+
+
+@intrinsic
+def _high(_context, _a, _b):
+    """Upper 64 bits of the product of two uint64."""
+
+    def generate(_, builder, _signature, arguments):
+        a, b = (builder.zext(argument, ir.IntType(128)) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(a, b), ir.Constant(ir.IntType(128), 64)), ir.IntType(64))
+
+    return nb.types.uint64(nb.types.uint64, nb.types.uint64), generate
 
 
 @_helper
 def _eisel_lemire(significand, q):
     if q < LOWEST or q > HIGHEST:
         return 0.0, False
-    leading = 0
-    step = 32
-    while step > 0:
-        if (significand >> _U(64 - step)) == _0:
-            significand <<= _U(step)
-            leading += step
-        step >>= 1
-    high, low = _multiply(significand, _FIVES[q - LOWEST, 0])
+    leading = _leading_zeros(significand)
+    significand <<= leading
+    high, low = _high(significand, _FIVES[q - LOWEST, 0]), significand * _FIVES[q - LOWEST, 0]
     if (high & _U(0x1FF)) == _U(0x1FF):  # the bits below the rounding position could still carry: refine
-        more, _ = _multiply(significand, _FIVES[q - LOWEST, 1])
+        more = _high(significand, _FIVES[q - LOWEST, 1])
         low += more
         if low < more:
             high += _1
@@ -82,13 +98,14 @@ def _eisel_lemire(significand, q):
     shift = upper + _U(9)
     mantissa = high >> shift  # 54 bits: one more than a double holds
     # floor(q log2(10)) + 63, exact in this range
-    exponent = ((217706 * q) >> 16) + 63 + np.int64(upper) - leading
+    exponent = ((217706 * q) >> 16) + 63 + np.int64(upper) - np.int64(leading)
     if exponent < -1022 or exponent > 1022:
         return 0.0, False
     if low <= _1 and -4 <= q <= 23 and (mantissa & _U(3)) == _1 and (mantissa << shift) == high:
         mantissa &= ~_1  # exactly half way: to even
     mantissa = (mantissa + (mantissa & _1)) >> _1
-    return math.ldexp(np.float64(np.int64(mantissa)), exponent - 52), True
+    # The highest bit of the mantissa, which a double leaves out, adds one to the exponent; so does one carried to 2^53.
+    return _double_of((_U(exponent + 1022) << _U(52)) + mantissa), True
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
@@ -105,8 +122,8 @@ def to_double(significand, q):
     if -22 <= q <= 22 and significand <= _U(1 << 53):
         value = np.float64(np.int64(significand))
         if q < 0:
-            return value / _TENS[-q], True
-        return value * _TENS[q], True
+            return value / TENS[-q], True
+        return value * TENS[q], True
     if significand == _0:
         return 0.0, True
     return _eisel_lemire(significand, q)

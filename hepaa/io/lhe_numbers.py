@@ -28,6 +28,11 @@ _POWERS = np.array([10**i for i in range(8)], np.uint64)
 helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For kernels that only kernels call."""
 
+inlined = nb.njit(
+    cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)
+"""For those of them in which a call, with its results in memory, would take longer than the work."""
+
 
 @intrinsic
 def pointer(_context, array):
@@ -66,15 +71,8 @@ def _trailing_zeros(_context, _word):
 
 
 @helper
-def _leading_digits(nibbles):
-    # How many bytes, of 8 that had 0x30 taken off by exclusive or, are digits before the first that is none. A carry
-    # out of a byte that is none only reaches those behind it.
-    return _trailing_zeros(((nibbles + _OVER_NINE) | nibbles) & _TOPS) >> _3
-
-
-@helper
-def _eight_digits(nibbles):
-    # The number they make: pairs first, then fours, then all, in three multiplications.
+def eight_digits(nibbles):
+    """The number that 8 digits, less 0x30, make: pairs first, then fours, then all, in three multiplications."""
     pairs = nibbles * _TEN + (nibbles >> _8)
     return ((pairs & _PAIRS) * _OUTER + ((pairs >> _16) & _PAIRS) * _INNER) >> _32
 
@@ -95,11 +93,12 @@ def _few_digits(buf, at, number):
 def _digits(buf, at, number):
     # The same, up to eight at once.
     nibbles = word_at(buf, at) ^ _ZEROS
-    n = _leading_digits(nibbles)
+    # Bytes that are digits before the first that is none: a carry out of a byte only reaches those behind it.
+    n = _trailing_zeros(((nibbles + _OVER_NINE) | nibbles) & _TOPS) >> _3
     if n == _8:
-        return _few_digits(buf, at + 8, number * _MILLIONS + _eight_digits(nibbles))
+        return _few_digits(buf, at + 8, number * _MILLIONS + eight_digits(nibbles))
     if n > _U(0):
-        number = number * _POWERS[n] + _eight_digits(nibbles << (_64 - (n << _3)))
+        number = number * _POWERS[n] + eight_digits(nibbles << (_64 - (n << _3)))
     return number, at + np.int64(n)
 
 

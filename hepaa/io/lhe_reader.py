@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -11,12 +10,13 @@ import numpy as np
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io import lhe_codes as codes
 from hepaa.io import lhe_header
+from hepaa.io.lhe_columns import SHARED, Columns
 from hepaa.io.stream import ByteStream, StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from hepaa.io.lhe_columns import Batch
 
 LONGEST = 64 << 20
 """A head or an event longer than this many bytes is taken for a broken file."""
@@ -30,26 +30,8 @@ _PLAIN_WGT = re.compile(rb"""<wgt id=("[^"<&]*"|'[^'<&]*')>""")
 _SPACE = b" \t\r\n"
 _SKIPPED = {rb"<!--": b"-->", rb"</?eventgroup[\s>]": b">", rb"#": b"\n"}
 """What may stand between events, and where it ends."""
-_GO_ON = (codes.DONE, codes.UNKNOWN, codes.OPEN, codes.SLOW_FULL, codes.NEW_ID, codes.NEW_POSITION)
-
-
-@dataclass
-class Batch:
-    """Consecutive events as columns. `texts` holds the bytes of each event where they were asked for."""
-
-    first: int
-    size: int
-    counts: NDArray[np.int64]
-    ints: NDArray[np.int64]
-    reals: NDArray[np.float64]
-    head: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    texts: list[bytes] = field(default_factory=list)
-
-    @property
-    def n(self) -> int:
-        """Number of events."""
-        return len(self.counts)
+_GO_ON = (codes.DONE, codes.UNKNOWN, codes.OPEN, codes.SLOW_FULL, codes.NEW_ID, codes.NEW_POSITION,
+          codes.FULL)  # fmt: skip
 
 
 class _NeedMore(Exception):
@@ -59,30 +41,40 @@ class _NeedMore(Exception):
 class Reader:
     """Reads one LHE file from front to back.
 
+    Parameters
+    ----------
+    stream : ByteStream
+    piece : int, optional
+        Bytes of text after which `take` will be called, so that arrays can be as large as they have to be; all.
+    texts : bool
+        Keep the text of events too.
+
     Attributes
     ----------
     header : lhe_header.Header
         What stands before the events.
     names : list of str
         Named weights, in the order of the columns of `Batch.weights`; known after the first event.
-    good : int
-        Whole events read so far.
+    good, waiting : int
+        Whole events read so far; of which were not taken yet.
     complete : bool
         The closing `</LesHouchesEvents>` was seen.
     """
 
-    def __init__(self, stream: ByteStream, *, texts: bool = False) -> None:
-        self.stream, self.path, self._texts = stream, stream.path, texts
-        self.good, self.complete = 0, False
+    def __init__(self, stream: ByteStream, *, piece: int | None = None, texts: bool = False) -> None:
+        self.stream, self.path, self._piece = stream, stream.path, piece
+        self._texts: list[bytes] | None = [] if texts else None
+        self.good, self.waiting, self.complete = 0, 0, False
         self.names: dict[str, int] = {}
         self._spellings: list[bytes] = []
         self._columns: list[int] = []
         self._positions: list[int] = []
-        self._state = np.zeros(9, np.int64)
+        self._state = np.zeros(codes.SLOTS, np.int64)
         self._slow = np.empty((_SLOW, 4), np.int64)
-        self._capacity = -1
+        self._store = Columns()
         self._tables()
         self.header = self._head()
+        self._from = self._to = stream.origin + stream.start  # of the piece, in the file
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
@@ -171,7 +163,8 @@ class Reader:
         self._column_of = np.array(self._columns, np.int64)
         self._position_of = np.array(self._positions, np.int64)
         self._seen = np.zeros(len(self.names), np.int64)
-        self._capacity = -1
+        if self._store.width != len(self.names):  # before the first event
+            self._store.set_width(len(self.names))
 
     def _column(self, name: str, at: int) -> int:
         if name not in self.names:
@@ -214,8 +207,8 @@ class Reader:
 
     # -- events -----------------------------------------------------------------------------------------------------
 
-    def batches(self) -> Iterator[Batch]:
-        """Whole events, one window at a time.
+    def read(self) -> Iterator[int]:
+        """Read whole events, one window of the stream at a time; how many bytes of text they had.
 
         Raises
         ------
@@ -228,9 +221,9 @@ class Reader:
             end = self._last_end(p)
             need_more = False
             while p < end and not need_more and not self.complete:
-                batch, p, problem = self._parse(p, end)
-                if batch.n:
-                    yield batch
+                size, p, problem = self._parse(p, end)
+                if size:
+                    yield size
                 if problem:
                     self._broken(*problem)
                 status = int(self._state[codes.STATUS])
@@ -265,55 +258,64 @@ class Reader:
             stop = at + 6
         return p
 
-    def _reserve(self, length: int) -> None:
-        if length <= self._capacity:
-            return
-        most, width = length // 24 + 1, len(self.names)
-        self._capacity = length
-        self._ints = np.empty((6, most), np.int64)
-        self._reals = np.empty((7, most))
-        self._event = np.empty((5, most))
-        self._offsets = np.empty(most + 1, np.int64)
-        self._spans = np.empty((most, 2), np.int64)
-        self._flat = np.empty(length // 2 + width + 1)
+    def take(self) -> Batch:
+        """The events that were read since this was called last; none before the first."""
+        n, particles = self.waiting, int(self._state[codes.PARTICLES]) if self.waiting else 0
+        store, texts = self._store, self._texts or []
+        again = self._piece is not None and store.ints.nbytes + store.reals.nbytes > SHARED
+        batch = store.batch(n, particles, first=self.good - n, texts=texts, again=again)
+        if not again:
+            self._store = Columns(width=store.width)
+        self._texts = None if self._texts is None else []
+        self._from, self.waiting = self._to, 0
+        self._state[[codes.EVENTS, codes.PARTICLES]] = 0
+        return batch
 
-    def _parse(self, p: int, end: int) -> tuple[Batch, int, tuple[str, int] | None]:
-        # Events from p on until the kernel stops, where to go on, and what is wrong with the event there, if anything.
+    def _grow(self, p: int, end: int, *, stuck: bool) -> None:
+        # The rest of the piece is taken to be as dense as what was read of it.
+        n, particles = self.waiting, int(self._state[codes.PARTICLES])
+        whole = self.stream.expected - self._from
+        if self._piece is not None:
+            whole = min(whole, self._piece + self.stream.block)
+        factor = max(1.5, 1.08 * whole / max(self._to - self._from, 1)) if n else 1.5
+        least = (end - p) // codes.LEAST + 2 if stuck else 0
+        self._store = self._store.grown(
+            n, particles, max(int(n * factor), n + least), max(int(particles * factor), particles + least)
+        )
+
+    def _parse(self, p: int, end: int) -> tuple[int, int, tuple[str, int] | None]:
+        # Events from p on until the kernel stops: their bytes, where to go on, and what is wrong there, if anything.
         from hepaa.io.lhe_tokens import parse
 
-        stream, state = self.stream, self._state
-        self._reserve(end - p)
+        stream, state, store = self.stream, self._state, self._store
         parse(
-            stream.data, p, end, self._ints, self._reals, self._event, self._offsets, self._spans, self._flat,
+            stream.data, p, end, store.ints, store.reals, store.head, store.offsets, store.spans, store.flat,
             self._tags, self._bounds, self._column_of, self._position_of, self._seen, self._slow, state,
         )  # fmt: skip
-        status, at = int(state[codes.STATUS]), int(state[codes.POSITION])
-        n, particles, width = int(state[codes.EVENTS]), int(state[codes.PARTICLES]), len(self.names)
+        status, at, before = int(state[codes.STATUS]), int(state[codes.POSITION]), self.waiting
+        n = int(state[codes.EVENTS])
         problem = self._problem(status, end)
         for target, index, first, last in self._slow[: state[codes.SLOW]].tolist():
             token = stream.bytes(first, last)
             try:
                 self._resolve(target, index, token)
             except (ValueError, OverflowError):
-                n = int(np.searchsorted(self._spans[:n, 0], first)) - 1
-                particles = int(self._offsets[n])
+                n = before + int(np.searchsorted(store.spans[before:n, 0], first)) - 1
                 kind = "integer" if target < codes.TO_REAL or target == codes.TO_EVENT else "number"
                 problem = f"{lhe_header.decode(token)[:40]!r} is no {kind}", first
                 break
-        batch = Batch(
-            self.good,
-            int(self._spans[n - 1, 1]) - p if n else 0,
-            np.diff(self._offsets[: n + 1]),
-            self._ints[:, :particles].copy(),
-            self._reals[:, :particles].copy(),
-            self._event[:, :n].copy(),
-            self._flat[: n * width].reshape(n, width).copy(),
-            [stream.bytes(*span) for span in self._spans[:n].tolist()] if self._texts else [],
-        )
-        self.good += n
-        if status == codes.SLOW_FULL and n == 0:
+        state[codes.EVENTS], state[codes.PARTICLES] = n, store.offsets[n]
+        size = int(store.spans[n - 1, 1]) - p if n > before else 0
+        if self._texts is not None:
+            self._texts += [stream.bytes(*span) for span in store.spans[before:n].tolist()]
+        self.good += n - before
+        self.waiting = n
+        self._to = stream.origin + at
+        if status == codes.FULL:
+            self._grow(at, end, stuck=n == before)
+        elif status == codes.SLOW_FULL and n == before:
             self._slow = np.empty((8 * len(self._slow), 4), np.int64)
-        return batch, at, problem
+        return size, at, problem
 
     def _problem(self, status: int, end: int) -> tuple[str, int] | None:
         state = self._state
@@ -333,17 +335,17 @@ class Reader:
     def _resolve(self, target: int, index: int, token: bytes) -> None:
         text = token.decode("latin-1")
         if target < codes.TO_REAL:
-            self._ints[target, index] = lhe_header.integer(text)
+            self._store.ints[target, index] = lhe_header.integer(text)
         elif target == codes.TO_EVENT:
-            self._event[0, index] = lhe_header.integer(text)
+            self._store.head[0, index] = lhe_header.integer(text)
         elif target < codes.TO_EVENT:
-            self._reals[target - codes.TO_REAL, index] = lhe_header.decimal(text)
+            self._store.reals[target - codes.TO_REAL, index] = lhe_header.decimal(text)
         elif target < codes.TO_NAMED:
-            self._event[target - codes.TO_EVENT, index] = lhe_header.decimal(text)
+            self._store.head[target - codes.TO_EVENT, index] = lhe_header.decimal(text)
         else:
             value = lhe_header.decimal(text)
             if target != codes.TO_NOWHERE:
-                self._flat[index] = value
+                self._store.flat[index] = value
 
     # -- between and behind the events --------------------------------------------------------------------------------
 

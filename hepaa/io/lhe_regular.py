@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepaa.io.lhe_numbers import helper, integer, real
+from hepaa.io.lhe_codes import OF_REALS, OF_WEIGHTS
+from hepaa.io.lhe_numbers import helper, integer
 from hepaa.io.lhe_scan import is_wgt_end, same_text
+from hepaa.io.lhe_shapes import shaped_real
 
 
 @helper
@@ -23,7 +25,7 @@ def _blanks(buf, at):
 
 
 @helper
-def particle_lines(buf, at, ints, reals, index, left):
+def particle_lines(buf, at, ints, reals, index, left, shapes):
     """Read lines of 6 integers and 7 reals with spaces between.
 
     Parameters
@@ -36,6 +38,8 @@ def particle_lines(buf, at, ints, reals, index, left):
         Columns of particles.
     index, left : int
         Column for the first line, and how many lines there are to be.
+    shapes : int64
+        The `state` of `parse`, with guesses of `hepaa.io.lhe_shapes`.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def particle_lines(buf, at, ints, reals, index, left):
                 return at, left
             ints[k, index] = number
         for k in range(len(reals)):
-            value, p, good = real(buf, _blanks(buf, p))
+            value, p, good = shaped_real(buf, p, shapes, OF_REALS + k)
             if not good:
                 return at, left
             reals[k, index] = value
@@ -64,7 +68,7 @@ def particle_lines(buf, at, ints, reals, index, left):
 
 
 @helper
-def named_weights(buf, at, end, tags, bounds, columns, rows, entry, flat, row, seen, stamp):
+def named_weights(buf, at, end, tags, bounds, columns, rows, entry, flat, row, seen, stamp, shapes):
     """Read `<wgt ...> number </wgt>` elements that come in the order of the table, one a line.
 
     Parameters
@@ -79,17 +83,20 @@ def named_weights(buf, at, end, tags, bounds, columns, rows, entry, flat, row, s
         Weights, and where those of this event start.
     seen, stamp : int64, int
         Which weights this event has: those with `stamp` or more (see `parse`).
+    shapes : int64
+        The `state` of `parse`, with guesses of `hepaa.io.lhe_shapes`.
 
     Returns
     -------
     at, entry : int
         Where the first tag stands that was not read, and the row of the table that should come there.
     """
+    guess = np.int64(OF_WEIGHTS)  # typed: a literal would make numba compile `shaped_real` once more
     while entry < rows and same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
         column = columns[entry]
         if seen[column] >= stamp:
             break
-        value, p, good = real(buf, _blanks(buf, at + bounds[entry + 1] - bounds[entry]))
+        value, p, good = shaped_real(buf, at + bounds[entry + 1] - bounds[entry], shapes, guess)
         p = _blanks(buf, p)
         if not good or not is_wgt_end(buf, p):
             break

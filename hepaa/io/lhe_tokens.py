@@ -24,7 +24,9 @@ from hepaa.io.lhe_codes import (
     EMPTY,
     EVENTS,
     FEW,
+    FULL,
     LACKS,
+    LEAST,
     LOCAL,
     LONG_LINE,
     MANY,
@@ -79,21 +81,21 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
     Parameters
     ----------
     buf : uint8 array
-        Text. `buf[end - 1]` is the '>' of an `</event>`.
+        Text. `buf[end - 1]` is the '>' of an `</event>`, and `hepaa.io.stream.BEHIND` bytes of any kind come behind it.
     p, end : int
         Where to start, between events, and where to stop.
     ints : int64 (6, k)
-        Integer particle columns, filled from 0 on; k at least (end - p) / 24 + 1.
+        Integer particle columns, filled from state[PARTICLES] on.
     reals : float64 (7, k)
         Real particle columns.
     head : float64 (5, m)
-        Event columns pid, weight, scale, aqed, aqcd; m at least (end - p) / 24 + 1.
+        Event columns pid, weight, scale, aqed, aqcd, filled from state[EVENTS] on.
     offsets : int64 (m + 1,)
         Event i has the particles offsets[i]:offsets[i + 1].
     spans : int64 (m, 2)
         Bytes of each event, from `<event` to `</event`.
     flat : float64
-        Named weights, `len(seen)` an event.
+        Named weights, `len(seen)` an event, for m events.
     tags, bounds, columns : uint8, int64, int64
         Table of `<wgt ...>` tags as they are spelt (joined, with n + 1 bounds), and the column of each.
     positions : int64
@@ -102,16 +104,17 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
         Scratch: stamp of the last event that had each weight.
     slow : int64 (any, 4)
         Tokens left to `float()`: target, index, first and last byte.
-    state : int64 (9,)
-        Result; the STAMP goes on from call to call.
+    state : int64 (SLOTS,)
+        Result; EVENTS, PARTICLES, STAMP and the guesses go on from call to call.
     """
     width, rows = len(seen), len(columns)
     buf, tags, flat = pointer(buf), pointer(tags), pointer(flat)
-    bounds, columns, seen = pointer(bounds), pointer(columns), pointer(seen)
-    n = particles = noted = kept = 0
+    bounds, columns, seen, shapes = pointer(bounds), pointer(columns), pointer(seen), pointer(state)
+    n, particles = state[EVENTS], state[PARTICLES]
+    noted = kept = 0
     stamp = 2 * state[STAMP]
     status = DONE
-    offsets[0] = 0
+    offsets[n] = particles
     at = p
     while True:
         # ---- between events
@@ -141,6 +144,10 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
         c = buf[at]
         if at == first or at - first > 9 or not (c == 32 or c == 9 or c == 10 or c == 13 or c == 60):
             status = COUNT
+            break
+        most = (end - at) // LEAST + 1  # whatever an absurd count says
+        if n == len(spans) or particles + (count if count < most else most) > ints.shape[1]:
+            status = FULL
             break
         # ---- all other numbers of the event
         place, target, index, row = _LINE, TO_EVENT, n, n * width
@@ -226,7 +233,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                     status = LONG_LINE
                     break
                 if c == 10 and left > 0:  # most often all lines are like this
-                    at, left = particle_lines(buf, at, ints, reals, particles + count - left, left)
+                    at, left = particle_lines(buf, at, ints, reals, particles + count - left, left, shapes)
                 at = gap(buf, at, end)
                 if left > 0:
                     if at >= end or buf[at] == 60:
@@ -251,7 +258,9 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 while at < end and (buf[at] == 10 or buf[at] == 32 or buf[at] == 13 or buf[at] == 9):
                     at += 1
                 if place == _RWGT:
-                    at, guess = named_weights(buf, at, end, tags, bounds, columns, rows, guess, flat, row, seen, stamp)
+                    at, guess = named_weights(
+                        buf, at, end, tags, bounds, columns, rows, guess, flat, row, seen, stamp, shapes
+                    )
                     entry = guess  # the tag of the weight that comes next
                     if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
                         entry = known_tag(buf, at, end, tags, bounds, rows)

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes read at a time: long enough to hide the hand-over between threads, short enough to stay in cache."""
 
+BEHIND = 32
+"""Bytes in a window's array that come behind its end, whatever they are: kernels may look at words of eight there."""
+
 _HEADROOM = 64 << 10
+_PAGE = 4096
+_TYPICAL = 5  # text of events is so many times as long as what a compressor makes of it
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -82,6 +87,24 @@ def _open_raw(path: str, kind: str) -> _Raw:
     return cast("_Raw", Path(path).open("rb", buffering=0))
 
 
+def _closed() -> int:
+    raise ValueError("read of a stream that is closed")
+
+
+class _Block:
+    """Memory for one block, with room before it for what is kept of the one before, and `BEHIND` bytes after it.
+
+    The block starts on a page: to a buffer some bytes off, as allocators give it, some processors copy many times more
+    slowly.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.bytes = bytearray(_PAGE + _HEADROOM + size + BEHIND)
+        address = np.frombuffer(self.bytes, np.uint8).ctypes.data
+        self.first = _HEADROOM + -address % _PAGE
+        self.target = memoryview(self.bytes)[self.first : self.first + size]
+
+
 class ByteStream:
     """A window that slides over the plain bytes of a file.
 
@@ -101,6 +124,10 @@ class ByteStream:
         Bounds of the window in `data`.
     origin : int
         Offset in the uncompressed file of `data[0]` (negative when the buffer has unused room in front).
+    expected : int
+        Bytes in the uncompressed file, as far as its size on disk tells: a guess where it is compressed.
+    block : int
+        Bytes read at a time.
 
     Raises
     ------
@@ -113,18 +140,20 @@ class ByteStream:
     def __init__(self, path: str | os.PathLike[str], *, block: int = BLOCK) -> None:
         self.path = os.fspath(path)
         self.compression = compression(self.path)
-        self._block = block
+        self.block = block
+        self.expected = Path(self.path).stat().st_size * (1 if self.compression == "none" else _TYPICAL)
         self._raw = _open_raw(self.path, self.compression)
         # A plain file is read faster than a thread is woken.
         plain = self.compression == "none"
         self._pool = None if plain else ThreadPoolExecutor(1, thread_name_prefix="hepaa-stream")
         self._buffer = bytearray(0)
-        self._spare = bytearray(0)
+        self._memory: _Block | None = None  # of the window; None: it is longer than a block
+        self._spare = _Block(block)
         self._error: Exception | None = None
         self._ended = False
         self.data: NDArray[np.uint8] = np.frombuffer(self._buffer, np.uint8)
         self.start = self.stop = self.origin = 0
-        self._next = self._ahead(bytearray(_HEADROOM + block))
+        self._next = self._ahead(self._spare)
 
     def __enter__(self) -> Self:
         return self
@@ -138,26 +167,27 @@ class ByteStream:
         """Stop the thread and close the file."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+        self._next = _closed  # what reads on holds the stream, and the stream it: the windows would outlive both
         self._raw.close()
 
-    def _ahead(self, buffer: bytearray) -> Callable[[], int]:
+    def _ahead(self, free: _Block) -> Callable[[], int]:
         if self._pool is None:
-            return partial(self._fill, buffer)
-        return self._pool.submit(self._fill, buffer).result
+            return partial(self._fill, free)
+        return self._pool.submit(self._fill, free).result
 
-    def _fill(self, buffer: bytearray) -> int:
+    def _fill(self, free: _Block) -> int:
         # Runs in the thread. A failure is kept until the bytes before it have been handed out.
-        self._spare = buffer
-        view, at = memoryview(buffer), _HEADROOM
+        self._spare = free
+        view, at = free.target, 0
         try:
-            while at < len(buffer):
+            while at < len(view):
                 n = self._raw.readinto(view[at:])
                 if not n:
                     break
                 at += n
         except Exception as error:  # decompressors raise OSError, EOFError, zlib.error, LZMAError, ArrowException ...
             self._error = error
-        return at - _HEADROOM
+        return at
 
     def advance(self, keep: int) -> bool:
         """Slide the window on by one block, keeping `data[keep:stop]` in front; False at the end of the file."""
@@ -173,21 +203,17 @@ class ByteStream:
                     what = f"cannot be read on ({reason})"
                 raise StreamError(f"{self.path}: {what}") from self._error
             return False
-        buffer, kept = self._spare, self.stop - keep
+        new, kept = self._spare, self.stop - keep
         position = self.origin + keep
         if kept <= _HEADROOM:
-            start = _HEADROOM - kept
-            buffer[start:_HEADROOM] = memoryview(self._buffer)[keep : self.stop]
-            # The old buffer is free now; one grown for a long record is dropped for a block of the usual size.
-            free = self._buffer if len(self._buffer) == len(buffer) else bytearray(_HEADROOM + self._block)
-            self._buffer = buffer
+            start = new.first - kept
+            new.bytes[start : new.first] = memoryview(self._buffer)[keep : self.stop]
+            free = self._memory or _Block(self.block)
+            self._memory, self._buffer = new, new.bytes
         else:
-            start, free = 0, buffer
-            self._buffer = bytearray(
-                b"".join(
-                    (memoryview(self._buffer)[keep : self.stop], memoryview(buffer)[_HEADROOM : _HEADROOM + fresh])
-                )
-            )
+            start, free = 0, new
+            parts = (memoryview(self._buffer)[keep : self.stop], new.target[:fresh], bytearray(BEHIND))
+            self._memory, self._buffer = None, bytearray(b"".join(parts))
         self.start, self.stop = start, start + kept + fresh
         self.origin = position - start
         self.data = np.frombuffer(self._buffer, np.uint8)
