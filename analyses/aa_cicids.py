@@ -3,16 +3,42 @@
 Background: benign flows; fine-tuning anomalies: FTP and SSH brute force; test: four denial-of-service attacks, which no
 stage has seen. Published AUC: 0.75 (VAE) and 0.79 (fine-tuned). The flows here are the corrected re-extraction (Liu et
 al., IEEE CNS 2022) of the two days with attacks; addresses, ports, identifiers, times and label-side columns are
-dropped, and columns that are constant on benign training flows. Settings are those of the source (16-2-16, batch 512,
-50 + 20 epochs, lambda_max 5, clip 200, skewness of more than 1 -> log). The spread is over seeds, each with a split of
-the benign flows and a choice of labels of its own.
+dropped, and columns that are constant on benign training flows. "Published" settings are those of the source (16-2-16,
+batch 512, 50 + 20 epochs, lambda_max 5, clip 200, skewness of more than 1 -> log). The spread is over seeds, each with
+a split of the benign flows and a choice of labels of its own.
+
+With the published settings tuning loses here: 1,355 benign flows make 3 steps an epoch, where the source had hundreds;
+an error of 200 is little in 73 features (the source's 200 for 14 features is 1,000 here); and a lambda of 5 bends the
+autoencoder until it forgets what it knew. "aa-traffic" has the same network in batches of 128 for 100 + 40 epochs, five
+members, clip 1,000, lambda_max 0.1, and anomalies mixed with benign flows (`mixup`). Candidates were compared on the
+training part alone: a quarter of its benign flows held out, each brute force in turn the unseen attack of the other.
+AUC on SSH tuned on FTP, and on FTP tuned on SSH, mean of 2 or 3 seeds:
+
+    untuned, batch 512 / 128                             0.798, 0.946 / 0.852, 0.984
+    published, batch 512 / clip 200, batch 128           0.920, 0.953 / 0.912, 0.994
+    clip 50 / 200 / 1,000, lambda 1                      0.857, 0.990 / 0.911, 0.994 / 0.971, 1.000
+    hinge / log, clip 200, lambda 20                     0.909, 0.994 / 0.939, 1.000
+    noised benign flows as anomalies / beside the labels 0.825, 0.966 / 0.917, 0.995
+    mixup, clip 200, lambda 1                            0.995, 1.000
+    mixup, clip 1,000, lambda 1 / 0.2 / 0.1 / 0.05       0.996, 1.000 / 0.996, 1.000 / 0.994, 1.000 / 0.984, 0.995
+    mixup with the untuned score, Fisher or larger rank  0.983, 1.000 / 0.994, 1.000
+
+Of the settings within 0.005 of the best, the one with the smallest lambda was taken: these two attacks are alike, so
+they cannot tell how much of the rest is forgotten. A second criterion, the AUC of benign flows with half of their
+columns from another flow, stays at the untuned 0.76 at lambda 0.1 and 0.2 and falls to 0.73 at 1. Not all of this is
+blind: the first candidate, mixup with clip 200 and lambda 1, had gained nothing on denial of service before this rule
+was made (clip 1,000 and lambda 1 gained nothing either, noised flows beside mixtures 0.01), and lambda 0.2 was seen to
+gain as much as 0.1. Seeds 0 and 1 were used for that; their denial-of-service flows are those of all seeds.
+
+The gain is measured against the same detector untuned and, harder, against it trained without labels for 140 epochs.
+It stays below the +0.04 that was hoped for.
 
 Run: python analyses/aa_cicids.py [--data FOLDER] [--seeds 5] [--quick]
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +61,27 @@ DROPPED = (
 )  # fmt: skip
 ATTACK_DAYS = ("2017-07-04", "2017-07-05")  # Tuesday and Wednesday
 TRAINING_FRACTION = 0.7
+ROWS: tuple[tuple[str, str, str, int, dict[str, int]], ...] = (
+    ("VAE, published settings", "0.75", "vae-cicids", 0, {}),
+    ("Anomaly-Aware VAE, published settings, 4,622 labels", "0.79", "aa-cicids", 10_000, {}),
+    ("Anomaly-Aware VAE, published settings, 100 labels", "", "aa-cicids", 100, {}),
+    ("VAE", "", "vae-traffic", 0, {}),
+    ("VAE, trained as long as with labels", "", "vae-traffic", 0, {"epochs": 140}),
+    ("Anomaly-Aware VAE, 4,622 labels", "", "aa-traffic", 10_000, {}),
+    ("Anomaly-Aware VAE, 100 labels", "", "aa-traffic", 100, {}),
+    ("sum of z^2 (no model)", "", "sum-of-squares", 0, {}),
+    ("Isolation Forest", "", "isolation-forest", 0, {}),
+    ("boosting on brute-force labels", "", "boosting", 10_000, {}),
+)
+SHORT = {
+    "vae-cicids": ("epochs",),
+    "vae-traffic": ("epochs",),
+    "aa-cicids": ("epochs", "finetune_epochs"),
+    "aa-traffic": ("epochs", "finetune_epochs"),
+}
 
 
+@cache
 def flows(folder: Path, name: str, *, days: tuple[str, ...] = ()) -> np.ndarray:
     """Features (n, 81) of the flows in a file, of the days asked."""
     table = csv.read_csv(folder / f"{name}.csv.gz")
@@ -67,13 +112,13 @@ def main() -> None:
     """Train, score, print the table."""
     study = Study.from_command_line(__doc__)
 
-    def auc(preset: str, labels: int, seed: int) -> dict[str, float]:
+    def auc(preset: str, labels: int, changes: dict[str, int], seed: int) -> dict[str, float]:
         rows = parts(study.data, seed)
         background, anomalies = rows["train background"], rows["train anomalies"][:labels]
         X = np.concatenate([background, anomalies])
         y = np.repeat([0, 1], [len(background), len(anomalies)])
-        short = {"epochs": study.epochs(50)} if preset.endswith("cicids") else {}
-        model = hepaa.detector(preset, seed=seed, **short).fit(X, y)
+        short = dict.fromkeys(SHORT.get(preset, ()), 2) if study.quick else {}
+        model = hepaa.detector(preset, seed=seed, **{**changes, **short}).fit(X, y)
         score = {name: model.anomaly_score(rows[name]) for name in rows if name.startswith("test")}
         common = score.pop("test background")
 
@@ -83,16 +128,10 @@ def main() -> None:
 
         return {"all": one(np.concatenate(list(score.values())))} | {name: one(s) for name, s in score.items()}
 
-    rows = []
-    for name, published, preset, labels in (
-        ("VAE", "0.75", "vae-cicids", 0),
-        ("Anomaly-Aware VAE, 4,622 labels", "0.79", "aa-cicids", 10_000),
-        ("Anomaly-Aware VAE, 100 labels", "", "aa-cicids", 100),
-        ("sum of z^2 (no model)", "", "sum-of-squares", 0),
-        ("Isolation Forest", "", "isolation-forest", 0),
-        ("boosting on brute-force labels", "", "boosting", 10_000),
-    ):
-        rows.append(Row(name, published, study.over_seeds(name, partial(auc, preset, labels))["all"]))
+    rows = [
+        Row(name, published, study.over_seeds(name, partial(auc, preset, labels, changes))["all"])
+        for name, published, preset, labels, changes in (ROWS[:-1] if study.quick else ROWS)
+    ]
     study.publish("CICIDS 2017: benign against denial of service, tuned on brute force: AUC", rows)
 
 

@@ -47,7 +47,7 @@ class Study:
         Folder of the data pack.
     seeds : range
     quick : bool
-        Two seeds and short trainings: shows that the script works, not what it measures.
+        One seed and short trainings: shows that the script works, not what it measures.
     """
 
     key: str
@@ -63,13 +63,13 @@ class Study:
         pack = Path(os.environ.get("HEPAA_DATA", Path(__file__).parents[2] / "shared" / "data"))
         words.add_argument("--data", type=Path, default=pack, help="folder of the data pack")
         words.add_argument("--seeds", type=int, default=seeds)
-        words.add_argument("--quick", action="store_true", help="two seeds, short trainings, nothing is written")
+        words.add_argument("--quick", action="store_true", help="one seed, short trainings, nothing is written")
         words.add_argument("--store", type=Path, default=Path(__file__).parent / ".store", help="values so far")
         given = words.parse_args()
         if not given.data.is_dir():
             words.error(f"{given.data} is no folder; name the data pack with --data or $HEPAA_DATA")
         script = Path(inspect.stack()[1].filename)
-        n = min(given.seeds, 2) if given.quick else given.seeds
+        n = 1 if given.quick else given.seeds
         store = given.store / f"{script.stem}-{_hash(_code(), script.read_bytes(), str(given.quick).encode())[:16]}"
         store.mkdir(parents=True, exist_ok=True)
         return cls(script.stem, given.data, range(n), given.quick, store)

@@ -68,6 +68,10 @@ _MNIST = {"hidden": (400,), "latent": 20, "reconstruction": "bce", "preprocess":
 _CICIDS = {"hidden": (16,), "latent": 2, "batch_size": 512, "epochs": 50}
 _LHCO = {"hidden": (16,), "latent": 2, "batch_size": 128, "epochs": 50}
 _AA_INVARIANT = {**_LHCO, "hidden": (64,), "latent": 4, "seeds": 5, "epochs": 20, "finetune_epochs": 30, "clip": 50.0}
+_TRAFFIC = {"hidden": (16,), "latent": 2, "batch_size": 128, "epochs": 100, "seeds": 5}
+_AA_TRAFFIC = {**_TRAFFIC, "finetune_epochs": 40, "lambda_max": 0.1, "clip": 1000.0, "mixup": 1.0}
+_VAE_INVARIANT = {k: v for k, v in _AA_INVARIANT.items() if k not in ("finetune_epochs", "clip")}
+_ANORAND = {"pseudo": "smote", "sigma": 0.6, "combination": "quartiles", "classifier_weight": 0.2, "epochs": 200}
 _PARTICLES = {
     "encoder": "deepsets",
     "hidden": (64, 64),
@@ -80,13 +84,16 @@ _PARTICLES = {
 PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "vae-mnist": (VAE, _MNIST),
     "vae-cicids": (VAE, _CICIDS),
+    "vae-traffic": (VAE, _TRAFFIC),
     "vae-lhco": (VAE, _LHCO),
     "vae-zh": (VAE, _LHCO),
     "aa-mnist": (AnomalyAwareVAE, {**_MNIST, "finetune_epochs": 5, "lambda_max": 0.1, "clip": 2000.0}),
     "aa-cicids": (AnomalyAwareVAE, {**_CICIDS, "finetune_epochs": 20, "lambda_max": 5.0, "clip": 200.0}),
+    "aa-traffic": (AnomalyAwareVAE, _AA_TRAFFIC),
     "aa-lhco": (AnomalyAwareVAE, {**_LHCO, "finetune_epochs": 10, "lambda_max": 1.0, "clip": 200.0}),
     "aa-zh": (AnomalyAwareVAE, {**_LHCO, "finetune_epochs": 10, "lambda_max": 1.0, "clip": 200.0}),
-    "anorand": (AnoRand, {}),
+    "anorand": (AnoRand, {"seeds": 4}),
+    "anorand-published": (AnoRand, _ANORAND),
     "flow": (Flow, {}),
     "flow-maf": (Flow, {"kind": "maf"}),
     "aa-flow": (AnomalyAwareFlow, {}),
@@ -94,7 +101,10 @@ PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "nearest-neighbours": (NearestNeighbours, {}),
     "density": (Ensemble, {"members": ("flow", "gaussian-mixture"), "method": "score"}),
     "aa-invariant": (AnomalyAwareVAE, _AA_INVARIANT),
-    "aa-or-density": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max"}),
+    "vae-invariant": (VAE, _VAE_INVARIANT),
+    "aa-or-density": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max", "handicap": (1.0, 0.0)}),
+    "density-or-aa": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max", "handicap": (3.0, 0.0)}),
+    "vae-or-density": (Ensemble, {"members": ("vae-invariant", "density"), "method": "max", "handicap": (1.0, 0.0)}),
     "aa-pseudo": (PseudoLabelled, {"detector": "aa-lhco"}),
     "contrastive-vae": (ContrastiveVAE, {}),
     "particles": (VAE, {**_PARTICLES, "particles": 30, "latent": 8, "batch_size": 256}),
@@ -112,7 +122,9 @@ the feature sets constituents-2x30 and constituents-3x15; "bead" has BEAD's late
 
 Ours: "nearest-neighbours" for few features and "density" for many know no signal. "aa-invariant" is Anomaly Awareness
 for the feature sets without azimuth ("dijet-invariant"); "aa-or-density" joins it with the densities, so that anomalies
-of another kind than the labelled are still found. "aa-pseudo" is Anomaly Awareness without labels.
+of another kind than the labelled are still found; "density-or-aa" lets the labels say less, and "vae-or-density" has
+none. "aa-traffic" is Anomaly Awareness for few background events and many features. "anorand" has other
+pseudo-anomalies and another score than the published method. "aa-pseudo" is Anomaly Awareness without labels.
 """
 
 

@@ -72,6 +72,28 @@ def test_a_row_of_the_table_gives_mean_spread_and_number():
     assert "| floor |  | 0.90000 | 1 |" in text
 
 
+def test_a_line_has_a_column_for_each_heading_of_the_first():
+    from table import Line, markdown
+
+    text = markdown("Z", [Line("VAE", {"a": [1.0, 2.0], "b": [3.0]}, digits=1), Line("AA", {"b": [4.0]}, digits=2)])
+    assert text.splitlines() == [
+        "| Z | a | b | seeds |",
+        "|---|---|---|---|",
+        "| VAE | 1.5 ± 0.7 | 3.0 | 2 |",
+        "| AA |  | 4.00 | 1 |",
+    ]
+
+
+def test_the_section_has_tables_of_both_kinds(monkeypatch, tmp_path):
+    import table
+
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    table.publish("a", "AUC", [table.Row("AA", "0.71", [0.74])])
+    table.publish("b", "Z", [table.Line("AA", {"svj": [1.25]}, digits=2)])
+    assert "| AA | 0.71 | 0.740 | 1 |" in table.section()
+    assert "| AA | 1.25 | 1 |" in table.section()
+
+
 def test_an_unknown_script_is_named():
     done = subprocess.run(
         [sys.executable, str(ANALYSES / "run.py"), "aa_zz"], capture_output=True, text=True, check=False
@@ -79,3 +101,15 @@ def test_an_unknown_script_is_named():
     assert done.returncode == 2
     assert "aa_zz" in done.stderr
     assert "aa_zh" in done.stderr
+
+
+@pytest.mark.slow
+def test_every_analysis_works(data, tmp_path):
+    """Short trainings of one seed, and nothing is written: `nox -s analyses -- --quick`."""
+    words = ["--quick", "--data", str(data), "--store", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(ANALYSES / "run.py"), *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    for path in ANALYSES.glob("aa_*.py"):
+        assert f"== {path.stem}: done" in done.stdout

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from hepaa.errors import InputError
 from hepaa.models.choices import between, one_of, whole
+from hepaa.models.mixup import mixed
 from hepaa.models.schedules import Linear
 from hepaa.models.terms import NORMALISATIONS, PENALTIES, AnomalyPenalty, Normalisation, Penalty
 from hepaa.models.training import Stage
@@ -44,6 +46,9 @@ class AnomalyAwareVAE(VAE):
     normalisation : "per-class", "batch" or "literal"
         What the sums are divided by, which the source does not say. "per-class": as above. "batch": one mean over the
         batch, to which an anomaly adds -lambda penalty(E). "literal": the same, and it adds E + beta KL too.
+    mixup : float
+        Largest share of a background event that is mixed into an anomaly, 0 .. 1; see `hepaa.models.mixup.mixed`. 0 is
+        the published method. For tables, not for the particles of jets.
 
     The other parameters are those of `VAE`. `fit` takes labelled anomalies as rows with label 1.
     """
@@ -56,6 +61,7 @@ class AnomalyAwareVAE(VAE):
     penalty: Penalty
     clip: float | None
     normalisation: Normalisation
+    mixup: float
 
     def __init__(
         self,
@@ -83,6 +89,7 @@ class AnomalyAwareVAE(VAE):
         penalty: Penalty = "clip",
         clip: float | None = 200.0,
         normalisation: Normalisation = "per-class",
+        mixup: float = 0.0,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         seed: int = 0,
@@ -112,7 +119,9 @@ class AnomalyAwareVAE(VAE):
         between("anomaly_fraction", self.anomaly_fraction, 0, 1, ends="none")
         if self.clip is not None:
             between("clip", self.clip, 0, ends="high")
-        super()._fit(training)
+        if self.mixup and self.particles is not None:
+            raise InputError("mixup mixes numbers, and a mixture of two jets is no jet; set mixup=0 with particles")
+        super()._fit(mixed(training, self.mixup, self.seed))
 
     def _stages(self) -> list[Stage]:
         reconstruction = self._reconstruction(self.normalisation)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from hepaa.errors import InputError
 from hepaa.models import serialise
-from hepaa.models.choices import one_of, whole
+from hepaa.models.choices import between, one_of, whole
 from hepaa.models.estimator import Detector
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ class Ensemble(Detector):
         geometric mean of the densities, whose errors average out. The others turn each score into -log p, p being the
         share of training background above it (`Rarity`): "fisher" is the sum (Fisher 1925), for an event that all
         members find unusual; "max" the largest, for one that any of them does.
+    handicap : (members,) or None
+        With "max": what is taken off each member's -log p first, in nats. A member that is right about some anomalies
+        alone adds its own rare background to what all anomalies have to stand out from; with a handicap of h it speaks
+        for an event only if it finds it exp(h) times rarer than the others do.
     seed : int
         Of the members that have one and are given by name.
     preprocess : "skewlog", "standard" or None
@@ -131,12 +135,14 @@ class Ensemble(Detector):
         *,
         members: Sequence[str | Detector] = ("flow", "gaussian-mixture"),
         method: Method = "score",
+        handicap: Sequence[float] | None = None,
         seed: int = 0,
         preprocess: Preprocess = "skewlog",
         contamination: float = 0.05,
     ) -> None:
         self.members = members
         self.method = method
+        self.handicap = handicap
         self.seed = seed
         self.preprocess = preprocess
         self.contamination = contamination
@@ -146,6 +152,15 @@ class Ensemble(Detector):
         whole("seed", self.seed, 0)
         if isinstance(self.members, str) or not len(self.members):
             raise InputError(f"members is {self.members!r}; give a list of detectors, such as ['flow', 'vae-zh']")
+        if self.handicap is not None:
+            if self.method != "max":
+                raise InputError(f"handicap is for method 'max', not for {self.method!r}")
+            if isinstance(self.handicap, (int, float, str)) or len(self.handicap) != len(self.members):
+                raise InputError(
+                    f"handicap is {self.handicap!r}; give one number for each of {len(self.members)} members"
+                )
+            for nats in self.handicap:
+                between("a handicap", nats, 0)
         self.members_: list[Detector] = []
         self.rarity_: list[Rarity] = []
         for given in self.members:
@@ -206,4 +221,6 @@ class Ensemble(Detector):
         scores = self.member_scores(x)
         if self.method == "score":
             return np.asarray(scores.mean(axis=0))
+        if self.handicap is not None:
+            scores -= np.asarray(self.handicap, dtype=np.float64)[:, None]
         return np.asarray(scores.sum(axis=0) if self.method == "fisher" else scores.max(axis=0))

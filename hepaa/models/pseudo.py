@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from hepaa.errors import InputError
 from hepaa.models.choices import between, whole
 from hepaa.models.ensemble import train_within
-from hepaa.models.estimator import Detector
+from hepaa.models.estimator import Detector, weighted_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +66,43 @@ def with_pseudo_anomalies(
         stratum=None if training.stratum is None else training.stratum[rest],
         anomalies=np.concatenate([spoilt, smote(spoilt, more, neighbours, rng)]),
         anomaly_weight=None,
+        anomaly_group=None,
+    )
+
+
+def around_background(training: Training, *, sigma: float, copies: int, seed: int) -> Training:
+    """All background, and `copies` times as many pseudo-anomalies in and around it.
+
+    Half of them are background events with Gaussian noise of `sigma` standard deviations along each principal component
+    of the background: noise with the correlations of background, so that no direction gives it away. The other half is
+    uniform in a box, from the 1st to the 99th percentile of each feature and a tenth of that width beyond.
+
+    Raises
+    ------
+    InputError
+        If a parameter makes no sense, or the background is a stream.
+    """
+    whole("copies", copies)
+    between("sigma", sigma, 0)
+    if training.stream is not None:
+        raise InputError("pseudo-anomalies are made from the whole background: give a table in memory")
+    x, weight = training.background, training.weight
+    n, d = x.shape
+    rng = np.random.default_rng([seed, 2])
+    away = x - np.average(x, axis=0, weights=weight)
+    weighted = away if weight is None else away * weight[:, None]
+    variance, directions = np.linalg.eigh(away.T.astype(np.float64) @ weighted / n)
+    spread = (directions * np.sqrt(np.maximum(variance, 0.0))).T.astype(np.float32)
+    half = n * copies // 2
+    event = np.resize(np.arange(n), n * copies - half)
+    noised = x[event] + np.float32(sigma) * (rng.standard_normal((len(event), d), np.float32) @ spread)
+    low, high = ([weighted_quantile(column, q, weight) for column in x.T] for q in (0.01, 0.99))
+    margin = 0.1 * (np.array(high) - low)
+    anywhere = rng.uniform(low - margin, high + margin, (half, d)).astype(np.float32)
+    return replace(
+        training,
+        anomalies=np.concatenate([noised, anywhere]),
+        anomaly_weight=None if weight is None else np.concatenate([weight[event], np.ones(half)]),
         anomaly_group=None,
     )
 

@@ -260,9 +260,7 @@ def roc(
     return figure
 
 
-def sic(
-    curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None, look: Look | None = None
-) -> Figure:
+def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None, look: Look | None = None) -> Figure:
     """Significance improvement eps_S / sqrt(eps_B) against signal efficiency, where enough background is left.
 
     Parameters

@@ -71,6 +71,25 @@ def test_combinations_of_rarities(method: str, by_hand: object, ring: tuple[np.n
     np.testing.assert_allclose(both.anomaly_score(odd)[usual], by_hand(expected, axis=0)[usual], atol=0.1)  # type: ignore[operator]
 
 
+def test_a_handicap_takes_off_nats_before_the_largest_is_taken(
+    ring: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, odd = ring
+    names = ("gaussian-mixture", "sum-of-squares")
+    plain = Ensemble(members=names, method="max").fit(X)
+    model = Ensemble(members=names, method="max", handicap=(0.0, 1.5)).fit(X)
+    first, second = plain.member_scores(plain.prepared(odd))
+    np.testing.assert_array_equal(model.anomaly_score(odd), np.maximum(first, second - 1.5))
+    assert (model.anomaly_score(odd) != plain.anomaly_score(odd)).any()
+    model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(
+        load_detector(tmp_path / "m.safetensors").anomaly_score(odd), model.anomaly_score(odd)
+    )
+    for bad in ({"handicap": (1.0,)}, {"handicap": 1.0}, {"handicap": (1.0, -1.0)}, {"method": "fisher"}):
+        with pytest.raises(InputError, match="handicap"):
+            Ensemble(**({"members": names, "method": "max", "handicap": (1.0, 0.0)} | bad)).fit(X)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("method", ["score", "max"])
 def test_an_ensemble_is_saved_with_its_members(
     method: str, ring: tuple[np.ndarray, np.ndarray], tmp_path: Path
@@ -113,7 +132,7 @@ def test_pseudo_labels_take_the_place_of_labels(ring: tuple[np.ndarray, np.ndarr
     # the same as Anomaly Awareness with the pseudo-anomalies as labels
     z = SkewLogStandardize().fit(X).transform(X)
     settings = {"epochs": 2, "finetune_epochs": 2, "preprocess": None}
-    used = AnoRand(sigma=1.0, preprocess=None).with_pseudo_anomalies(
+    used = AnoRand(pseudo="smote", sigma=1.0, preprocess=None).with_pseudo_anomalies(
         IsolationForest(preprocess=None)._prepare(z, *[None] * 3)
     )
     labels = np.repeat([0, 1], [len(used.background), len(used.anomalies)])
