@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import platform
 from functools import lru_cache
 from importlib import metadata
@@ -81,7 +82,7 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
 
 def state_of(file: str, identity: Mapping[str, Any]) -> str:
     """Name of one state of a file, under which its SHA-256 is remembered."""
-    return f"{Path(file).resolve()}|{identity['size']}|{identity['mtime_ns']}"
+    return f"{os.path.realpath(file)}|{identity['size']}|{identity['mtime_ns']}"
 
 
 def changed(path: str, identity: Mapping[str, Any]) -> bool:
@@ -93,19 +94,20 @@ def changed(path: str, identity: Mapping[str, Any]) -> bool:
     return (stat.st_size, stat.st_mtime_ns) != (identity["size"], identity["mtime_ns"])
 
 
-def result_key(
-    path: str, identity: Mapping[str, Any], events: tuple[int, int] | None, task: Any, code: Mapping[str, str]
-) -> str:
-    """Key of the result of one task on one shard: 64 hexadecimal digits.
+def asked_of(task: Any, code: Mapping[str, str]) -> dict[str, Any]:
+    """What a task and the versions of the code add to the keys of all its shards."""
+    return {"task": task.to_dict(), "code": code | task.code()}
+
+
+def result_key(path: str, identity: Mapping[str, Any], events: tuple[int, int] | None, asked: Mapping[str, Any]) -> str:
+    """Key of the result of one task on one shard: 64 hexadecimal digits; `asked` as `asked_of` gives it.
 
     It depends on the name and the content of the input, the range of events, every option of the task (feature set,
     selection, hash of the model ...), and the versions of the code. The time of change counts only where the content
     was not read.
     """
     content = {k: v for k, v in identity.items() if k != "mtime_ns" or "sha256" not in identity}
-    return digest(
-        {"path": path, "input": content, "events": events, "task": task.to_dict(), "code": code | task.code()}
-    )
+    return digest({"path": path, "input": content, "events": events, **asked})
 
 
 @lru_cache(maxsize=1)

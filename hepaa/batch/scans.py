@@ -226,7 +226,8 @@ def scan(cards: Mapping[str, Card], batch: Batch) -> dict[str, dict[str, Any]]:
         task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
         state = keys.identify(str(path), "content")
         tasks.append(task)
-        shards.append(Shard(str(path), None, None, number, keys.result_key(str(path), state, None, task, code), state))
+        key = keys.result_key(str(path), state, None, keys.asked_of(task, code))
+        shards.append(Shard(str(path), None, None, number, key, state))
     outcome = replace(batch, folder=folder).do(Plan(tuple(tasks), tuple(shards), code))
     found = {}
     for name, shard in zip(cards, shards, strict=True):

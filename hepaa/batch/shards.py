@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +96,9 @@ class Plan:
         content = {
             "versions": self.versions,
             "tasks": [task.to_dict() for task in self.tasks],
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [vars(shard) for shard in self.shards],
         }
-        write_json(content, path)
+        write_json(content, path, indent=None)
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -156,6 +156,7 @@ def make_plan(
     broken: list[InputError] = []
     for number, (task, files) in enumerate(work):
         tasks.append(task)
+        asked = keys.asked_of(task, code)
         for path in io.expand(files):
             try:
                 state = keys.identify(path, identity, hashes)
@@ -167,12 +168,12 @@ def make_plan(
                 hashes[keys.state_of(split_key(path)[0], state)] = state["sha256"]
             for start, stop in ranges:
                 events = None if start is None or stop is None else (start, stop)
-                key = keys.result_key(path, state, events, task, code)
+                key = keys.result_key(path, state, events, asked)
                 shards.append(Shard(path, start, stop, number, key, state))
     if len(broken) == len(shards):
         raise broken[0] if broken else InputError("no files were given")
     if hashes != remembered:
-        write_json(hashes, folder / _HASHES)
+        write_json(hashes, folder / _HASHES, indent=None)
     return Plan(tuple(tasks), tuple(shards), code)
 
 

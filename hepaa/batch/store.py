@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
-from hepaa.io.store import read_table, write_json, write_table
+from hepaa.io.store import atomic_path, atomic_paths, read_table, write_json, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ class Store:
     # -- results ------------------------------------------------------------------------------------------------------
 
     def _path(self, key: str, suffix: str) -> Path:
-        return self.root / "results" / key[:2] / f"{key}{suffix}"
+        return Path(f"{self.folder}/results/{key[:2]}/{key}{suffix}")
 
     def keys(self) -> set[str]:
         """Keys of all results that are there."""
@@ -112,13 +112,17 @@ class Store:
             If the disk is full, or not to be written to.
         """
         where = self._path(key, ".json")
-        where.parent.mkdir(parents=True, exist_ok=True)
-        size = None
-        if table is not None:
-            write_table(table, self._path(key, ".parquet"))
-            size = self._path(key, ".parquet").stat().st_size
-        stored = {**receipt, "table_bytes": size}
-        write_json(stored, where)
+        if not where.parent.is_dir():
+            where.parent.mkdir(parents=True, exist_ok=True)
+        stored = {**receipt, "rows": None, "table_bytes": None}
+        if table is None:
+            with atomic_path(where) as partial:
+                _write_receipt(stored, partial)
+            return stored
+        with atomic_paths(self._path(key, ".parquet"), where) as (rows, partial):
+            write_rows(table, rows)
+            stored |= {"rows": table.n, "table_bytes": rows.stat().st_size}
+            _write_receipt(stored, partial)
         return stored
 
     # -- journal ------------------------------------------------------------------------------------------------------
@@ -127,7 +131,7 @@ class Store:
         """Append one line to the journal of this process; each has its own, so that none waits for another."""
         line = {"event": event, "key": key, "time": round(time.time(), 3), **more}
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
-        with (self.root / "journal" / name).open("a", encoding="utf-8") as stream:
+        with Path(f"{self.folder}/journal/{name}").open("a", encoding="utf-8") as stream:
             stream.write("\n" + json.dumps(line))  # a line that a full disk cut short is not joined to the next
 
     def journal(self) -> Iterator[dict[str, Any]]:
@@ -153,3 +157,7 @@ class Store:
             self.failures_path.unlink(missing_ok=True)
         else:
             write_json(content, self.failures_path)
+
+
+def _write_receipt(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")

@@ -143,9 +143,8 @@ class FeatureTask:
                 continue
             table = self._rows(self._weighted(events))
             tables.append(select(table, self.selection) if self.selection else table)
-        return Part(
-            n, math.fsum(sums), math.fsum(squares), concatenate(tables), result={"cross_section_pb": cross_section}
-        )
+        rows = tables[0] if len(tables) == 1 else concatenate(tables)
+        return Part(n, math.fsum(sums), math.fsum(squares), rows, result={"cross_section_pb": cross_section})
 
     def _rows(self, events: Events) -> EventTable:
         table = features(events, self.feature_set)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import os
 import socket
 import time
@@ -26,8 +25,11 @@ if TYPE_CHECKING:
     from hepaa.batch.shards import Plan, Shard
 
 
-_DONE = itertools.count(1)
-_TIDY_EVERY = 16
+_TIDYING = 0.01
+"""Share of the time that may go into looking for cycles: readers of ROOT files leave some, which hold buffers."""
+
+_UNTIDY_S = 5.0
+"""How long a worker works before it looks for the first time."""
 
 
 class Receipts(dict[str, dict[str, Any]]):
@@ -114,15 +116,33 @@ class Work:
             **here,
         }
         stored = store.put(shard.key, receipt, part.table)
-        if next(_DONE) % _TIDY_EVERY == 0:
-            gc.collect()  # event records hold cycles, and a worker has to be as small after 1,000 files as after 10
         store.note("stored", shard.key)
+        _TIDY()
         return stored
 
     def receipt(self, key: str) -> Receipts | None:
         """What the store has of a shard."""
         found = Store(self.folder).receipt(key)
         return None if found is None else Receipts({key: found})
+
+
+class _Tidy:
+    """Collects garbage now and then, so that a worker is as small after 1,000 files as after 10."""
+
+    def __init__(self) -> None:
+        self._next: float | None = None
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if self._next is None:
+            self._next = now + _UNTIDY_S
+        elif now >= self._next:
+            gc.collect()  # takes 0.1 s where many modules are loaded
+            ended = time.monotonic()
+            self._next = ended + (ended - now) / _TIDYING
+
+
+_TIDY = _Tidy()
 
 
 @lru_cache(maxsize=8)
