@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from hepaa.stats.performance import SIC, Roc
 
 Axis = Literal["auto", "linear", "log", "bins"]
+_MANY = 6
+"""Curves in a legend beyond which its letters are smaller."""
 
 
 def score_histogram(
