@@ -121,9 +121,12 @@ def test_train_and_test_are_disjoint_and_the_binning_is_chosen_elsewhere(zh_run)
 
 def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path):
     out, _ = zh_run
-    assert hepaa("run", write_card(tmp_path), "--output", tmp_path / "again").exit_code == 0
+    card = write_card(tmp_path, detectors=QUICK[:1])
+    assert hepaa("run", card, "--output", tmp_path / "again").exit_code == 0
     for name in ("scores.parquet", "validation.parquet"):
-        assert pq.read_table(out / name).equals(pq.read_table(tmp_path / "again" / name))
+        again = pq.read_table(tmp_path / "again" / name)
+        assert "score_VAE" in again.column_names
+        assert pq.read_table(out / name).select(again.column_names).equals(again, check_metadata=False)
 
 
 @pytest.mark.slow
