@@ -195,6 +195,8 @@ def test_roc_and_sic_show_the_curves(table):
     assert axes.lines[0].get_ydata()[0] == 13.99
     assert "CATHODE 13.99" in [text.get_text() for text in axes.texts]
     assert axes.get_ylim()[1] > 13.99
+    many = plots.sic({f"pT {i}": improvement for i in range(7)}, look=LOOK).axes[0].get_legend()
+    assert many.get_texts()[0].get_fontsize() == 9 < axes.get_legend().get_texts()[0].get_fontsize()
     assert np.max(drawn) == pytest.approx(improvement.max, rel=0.02)
 
 

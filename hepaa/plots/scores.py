@@ -298,7 +298,10 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
         axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
         axes.legend(
-            loc="upper right", title=f"cuts with at least {_floor(curves)} background events", title_fontsize=10
+            loc="upper right",
+            title=f"cuts with at least {_floor(curves)} background events",
+            title_fontsize=10,
+            fontsize=None if len(curves) <= _MANY else 9,
         )
         header(axes, look)
     return figure
