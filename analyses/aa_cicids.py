@@ -95,7 +95,7 @@ def flows(folder: Path, name: str, *, days: tuple[str, ...] = ()) -> np.ndarray:
 def parts(data: Path, seed: int) -> dict[str, np.ndarray]:
     """Flows that are trained and tested on."""
     folder = data / "cicids"
-    benign = flows(folder, "BENIGN", days=ATTACK_DAYS)
+    benign = np.unique(flows(folder, "BENIGN", days=ATTACK_DAYS), axis=0)  # some differ in dropped columns alone
     order = subset(len(benign), len(benign), seed)
     cut = round(TRAINING_FRACTION * len(benign))
     known = np.concatenate([flows(folder, name) for name in BRUTE_FORCE])
