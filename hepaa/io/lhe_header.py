@@ -14,14 +14,16 @@ from typing import Any
 from hepaa.errors import InputError
 
 _NAME = r"[A-Za-z_][\w.:-]*"
-_ATTRIBUTE = re.compile(rf"""({_NAME}+)\s*+=\s*+("[^"]*+"|'[^']*+')""")
+_ATTRIBUTE = re.compile(rf"""({_NAME})\s*=\s*("[^"]*"|'[^']*')""")
 _WELL_FORMED = re.compile(rf"""<{_NAME}(?:\s+{_NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*/?>""")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(rf"""<({_NAME})((?:[^<>"']|"[^"]*"|'[^']*')*?)(?:/>|>(.*?)</\1\s*>)""", re.DOTALL)
-_GROUP_OR_WEIGHT = re.compile(  # possessive, as files have hundreds of these and nothing in them is to be tried twice
-    r"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>(?:[^<>"']++|"[^"]*+"|'[^']*+')*+)>"""
-    r"""|<weight\b(?P<weight>(?:[^<>"'/]++|/(?!>)|"[^"]*+"|'[^']*+')*+)"""
-    r"""(?:/>|>(?P<text>[^<]*+(?:<(?!/weight\s*>)[^<]*+)*+)</weight\s*>)""",
+# Files have hundreds of these: the repetitions are unrolled, so that there is one way alone to match anything. They are
+# not possessive, which Python 3.11.2 matches wrongly.
+_GROUP_OR_WEIGHT = re.compile(
+    r"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>[^<>"']*(?:(?:"[^"]*"|'[^']*')[^<>"']*)*)>"""
+    r"""|<weight\b(?P<weight>[^<>"'/]*(?:(?:"[^"]*"|'[^']*'|/(?!>))[^<>"'/]*)*)"""
+    r"""(?:/>|>(?P<text>[^<]*(?:<(?!/?weight\b)[^<]*)*)</weight\s*>)""",
 )
 _BLOCK = re.compile(rf"^[ \t]*<({_NAME})[^<>\n]*>", re.MULTILINE)
 _DECIMAL = re.compile(
