@@ -294,7 +294,7 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
         x = np.linspace(0, 1, 300)
         axes.plot(x, np.sqrt(x), color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
         axes.set_xlim(0, 1)
-        axes.set_ylim(0, top * (1.12 + 0.085 * (len(curves) + 1)))
+        axes.set_ylim(0, top * (1.12 + 0.1 * (len(curves) + 1)))
         axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
         axes.legend(
