@@ -1,8 +1,8 @@
 """All analyses, two at a time, and the README's table from what they found: `nox -s analyses [-- --quick]`.
 
-A script that was stopped goes on where it was. Words after the script names go to every script.
+A script that was stopped goes on where it was.
 
-Run: python analyses/run.py [SCRIPT ...] [--quick] [--data FOLDER]
+Run: python analyses/run.py [SCRIPT ...] [--quick] [--data FOLDER] [--seeds N] [--store FOLDER]
 """
 
 from __future__ import annotations
@@ -43,12 +43,15 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("scripts", nargs="*", metavar="SCRIPT", help="default: all")
     words.add_argument("--quick", action="store_true", help="show that all scripts work; nothing is written")
-    given, rest = words.parse_known_args()
+    for option in ("--data", "--seeds", "--store"):
+        words.add_argument(option, help="goes to every script")
+    given = words.parse_args()
     known = scripts()
     unknown = sorted(set(given.scripts) - set(known))
     if unknown:
         words.error(f"no analysis is called {', '.join(unknown)}; there are: {', '.join(known)}")
-    passed = [*rest, *(["--quick"] if given.quick else [])]
+    passed = [word for name in ("data", "seeds", "store") if (v := getattr(given, name)) for word in (f"--{name}", v)]
+    passed += ["--quick"] if given.quick else []
     with ThreadPoolExecutor(max_workers=2) as two:
         codes = list(two.map(lambda name: run(name, passed), given.scripts or known))
     if any(codes):
