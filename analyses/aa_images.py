@@ -80,6 +80,8 @@ def main() -> None:
 
     def auc(preset: str, labels: int, options: dict[str, Any], seed: int) -> dict[str, float]:
         images = parts(study.data, seed)
+        if study.quick:
+            images = {name: rows[:1000] for name, rows in images.items()}
         background, anomalies = images["train background"], images["train anomalies"][:labels]
         X = np.concatenate([background, anomalies])
         y = np.repeat([0, 1], [len(background), len(anomalies)])
