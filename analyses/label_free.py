@@ -45,9 +45,10 @@ def aucs(study: Study, task: str, preset: str, options: dict[str, int], seed: in
     parts = read(study.data, seed)
     if symmetric:
         parts = {name: invariant(table) for name, table in parts.items()}
+    if study.quick:
+        parts = {name: table[:4000] for name, table in parts.items()}
     given = {key: study.epochs(value) for key, value in options.items()}
-    background = parts["train background"]
-    model = hepaa.detector(preset, seed=seed, **given).fit(background[:4000] if study.quick else background)
+    model = hepaa.detector(preset, seed=seed, **given).fit(parts["train background"])
     scores = {name: model.anomaly_score(table) for name, table in samples.tested(parts).items()}
     common = scores.pop("background")
     return {
