@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from samples import GEV
 from study import Study
 from table import Row
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LITERATURE = {"supervised": 17.65, "idealised": 15.08, "CATHODE": 13.99, "CWoLa": 10.75, "ANODE": 6.46}
-GEV = np.array([1000.0, 1000.0, 1.0, 1.0])
 
 # name, published, detector, labelled anomalies it knows
 ROWS = (

@@ -30,8 +30,7 @@ _PLAIN_WGT = re.compile(rb"""<wgt id=("[^"<&]*"|'[^'<&]*')>""")
 _SPACE = b" \t\r\n"
 _SKIPPED = {rb"<!--": b"-->", rb"</?eventgroup[\s>]": b">", rb"#": b"\n"}
 """What may stand between events, and where it ends."""
-_GO_ON = (codes.DONE, codes.UNKNOWN, codes.OPEN, codes.SLOW_FULL, codes.NEW_ID, codes.NEW_POSITION,
-          codes.FULL)  # fmt: skip
+_GO_ON = (codes.DONE, codes.UNKNOWN, codes.OPEN, codes.FULL, codes.SLOW_FULL, codes.NEW_ID, codes.NEW_POSITION)
 
 
 class _NeedMore(Exception):
