@@ -4,9 +4,9 @@ A step of a 16-2 net on 128 events is 0.2 million multiply-adds, some ten micros
 millisecond or two. The objective is that of `terms.py` with squared errors: reconstruction, KL and anomaly penalty.
 `plan` says whether a model and its terms are of this kind. Gradients equal autograd's to the rounding of float32.
 
-Events are worked on in blocks of `T`; activations lie in memory as (neuron, event), so that a loop over the events of a
-block is a vector instruction. The last block of a batch is filled up with events that count nothing: an event's numbers
-do not depend on its company.
+Events are worked on in blocks of `T`, of `T_SCORES` where no gradient is needed; activations lie in memory as (neuron,
+event), so that a loop over the events of a block is a vector instruction. The last block is filled up with events that
+count nothing: an event's numbers do not depend on its company.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function")
 
-T = 64  # events at once: a block of a 16-2 net stays in the first cache
+T = 64  # events at once: a block of a 16-2 net and its gradients stay in the first cache
+T_SCORES = 256  # a loop over more events pays its start less often; without gradients there is room
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 NO_PENALTY, CLIP, HINGE, LOG = range(4)
 
@@ -94,24 +95,25 @@ class Rates(NamedTuple):
 @_kernel
 def _affine(p: Floats, layer: Integers, a: Floats) -> None:
     n_in, n_out, at, source, target, relu = layer
+    width = a.shape[1]
     for o in range(n_out):
         out = a[target + o]
         bias = p[at + n_in * n_out + o]
-        for b in range(T):
+        for b in range(width):
             out[b] = bias
         even = n_in - n_in % 4  # four inputs a pass: fewer loads and stores of the sum
         for i in range(0, even, 4):
             w0, w1 = p[at + i * n_out + o], p[at + (i + 1) * n_out + o]
             w2, w3 = p[at + (i + 2) * n_out + o], p[at + (i + 3) * n_out + o]
             x0, x1, x2, x3 = a[source + i], a[source + i + 1], a[source + i + 2], a[source + i + 3]
-            for b in range(T):
+            for b in range(width):
                 out[b] += (w0 * x0[b] + w1 * x1[b]) + (w2 * x2[b] + w3 * x3[b])
         for i in range(even, n_in):
             w, x = p[at + i * n_out + o], a[source + i]
-            for b in range(T):
+            for b in range(width):
                 out[b] += w * x[b]
         if relu:
-            for b in range(T):
+            for b in range(width):
                 out[b] = _ZERO if out[b] < _ZERO else out[b]  # NaN stays
 
 
@@ -179,11 +181,12 @@ def _sample_back(net: Net, a: Floats, delta: Floats, kl_share: Floats) -> None:
 
 @_kernel
 def _errors(net: Net, a: Floats, error: Floats) -> None:
-    for b in range(T):
+    width = a.shape[1]
+    for b in range(width):
         error[b] = _ZERO
     for f in range(net.rows - net.x_hat):
         x, x_hat = a[f], a[net.x_hat + f]
-        for b in range(T):
+        for b in range(width):
             error[b] += (x_hat[b] - x[b]) * (x_hat[b] - x[b])
 
 
@@ -329,16 +332,16 @@ def train(
 @_kernel
 def score(p: Floats, net: Net, x: Floats, out: NDArray[np.float64]) -> None:
     """Adds the squared error of x (n, d) reconstructed from z = mu to `out` (n,)."""
-    a, error = np.zeros((net.rows, T), np.float32), np.empty(T, np.float32)
-    for start in range(0, len(x), T):
-        filled = min(T, len(x) - start)
-        for b in range(T):
+    a, error = np.zeros((net.rows, T_SCORES), np.float32), np.empty(T_SCORES, np.float32)
+    for start in range(0, len(x), T_SCORES):
+        filled = min(T_SCORES, len(x) - start)
+        for b in range(T_SCORES):
             for f in range(x.shape[1]):
                 a[f, b] = x[start + min(b, filled - 1), f]
         for k in range(net.encoder):
             _affine(p, net.layers[k], a)
         for j in range(net.latent):
-            for b in range(T):
+            for b in range(T_SCORES):
                 a[net.z + j, b] = a[net.head + j, b]
         for k in range(net.encoder, len(net.layers)):
             _affine(p, net.layers[k], a)

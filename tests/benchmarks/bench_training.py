@@ -161,6 +161,17 @@ def test_scoring_against_torch_in_batches() -> None:
     assert theirs / ours >= 3.0
 
 
+def test_scoring_against_pyod(X: np.ndarray) -> None:
+    """PyOD draws z at random and gives |x - x_hat|: how fast it scores is compared, not what it gives."""
+    vae = pytest.importorskip("pyod.models.vae", reason="pip install pyod")
+    settings = {"encoder_neuron_list": [16], "decoder_neuron_list": [16], "latent_dim": 2, "epoch_num": 1}
+    peer = vae.VAE(**settings, batch_size=512, verbose=0, device="cpu", preprocessing=False).fit(X[:2000])
+    model = fit(X[:2000], 512, 1)
+    theirs, ours = seconds(lambda: peer.decision_function(X), lambda: model.anomaly_score(X))
+    print(f"scoring: {theirs / ours:.0f} times PyOD in batches of 512")
+    assert theirs / ours >= 50
+
+
 @pytest.mark.parametrize("kind", ["supcon", "ntxent"])
 def test_contrastive_steps_are_affordable(X: np.ndarray, kind: str) -> None:
     """Beside a step of the VAE in torch operations; the compiled step is shown too."""
