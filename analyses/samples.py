@@ -71,6 +71,12 @@ def signal_region(data: Path, seed: int) -> Parts:
     return {name: hepaa.EventTable.build(X, REGION, label=label) for name, (X, label) in chosen.items()}
 
 
+def lhco(file: Path, seed: int) -> Parts:
+    """The LHCO R&D file of jet features, 14 inputs of `dijet`, full range of m_jj; 70 % for training."""
+    table = hepaa.features(hepaa.open(file), "dijet")
+    return _divided({"background": table[table.label == 0], "W'": table[table.label == 1]}, f"lhco {seed}")
+
+
 def labelled(parts: Parts, signal: str, n: int) -> hepaa.EventTable:
     """All background for training and `n` labelled events at most; fewer are a subset of more."""
     background, anomalies = parts["train background"], parts[f"train {signal}"]

@@ -104,6 +104,32 @@ def test_an_unknown_script_is_named():
 
 
 @pytest.mark.slow
+def test_the_full_lhco_file_is_analysed_where_it_is(tmp_path):
+    """A file like the public one: a table of pandas with its 14 columns and label; W' here are heavier jets."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("tables")
+    from aa_lhco_full import FILE
+
+    from hepaa.features.dijet import COLUMNS
+
+    script = [sys.executable, str(ANALYSES / "aa_lhco_full.py"), "--quick", "--store", str(tmp_path)]
+
+    def output():
+        done = subprocess.run([*script, "--data", str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    assert "nothing measured" in output()
+    rng = np.random.default_rng(0)
+    label = np.repeat([0.0, 1.0], [2500, 500])
+    columns = {c: rng.uniform(0.1, 1, 3000) * (1000.0 if c[0] in "pm" else 1.0) for c in COLUMNS}
+    columns["mj1"][label == 1] += 5000
+    pandas.DataFrame({**columns, "label": label}).to_hdf(tmp_path / FILE, key="df", complevel=9, complib="blosc")
+    ceiling = next(line for line in output().splitlines() if line.startswith("| boosting"))
+    assert float(ceiling.split("|")[3]) > 0.99
+
+
+@pytest.mark.slow
 def test_every_analysis_works(data, tmp_path):
     """Short trainings of one seed, and nothing is written: `nox -s analyses -- --quick`."""
     words = ["--quick", "--data", str(data), "--store", str(tmp_path)]
