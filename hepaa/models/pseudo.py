@@ -46,6 +46,7 @@ def with_pseudo_anomalies(
     InputError
         If a parameter makes no sense, or fewer than 2 events would remain.
     """
+    whole("seed", seed, 0)
     whole("neighbours", neighbours)
     between("sigma", sigma, 0)
     between("grown", grown, 0, 1, ends="none")
@@ -62,7 +63,7 @@ def with_pseudo_anomalies(
         training,
         background=np.ascontiguousarray(x[rest]),
         weight=None if training.weight is None else training.weight[rest] / training.weight[rest].mean(),
-        group=None if training.group is None else training.group[rest],
+        group=None,  # pseudo-anomalies are of no generator
         stratum=None if training.stratum is None else training.stratum[rest],
         anomalies=np.concatenate([spoilt, smote(spoilt, more, neighbours, rng)]),
         anomaly_weight=None,
@@ -82,6 +83,7 @@ def around_background(training: Training, *, sigma: float, copies: int, seed: in
     InputError
         If a parameter makes no sense, or the background is a stream.
     """
+    whole("seed", seed, 0)
     whole("copies", copies)
     between("sigma", sigma, 0)
     if training.stream is not None:
@@ -101,6 +103,7 @@ def around_background(training: Training, *, sigma: float, copies: int, seed: in
     anywhere = rng.uniform(low - margin, high + margin, (half, d)).astype(np.float32)
     return replace(
         training,
+        group=None,
         anomalies=np.concatenate([noised, anywhere]),
         anomaly_weight=None if weight is None else np.concatenate([weight[event], np.ones(half)]),
         anomaly_group=None,
@@ -157,7 +160,6 @@ class PseudoLabelled(Detector):
         self.contamination = contamination
 
     def _fit(self, training: Training) -> None:
-        whole("seed", self.seed, 0)
         used = with_pseudo_anomalies(
             training,
             sigma=self.sigma,
