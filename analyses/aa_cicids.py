@@ -9,29 +9,44 @@ a split of the benign flows and a choice of labels of its own.
 
 With the published settings tuning loses here: 1,355 benign flows make 3 steps an epoch, where the source had hundreds;
 an error of 200 is little in 73 features (the source's 200 for 14 features is 1,000 here); and a lambda of 5 bends the
-autoencoder until it forgets what it knew. "aa-traffic" has the same network in batches of 128 for 100 + 40 epochs, five
-members, clip 1,000, lambda_max 0.1, and anomalies mixed with benign flows (`mixup`). Candidates were compared on the
-training part alone: a quarter of its benign flows held out, each brute force in turn the unseen attack of the other.
-AUC on SSH tuned on FTP, and on FTP tuned on SSH, mean of 2 or 3 seeds:
+autoencoder until it forgets what it knew. "aa-traffic" has the same network in batches of 128 for 100 + 200 epochs,
+five members, clip 1,000, lambda_max 0.3, and mixtures (1 - u) anomaly + u benign flow, u in [0, 2] (`mixup`): from the
+anomaly through the benign flow to the mirror image of the anomaly.
 
-    untuned, batch 512 / 128                             0.798, 0.946 / 0.852, 0.984
-    published, batch 512 / clip 200, batch 128           0.920, 0.953 / 0.912, 0.994
-    clip 50 / 200 / 1,000, lambda 1                      0.857, 0.990 / 0.911, 0.994 / 0.971, 1.000
-    hinge / log, clip 200, lambda 20                     0.909, 0.994 / 0.939, 1.000
-    noised benign flows as anomalies / beside the labels 0.825, 0.966 / 0.917, 0.995
-    mixup, clip 200, lambda 1                            0.995, 1.000
-    mixup, clip 1,000, lambda 1 / 0.2 / 0.1 / 0.05       0.996, 1.000 / 0.996, 1.000 / 0.994, 1.000 / 0.984, 0.995
-    mixup with the untuned score, Fisher or larger rank  0.983, 1.000 / 0.994, 1.000
+It was chosen on training parts alone (split seeds from 100 on, a quarter of the benign flows held out). Criteria, AUC:
+each brute force when tuned on the other, whole and with half of its columns from benign flows (attack, half); benign
+flows with half of the columns from another flow, a fifth of them times 10 or 1/10, or noise of 0.5 sigma, tuned on one
+brute force (shuffled, scaled, noised); and clusters of benign flows left out of training, tuned on both (cluster), as
+unknowns that are no attacks. Rule: the best mean of the three groups, and of what lies within 0.005 the simplest.
 
-Of the settings within 0.005 of the best, the one with the smallest lambda was taken: these two attacks are alike, so
-they cannot tell how much of the rest is forgotten. A second criterion, the AUC of benign flows with half of their
-columns from another flow, stays at the untuned 0.76 at lambda 0.1 and 0.2 and falls to 0.73 at 1. Not all of this is
-blind: the first candidate, mixup with clip 200 and lambda 1, had gained nothing on denial of service before this rule
-was made (clip 1,000 and lambda 1 gained nothing either, noised flows beside mixtures 0.01), and lambda 0.2 was seen to
-gain as much as 0.1. Seeds 0 and 1 were used for that; their denial-of-service flows are those of all seeds.
+    5 seeds                              attack  half   shuffled  scaled  noised  cluster  mean
+    untuned, 100 epochs                  0.928   0.943  0.756     0.812   0.765   0.900    0.871
+    untuned, 300 epochs                  0.936   0.958  0.785     0.841   0.811   0.929    0.896
+    u to 1, lambda 0.1, 40 epochs        0.997   0.976  0.763     0.816   0.781   0.902    0.892
+    u to 2, lambda 0.3, 200 epochs       0.991   0.980  0.879     0.938   0.941   0.980    0.962
+    benign + u (anomaly - other benign)  0.994   0.981  0.878     0.938   0.945   0.986    0.965
 
-The gain is measured against the same detector untuned and, harder, against it trained without labels for 140 epochs:
-the +0.04 that is published is just missed in the first way, and by 0.01 in the second.
+The last, u in [-1, 1], is not simple enough for what it gains. Mean of 2 seeds, on which the rows above have 0.887,
+0.904, 0.909, 0.962 and 0.964; lambda 0.1 unless given:
+
+    40 epochs: each column from one of the two / its own share / shuffled flows beside  0.911 / 0.905 / 0.911
+    40 epochs, benign + u (...), u in [0, 1], lambda 0.05 / 0.2 / 0.5 / 1               0.913 / 0.916 / 0.901 / 0.874
+    200 epochs: u to 1 / 1.5 / 2 / 3                                                    0.936 / 0.949 / 0.957 / 0.955
+    200 epochs, u to 2: clip 300 / half of a batch anomalies                            0.942 / 0.958
+    200 epochs, u to 2: lambda 0.5 / 1 / clip 3,000 and lambda 0.3                      0.960 / 0.958 / 0.963
+    100 / 300 epochs, u to 2, lambda 0.3                                                0.951 / 0.960
+    noised benign flows for the labels / beside them                                    0.972 / 0.971
+    untuned for 600 epochs; network 64-8-64: untuned for 300 epochs / tuned             0.918; 0.964 / 0.964
+
+Labels are not all of it. Noised flows do more for flows that are spoilt and nothing for the other attack (0.930, the
+choice 0.982; beside the labels 0.960): they need no labels, so they are a row of the table and no part of the detector.
+By these criteria a wider network, which the source does not have, is as good untuned, and tuning adds nothing to it.
+
+Not all of this is blind. The denial-of-service flows are those of all seeds, and settings that came before had been
+looked at (u to 1 with clip 200 or 1,000 and lambda 0.1, 0.2 or 1; noised flows beside them); benign test flows of one
+seed train another. The settings here were looked at once, with nothing left to choose; the wider network was not. They
+gain 0.09 on the same detector untuned and 0.06 on it trained for 300 epochs without labels (before, with u to 1 for 40
+epochs: 0.037, and 0.030 on 140 epochs), and 0.03 on noised flows for the labels.
 
 Run: python analyses/aa_cicids.py [--data FOLDER] [--seeds 5] [--quick]
 """
@@ -61,14 +76,15 @@ DROPPED = (
 )  # fmt: skip
 ATTACK_DAYS = ("2017-07-04", "2017-07-05")  # Tuesday and Wednesday
 TRAINING_FRACTION = 0.7
-ROWS: tuple[tuple[str, str, str, int, dict[str, int]], ...] = (
+ROWS: tuple[tuple[str, str, str, int, dict[str, int | str]], ...] = (
     ("VAE, published settings", "0.75", "vae-cicids", 0, {}),
     ("Anomaly-Aware VAE, published settings, 4,622 labels", "0.79", "aa-cicids", 10_000, {}),
     ("Anomaly-Aware VAE, published settings, 100 labels", "", "aa-cicids", 100, {}),
     ("VAE", "", "vae-traffic", 0, {}),
-    ("VAE, trained as long as with labels", "", "vae-traffic", 0, {"epochs": 140}),
+    ("VAE, trained as long as with labels", "", "vae-traffic", 0, {"epochs": 300}),
     ("Anomaly-Aware VAE, 4,622 labels", "", "aa-traffic", 10_000, {}),
     ("Anomaly-Aware VAE, 100 labels", "", "aa-traffic", 100, {}),
+    ("Anomaly-Aware VAE, noised benign flows for labels", "", "aa-pseudo", 0, {"detector": "aa-traffic"}),
     ("sum of z^2 (no model)", "", "sum-of-squares", 0, {}),
     ("Isolation Forest", "", "isolation-forest", 0, {}),
     ("boosting on brute-force labels", "", "boosting", 10_000, {}),
@@ -112,7 +128,7 @@ def main() -> None:
     """Train, score, print the table."""
     study = Study.from_command_line(__doc__)
 
-    def auc(preset: str, labels: int, changes: dict[str, int], seed: int) -> dict[str, float]:
+    def auc(preset: str, labels: int, changes: dict[str, int | str], seed: int) -> dict[str, float]:
         rows = parts(study.data, seed)
         background, anomalies = rows["train background"], rows["train anomalies"][:labels]
         X = np.concatenate([background, anomalies])

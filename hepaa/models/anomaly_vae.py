@@ -47,8 +47,8 @@ class AnomalyAwareVAE(VAE):
         What the sums are divided by, which the source does not say. "per-class": as above. "batch": one mean over the
         batch, to which an anomaly adds -lambda penalty(E). "literal": the same, and it adds E + beta KL too.
     mixup : float
-        Largest share of a background event that is mixed into an anomaly, 0 .. 1; see `hepaa.models.mixup.mixed`. 0 is
-        the published method. For tables, not for the particles of jets.
+        Largest share of a background event that is mixed into an anomaly, 0 .. 2, above 1 beyond the background event;
+        see `hepaa.models.mixup.mixed`. 0 is the published method. For tables, not for the particles of jets.
 
     The other parameters are those of `VAE`. `fit` takes labelled anomalies as rows with label 1.
     """

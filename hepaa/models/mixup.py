@@ -17,22 +17,23 @@ def mixed(training: Training, most: float, seed: int) -> Training:
     """Training whose anomalies are (1 - u) anomaly + u background, u uniform in [0, most], preprocessed.
 
     Mixup (Zhang et al., arXiv:1710.09412) across the two classes, with the label of the anomaly: whatever leaves the
-    background in the direction of an anomaly counts as one. There are as many mixtures as anomalies or background
-    events, whichever are more, so that a few labels make many; each takes a random background event. A mixture keeps
-    weight and group of its anomaly.
+    background in the direction of an anomaly counts as one. With u above 1 a mixture lies on the far side of its
+    background event, u = 2 being the mirror image of the anomaly: what leaves the background in the opposite direction
+    counts too. There are as many mixtures as anomalies or background events, whichever are more, so that a few labels
+    make many; each takes a random background event. A mixture keeps weight and group of its anomaly.
 
     Parameters
     ----------
     most : float
-        Largest share of the background event, 0 .. 1. 0 changes nothing.
+        Largest share of the background event, 0 .. 2. 0 changes nothing.
     seed : int
 
     Raises
     ------
     InputError
-        If `most` is not in [0, 1].
+        If `most` is not in [0, 2].
     """
-    between("mixup", most, 0, 1)
+    between("mixup", most, 0, 2)
     whole("seed", seed, 0)
     rare, common = training.anomalies, training.background
     if not most or not len(rare):
