@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 from sklearn.cluster import kmeans_plusplus
-from sklearn.neighbors import KDTree
+from sklearn.neighbors import KDTree, NearestNeighbors
 
 from hepaa.errors import InputError
 from hepaa.models.arrays import ArrayDetector
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _ROWS, _BLOCK = 8192, 1024  # at once, in training and scoring: n x components numbers then stay in the cache
+_TREE_UP_TO = 8  # dimensions; in more, a tree visits most points, and comparing with all of them takes less time
 
 
 def _positive(weight: Array | None, n: int, who: str) -> Array:
@@ -197,15 +198,16 @@ class NearestNeighbours(ArrayDetector):
         self._plant()
 
     def _plant(self) -> None:
-        n = len(self.points_)
+        n, d = self.points_.shape
         self.k_ = min(n - 1, round(n**0.5) if self.neighbours is None else self.neighbours)
-        self.tree_ = KDTree(self.points_)
+        search = NearestNeighbors(n_neighbors=self.k_, algorithm="kd_tree" if d <= _TREE_UP_TO else "brute")
+        self.search_ = search.fit(self.points_)
 
     def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
         super()._take_back(arrays, record)
         self._plant()
 
     def _score(self, x: NDArray[np.float32]) -> Array:
-        distance = self.tree_.query(x, k=self.k_, sort_results=False)[0].mean(axis=1)
+        distance = self.search_.kneighbors(x)[0].mean(axis=1)
         nearest: Array = x.shape[1] * np.log(np.maximum(distance, 1e-12))
         return nearest + log_volume(self.preprocessor_, x, self.measure)

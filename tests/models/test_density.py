@@ -35,13 +35,14 @@ def test_a_weight_of_two_is_the_event_twice(two_blobs: np.ndarray) -> None:
         GaussianMixture().fit(two_blobs, sample_weight=np.where(np.arange(4500) % 10, 1.0, -1.0))
 
 
-def test_neighbours_by_brute_force(two_blobs: np.ndarray) -> None:
-    X = two_blobs[::10]
+@pytest.mark.parametrize("copies", [1, 6])
+def test_neighbours_by_hand_in_few_and_many_dimensions(two_blobs: np.ndarray, copies: int) -> None:
+    X = np.tile(two_blobs[::10], copies)
     model = NearestNeighbours(preprocess=None).fit(X)
     assert model.k_ == round(len(X) ** 0.5)
-    fresh = np.random.default_rng(0).uniform(-3, 8, (40, 2)).astype(np.float32)
+    fresh = np.random.default_rng(0).uniform(-3, 8, (40, 2 * copies)).astype(np.float32)
     distance = np.sort(np.linalg.norm(fresh[:, None] - X.astype(np.float32), axis=2), axis=1)[:, : model.k_]
-    np.testing.assert_allclose(model.anomaly_score(fresh), 2 * np.log(distance.mean(axis=1)), rtol=1e-5)
+    np.testing.assert_allclose(model.anomaly_score(fresh), 2 * copies * np.log(distance.mean(axis=1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
