@@ -31,6 +31,7 @@ TASKS = {
 ROWS = (
     ("sum of z^2", "sum-of-squares", {}),
     ("VAE 16-2", "vae-lhco", {"epochs": 50}),
+    ("Anomaly-Aware VAE 16-2, noised background for labels", "aa-pseudo", {}),
     ("Isolation Forest", "isolation-forest", {}),
     ("Gaussian mixture", "gaussian-mixture", {}),
     ("nearest neighbours", "nearest-neighbours", {}),
