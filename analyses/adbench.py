@@ -36,12 +36,12 @@ def content(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chosen(y: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A random share of the rows of each class, as a mask; how many does not depend on the seed."""
+    """A random share of the rows of each class, one at least, as a mask; how many does not depend on the seed."""
     mask = np.zeros(len(y), bool)
     rng = np.random.default_rng([seed, 30])
     for label in (0, 1):
         rows = rng.permutation(np.flatnonzero(y == label))
-        mask[rows[: round(share * len(rows))]] = True
+        mask[rows[: max(1, round(share * len(rows)))]] = True
     return mask
 
 
