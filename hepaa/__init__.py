@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NearestNeighbours,
         OutlierModel,
         PseudoLabelled,
+        RelevantDensity,
         SumOfSquares,
         SupervisedBoosting,
         detector,
@@ -65,6 +66,7 @@ __all__ = [
     "NearestNeighbours",
     "OutlierModel",
     "PseudoLabelled",
+    "RelevantDensity",
     "Sample",
     "SkewLogStandardize",
     "Source",
@@ -90,8 +92,8 @@ __all__ = [
 _HOME = {
     "hepaa.detectors": (
         "VAE", "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "ContrastiveVAE", "Ensemble", "Flow",
-        "GaussianMixture", "IsolationForest", "NearestNeighbours", "OutlierModel", "PseudoLabelled", "SumOfSquares",
-        "SupervisedBoosting", "detector", "load_detector",
+        "GaussianMixture", "IsolationForest", "NearestNeighbours", "OutlierModel", "PseudoLabelled",
+        "RelevantDensity", "SumOfSquares", "SupervisedBoosting", "detector", "load_detector",
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),

@@ -18,6 +18,7 @@ from hepaa.models.mixture import GaussianMixture, NearestNeighbours
 from hepaa.models.neural import NeuralDetector
 from hepaa.models.outliers import OutlierModel
 from hepaa.models.pseudo import PseudoLabelled
+from hepaa.models.relevance import RelevantDensity
 from hepaa.models.vae import VAE
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "NeuralDetector",
     "OutlierModel",
     "PseudoLabelled",
+    "RelevantDensity",
     "SumOfSquares",
     "SupervisedBoosting",
     "detector",
@@ -56,6 +58,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "GaussianMixture": GaussianMixture,
     "NearestNeighbours": NearestNeighbours,
     "Ensemble": Ensemble,
+    "RelevantDensity": RelevantDensity,
     "PseudoLabelled": PseudoLabelled,
     "OutlierModel": OutlierModel,
     "SumOfSquares": SumOfSquares,
@@ -71,6 +74,12 @@ _AA_INVARIANT = {**_LHCO, "hidden": (64,), "latent": 4, "seeds": 5, "epochs": 20
 _TRAFFIC = {"hidden": (16,), "latent": 2, "batch_size": 128, "epochs": 100, "seeds": 5}
 _AA_TRAFFIC = {**_TRAFFIC, "finetune_epochs": 200, "lambda_max": 0.3, "clip": 1000.0, "mixup": 2.0}
 _VAE_INVARIANT = {k: v for k, v in _AA_INVARIANT.items() if k not in ("finetune_epochs", "clip")}
+_AA_OR_DENSITY = {
+    "members": ("aa-dijets", "relevant-density"),
+    "method": "max",
+    "handicap": (3.25, 0.0),
+    "slope": (1.5, 1.0),
+}
 _ANORAND = {"pseudo": "smote", "sigma": 0.6, "combination": "quartiles", "classifier_weight": 0.2, "epochs": 200}
 _PARTICLES = {
     "encoder": "deepsets",
@@ -100,11 +109,11 @@ PRESETS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "gaussian-mixture": (GaussianMixture, {}),
     "nearest-neighbours": (NearestNeighbours, {}),
     "density": (Ensemble, {"members": ("flow", "gaussian-mixture"), "method": "score"}),
+    "relevant-density": (RelevantDensity, {}),
     "aa-invariant": (AnomalyAwareVAE, _AA_INVARIANT),
     "vae-invariant": (VAE, _VAE_INVARIANT),
-    "aa-or-density": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max", "handicap": (1.0, 0.0)}),
-    "density-or-aa": (Ensemble, {"members": ("aa-invariant", "density"), "method": "max", "handicap": (3.0, 0.0)}),
-    "vae-or-density": (Ensemble, {"members": ("vae-invariant", "density"), "method": "max", "handicap": (1.0, 0.0)}),
+    "aa-dijets": (AnomalyAwareVAE, {**_AA_INVARIANT, "finetune_epochs": 20, "learning_rate": 3e-3}),
+    "aa-or-density": (Ensemble, _AA_OR_DENSITY),
     "aa-pseudo": (PseudoLabelled, {"detector": "aa-lhco"}),
     "contrastive-vae": (ContrastiveVAE, {}),
     "particles": (VAE, {**_PARTICLES, "particles": 30, "latent": 8, "batch_size": 256}),
@@ -121,10 +130,11 @@ MNIST (2000, 20 times the error of a digit; without any the objective has no low
 the feature sets constituents-2x30 and constituents-3x15; "bead" has BEAD's latent space, posterior and batch size.
 
 Ours: "nearest-neighbours" for few features and "density" for many know no signal. "aa-invariant" is Anomaly Awareness
-for the feature sets without azimuth ("dijet-invariant"); "aa-or-density" joins it with the densities, so that anomalies
-of another kind than the labelled are still found; "density-or-aa" lets the labels say less, and "vae-or-density" has
-none. "aa-traffic" is Anomaly Awareness for few background events and many features. "anorand" has other
-pseudo-anomalies and another score than the published method. "aa-pseudo" is Anomaly Awareness without labels.
+for the feature sets without azimuth ("dijet-invariant"), "vae-invariant" the same without labels, "aa-dijets" for more
+events. "relevant-density" is "density" without the features that labels show to be irrelevant; "aa-or-density" joins it
+with "aa-dijets", so that anomalies of another kind than the labelled are still found. "aa-traffic" is Anomaly Awareness
+for few background events and many features. "anorand" has other pseudo-anomalies and another score than the published
+method. "aa-pseudo" is Anomaly Awareness without labels.
 """
 
 

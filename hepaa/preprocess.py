@@ -234,6 +234,16 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
         values /= self.scale_
         return values.astype(np.float32)
 
+    def part(self, columns: NDArray[np.integer[Any]]) -> SkewLogStandardize:
+        """The fitted transformation of these columns alone, in this order."""
+        found = SkewLogStandardize(self.threshold)
+        found.skewness_, found.log_ = self.skewness_[columns], self.log_[columns]
+        found.mean_, found.scale_ = self.mean_[columns], self.scale_[columns]
+        found.n_features_in_ = len(columns)
+        if hasattr(self, "feature_names_in_"):
+            found.feature_names_in_ = self.feature_names_in_[columns]
+        return found
+
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[Any]:
         """Names of the output columns: those of the input."""
         if input_features is not None:

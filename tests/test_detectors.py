@@ -52,6 +52,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "GaussianMixture": {"components": 4},
     "NearestNeighbours": {},
     "Ensemble": {"members": ("gaussian-mixture", "isolation-forest"), "method": "fisher"},
+    "RelevantDensity": {"members": ("nearest-neighbours", "gaussian-mixture")},
     "PseudoLabelled": {"detector": "aa-lhco"},
     "OutlierModel": {"model": "IsolationForest", "options": {"n_estimators": 30}},
     "SumOfSquares": {},

@@ -18,10 +18,10 @@ HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot
 FACE = [
     "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "CardError", "ContrastiveVAE", "Ensemble", "EventTable",
     "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError", "IsolationForest",
-    "NearestNeighbours", "OutlierModel", "PseudoLabelled", "Sample", "SkewLogStandardize", "Source", "StreamedTable",
-    "SumOfSquares", "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__", "concatenate",
-    "conformal_pvalues", "detector", "features", "iterate", "leave_one_generator_out", "load_detector", "mix", "open",
-    "probe", "significance", "split",
+    "NearestNeighbours", "OutlierModel", "PseudoLabelled", "RelevantDensity", "Sample", "SkewLogStandardize",
+    "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__",
+    "concatenate", "conformal_pvalues", "detector", "features", "iterate", "leave_one_generator_out",
+    "load_detector", "mix", "open", "probe", "significance", "split",
 ]  # fmt: skip
 
 

@@ -113,9 +113,13 @@ class Ensemble(Detector):
         share of training background above it (`Rarity`): "fisher" is the sum (Fisher 1925), for an event that all
         members find unusual; "max" the largest, for one that any of them does.
     handicap : (members,) or None
-        With "max": what is taken off each member's -log p first, in nats. A member that is right about some anomalies
+        With "max": what is taken off each member's -log p, in nats. A member that is right about some anomalies
         alone adds its own rare background to what all anomalies have to stand out from; with a handicap of h it speaks
         for an event only if it finds it exp(h) times rarer than the others do.
+    slope : (members,) or None
+        With "max": what each member's -log p is multiplied by before. A member with a share p^b of its anomalies above
+        the share p of background speaks with a likelihood ratio b p^(b-1), whose logarithm rises as (1 - b)(-log p):
+        more steeply for one that finds most of them.
     seed : int
         Of the members that have one and are given by name.
     preprocess : "skewlog", "standard" or None
@@ -136,6 +140,7 @@ class Ensemble(Detector):
         members: Sequence[str | Detector] = ("flow", "gaussian-mixture"),
         method: Method = "score",
         handicap: Sequence[float] | None = None,
+        slope: Sequence[float] | None = None,
         seed: int = 0,
         preprocess: Preprocess = "skewlog",
         contamination: float = 0.05,
@@ -143,6 +148,7 @@ class Ensemble(Detector):
         self.members = members
         self.method = method
         self.handicap = handicap
+        self.slope = slope
         self.seed = seed
         self.preprocess = preprocess
         self.contamination = contamination
@@ -152,15 +158,9 @@ class Ensemble(Detector):
         whole("seed", self.seed, 0)
         if isinstance(self.members, str) or not len(self.members):
             raise InputError(f"members is {self.members!r}; give a list of detectors, such as ['flow', 'vae-zh']")
-        if self.handicap is not None:
-            if self.method != "max":
-                raise InputError(f"handicap is for method 'max', not for {self.method!r}")
-            if isinstance(self.handicap, (int, float, str)) or len(self.handicap) != len(self.members):
-                raise InputError(
-                    f"handicap is {self.handicap!r}; give one number for each of {len(self.members)} members"
-                )
-            for nats in self.handicap:
-                between("a handicap", nats, 0)
+        for what, numbers in (("handicap", self.handicap), ("slope", self.slope)):
+            if numbers is not None:
+                self._check(what, numbers)
         self.members_: list[Detector] = []
         self.rarity_: list[Rarity] = []
         for given in self.members:
@@ -168,6 +168,14 @@ class Ensemble(Detector):
             self.members_.append(member)
             if self.method != "score":
                 self.rarity_.append(Rarity(member._score(training.background), training.weight))
+
+    def _check(self, what: str, numbers: Sequence[float]) -> None:
+        if self.method != "max":
+            raise InputError(f"{what} is for method 'max', not for {self.method!r}")
+        if isinstance(numbers, (int, float, str)) or len(numbers) != len(self.members):
+            raise InputError(f"{what} is {numbers!r}; give one number for each of {len(self.members)} members")
+        for number in numbers:
+            between(f"a {what}", number, 0)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted ensemble: arrays as safetensors to `path`, all else as JSON beside it (suffix .json).
@@ -221,6 +229,8 @@ class Ensemble(Detector):
         scores = self.member_scores(x)
         if self.method == "score":
             return np.asarray(scores.mean(axis=0))
+        if self.slope is not None:
+            scores *= np.asarray(self.slope, dtype=np.float64)[:, None]
         if self.handicap is not None:
             scores -= np.asarray(self.handicap, dtype=np.float64)[:, None]
         return np.asarray(scores.sum(axis=0) if self.method == "fisher" else scores.max(axis=0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
+from sklearn.base import clone
 from sklearn.cluster import kmeans_plusplus
 from sklearn.neighbors import KDTree, NearestNeighbors
 
@@ -16,7 +17,7 @@ from hepaa.models.choices import between, one_of, whole
 from hepaa.models.density import MEASURES, log_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -101,6 +102,24 @@ class GaussianMixture(ArrayDetector):
         weight = _positive(training.weight, len(x), "a mixture")
         fits = [self._one(x, weight, np.random.RandomState(self.seed * 1000 + i)) for i in range(self.restarts)]
         self.log_weights_, self.means_, self.precisions_ = (np.stack(part) for part in zip(*fits, strict=True))
+
+    def marginal(self, kept: Sequence[int] | NDArray[np.int64]) -> GaussianMixture:
+        """The fitted mixture of some features alone: what integrating over the others leaves, in closed form.
+
+        Parameters
+        ----------
+        kept : sequence of int
+            Columns, one or more; the marginal takes rows of these, in this order.
+        """
+        columns = np.asarray(kept)
+        part: GaussianMixture = clone(self)
+        part.preprocessor_ = None if self.preprocessor_ is None else self.preprocessor_.part(columns)
+        part.n_features_in_ = len(columns)
+        part.log_weights_, part.means_ = self.log_weights_, self.means_[..., columns]
+        spread = np.linalg.inv(self.precisions_)[..., columns, :]
+        roots = np.linalg.cholesky(spread @ spread.swapaxes(-1, -2))
+        part.precisions_ = np.linalg.solve(roots, np.broadcast_to(np.eye(len(columns)), roots.shape))
+        return part
 
     def _one(self, x: Array, weight: Array, rng: np.random.RandomState) -> tuple[Array, Array, Array]:
         """Expectation maximisation on x (n, d)."""

@@ -85,8 +85,10 @@ def test_a_handicap_takes_off_nats_before_the_largest_is_taken(
     np.testing.assert_array_equal(
         load_detector(tmp_path / "m.safetensors").anomaly_score(odd), model.anomaly_score(odd)
     )
-    for bad in ({"handicap": (1.0,)}, {"handicap": 1.0}, {"handicap": (1.0, -1.0)}, {"method": "fisher"}):
-        with pytest.raises(InputError, match="handicap"):
+    steep = Ensemble(members=names, method="max", handicap=(0.0, 1.5), slope=(1.0, 2.0)).fit(X)
+    np.testing.assert_array_equal(steep.anomaly_score(odd), np.maximum(first, 2.0 * second - 1.5))
+    for bad in ({"handicap": (1.0,)}, {"handicap": 1.0}, {"slope": (1.0, -1.0)}, {"method": "fisher"}):
+        with pytest.raises(InputError, match=r"handicap|slope"):
             Ensemble(**({"members": names, "method": "max", "handicap": (1.0, 0.0)} | bad)).fit(X)  # type: ignore[arg-type]
 
 
