@@ -20,7 +20,9 @@ from hepaa.detectors import (
     NearestNeighbours,
     OutlierModel,
     PseudoLabelled,
+    RelevantDensity,
     SumOfSquares,
+    SupervisedBoosting,
 )
 from hepaa.preprocess import SkewLogStandardize
 
@@ -55,7 +57,9 @@ TRANSFORMER = {"check_transformer_preserve_dtypes": "tables are float32, whateve
         (GaussianMixture(components=2), NOT_APPLICABLE),
         (NearestNeighbours(), NOT_APPLICABLE),
         (Ensemble(members=("gaussian-mixture", "sum-of-squares")), NOT_APPLICABLE),
+        (RelevantDensity(members=("gaussian-mixture",)), NOT_APPLICABLE),
         (PseudoLabelled(detector=AnomalyAwareVAE(epochs=1, finetune_epochs=1)), NOT_APPLICABLE),
+        (SupervisedBoosting(iterations=5), NOT_APPLICABLE),
         (OutlierModel(), NOT_APPLICABLE),
         (SkewLogStandardize(), TRANSFORMER),
     ],
