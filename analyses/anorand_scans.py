@@ -16,7 +16,7 @@ noise, rows shuffled within each feature, noise on some features alone or in uni
 background above (Fisher), the larger of the two, and other weights of the two parts, on one or two splits each. Kept
 were the kind of noise, the share of pseudo-anomalies, the combination of the scores and the averaging of four networks.
 
-Run: python analyses/anorand_scans.py [--data FOLDER] [--seeds 3] [--quick]
+Run: python analyses/anorand_scans.py [--data FOLDER] [--seeds 5] [--quick]
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def choice(study: Study) -> list[Line]:
 
 def main() -> None:
     """Scan, draw, print the tables."""
-    study = Study.from_command_line(__doc__, seeds=3)
+    study = Study.from_command_line(__doc__)
     weights = {form: scan(study, "classifier_weight", WEIGHTS, form, "given") for form in FORMS}
     noises = {form: scan(study, "sigma", NOISES, form, "pseudo") for form in FORMS}
     lines = []

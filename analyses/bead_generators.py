@@ -5,8 +5,8 @@ events and batches of 512 in every row. Two questions:
 
 - Does it generalise? One generator is left out, and one of the others, or all three in equal parts, are trained on. A
   cut keeps 1 % (0.1 %) of their held-out events, each generator counting as much; what does it keep of the generator
-  left out? 1 % is right, more is an excess that is none. Beside it, the share of signal that the same cut keeps, which a
-  trivial detector would lose.
+  left out? 1 % is right, more is an excess that is none. Beside it, the share of signal that the same cut keeps, which
+  a trivial detector would lose.
 - Does it find more? AUC of each signal against held-out events of the generators trained on, Tune A left out, and
   beside the median over the three signals the draft values of BEAD's authors: medians over 15 other signals, of
   particles in three jets, so that what compares is the step from row to row.
