@@ -5,6 +5,7 @@ test part by AUC-PR and AUC-ROC. What differs from it, to keep ten seeds in boun
 the same for all detectors, with one anomaly at least. PyOD's detectors have its defaults, but for
 
 - principal components without variance (PCA divides by them) and a floor to the covariance (GMM);
+- CBLOF where its eight clusters are too even for its rule, which then gives up: ten, of which one is small enough;
 - AutoEncoder and DeepSVDD above 500 rows: batches of 128 in place of 32, with learning rates four and ten times as
   high, and 25 epochs of DeepSVDD in place of 100. On held-out training rows of eight sets that gives, for a fifth and a
   tenth of the time, mean AUC-PR of 46.5 and 49.5 % in place of 45.8 and 48.8 %, AUC-ROC of 77.0 and 77.9 % in place of
@@ -69,6 +70,7 @@ OF_MANY: dict[str, dict[str, Any]] = {
     "AutoEncoder": {"batch_size": 128, "lr": 4e-3},
     "DeepSVDD": {"batch_size": 128, "learning_rate": 1e-3, "epochs": 25},
 }
+EVEN: dict[str, dict[str, Any]] = {"CBLOF": {"n_clusters": 10}}
 AMONG_THEMSELVES = ("COF", "SOD")
 OURS, PUBLISHED = "AnoRand", "AnoRand, as published"
 OURS_COLOUR = "#8f0d2c"
@@ -104,7 +106,13 @@ def peer(name: str, part: Split, seed: int) -> np.ndarray:
     model = hepaa.detector("OutlierModel", model=f"pyod.{name}", options=options, preprocess=None, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(train).anomaly_score(test)
+        try:
+            model.fit(train)
+        except ValueError as reason:
+            if name not in EVEN or "cluster separation" not in str(reason):
+                raise
+            model.set_params(options=options | EVEN[name]).fit(train)
+        return model.anomaly_score(test)
 
 
 def anorand(study: Study, part: list[Split], preset: str) -> list[Any]:
