@@ -38,11 +38,11 @@ if TYPE_CHECKING:
         InputError,
         TruncatedInputError,
     )
+    from hepaa.events import Events, Sample
     from hepaa.io import iterate, open, probe
-    from hepaa.io.events import Events
     from hepaa.io.streamed import StreamedTable
     from hepaa.preprocess import SkewLogStandardize
-    from hepaa.samples import Sample, leave_one_generator_out, mix, split
+    from hepaa.samples import leave_one_generator_out, mix, split
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
     from hepaa.table import EventTable, Source, concatenate
@@ -97,7 +97,7 @@ _HOME = {
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
-    "hepaa.io.events": ("Events",),
+    "hepaa.events": ("Events",),
     "hepaa.io.streamed": ("StreamedTable",),
     "hepaa.preprocess": ("SkewLogStandardize",),
     "hepaa.samples": ("Sample", "leave_one_generator_out", "mix", "split"),

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hepaa.errors import CardError, nearest
-from hepaa.samples import Role  # noqa: TC001  (pydantic reads the annotation when the module is imported)
+from hepaa.events import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,7 @@ from hepaa import io, plots
 from hepaa.card import Rules, SignificanceCard
 from hepaa.detectors import NeuralDetector, detector
 from hepaa.errors import InputError, nearest
+from hepaa.events import Sample
 from hepaa.features.registry import features
 from hepaa.features.selection import select
 from hepaa.fits import write_fits
@@ -27,7 +28,7 @@ from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
 from hepaa.results import DetectorResult, cross_sections, evaluate, root_histograms, summary
-from hepaa.samples import Sample, expected_events, split
+from hepaa.samples import expected_events, split
 from hepaa.stats.decorrelation import QuantileFlattening
 from hepaa.systematics import with_varied_scores, with_weight_ratios
 from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from hepaa.card import Card, DetectorCard, HistogramCard, SampleCard
     from hepaa.detectors import Detector
-    from hepaa.io.events import Events
+    from hepaa.events import Events
     from hepaa.progress import Advance, Reporter
 
     Flattening = tuple[str, QuantileFlattening]

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.events import LABEL
 from hepaa.table import EventTable, concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Role = Literal["background", "signal", "data"]
-LABEL: dict[Role, int] = {"background": 0, "signal": 1, "data": -1}
 PB_IN_FB = 1000.0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The physics behind a set of files.
-
-    Attributes
-    ----------
-    process : str
-        Name of the process, such as "ZH" or "QCD dijets".
-    role : "background", "signal" or "data"
-        What the events count as.
-    generator : str
-        Generator and tune that made them; "unknown" where nobody says.
-    """
-
-    process: str
-    role: Role = "background"
-    generator: str = "unknown"
-
-    @property
-    def label(self) -> int:
-        """0 background, 1 signal, -1 data."""
-        return LABEL[self.role]
 
 
 def expected_events(cross_section_pb: float, luminosity_fb: float, k_factor: float = 1.0) -> float:

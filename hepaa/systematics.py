@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.card import Rules, SystematicCard
-    from hepaa.io.events import Events
+    from hepaa.events import Events
     from hepaa.stats.histogram import ScoreHistograms
     from hepaa.table import EventTable
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hepaa.batch.shards import Plan
     from hepaa.batch.tasks import Task
     from hepaa.card import Card, HistogramCard
+    from hepaa.events import Role
     from hepaa.progress import Reporter
-    from hepaa.samples import Role
     from hepaa.stats.histogram import ScoreHistograms
 
 

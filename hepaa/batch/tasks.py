@@ -12,9 +12,9 @@ import numpy as np
 from hepaa import io
 from hepaa.batch import keys
 from hepaa.errors import InputError, nearest
+from hepaa.events import LABEL, Role, Sample
 from hepaa.features.registry import feature_sets, features
 from hepaa.features.selection import select
-from hepaa.samples import LABEL, Role, Sample
 from hepaa.table import EventTable, concatenate
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hepaa.batch.shards import Shard
     from hepaa.card import Card, SampleCard
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 _ROOMS = ("table.py", "samples.py", "systematics.py")
 

@@ -138,8 +138,8 @@ def features(
              hepaa features --list
     """
     from hepaa import io
+    from hepaa.events import Sample
     from hepaa.features.registry import features as compute
-    from hepaa.samples import Sample
 
     if show:
         _list_feature_sets()

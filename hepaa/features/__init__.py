@@ -14,7 +14,7 @@ from hepaa.features.registry import Feature, FeatureSet, feature_info, feature_s
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
     from hepaa.table import EventTable
 
 __all__ = ["Feature", "FeatureSet", "feature_info", "feature_set", "feature_sets", "features"]

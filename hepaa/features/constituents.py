@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
     Values = dict[str, NDArray[np.float64]]
     Cuts = dict[str, NDArray[np.bool_]]

@@ -16,7 +16,7 @@ from hepaa.features.registry import Feature, feature_set
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
     Values = dict[str, NDArray[np.float64]]
     Cuts = dict[str, NDArray[np.bool_]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
     from hepaa.table import EventTable
 
     Values = dict[str, NDArray[np.float64]]

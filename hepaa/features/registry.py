@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
     Values = Mapping[str, NDArray[np.float64]]
     Cuts = Mapping[str, NDArray[np.bool_]]

@@ -14,8 +14,7 @@ from hepaa.errors import InputError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from hepaa.io.events import Events
-    from hepaa.samples import Sample
+    from hepaa.events import Events, Sample
 
 READERS: Mapping[str, str] = {
     "lhe": "hepaa.io.lhe",

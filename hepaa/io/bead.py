@@ -15,7 +15,7 @@ import awkward as ak
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
 
 _WIDTH = {"events": 5, "jets": 7, "constituents": 7}
 

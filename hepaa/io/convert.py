@@ -11,7 +11,7 @@ from hepaa.io import iterate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 TARGETS = (".lhe", ".lhe.gz", ".root", ".parquet", ".h5", ".hdf5")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
 from hepaa.io.rowsources import RowSource, csv_source, named, npy_source, npz_source
 from hepaa.io.schemas import schema_of
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepaa.events import Sample
     from hepaa.io.schemas import Schema
-    from hepaa.samples import Sample
 
 LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
 WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")

@@ -12,8 +12,8 @@ import numba
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
+from hepaa.events import Events
 from hepaa.io import hdftable
-from hepaa.io.events import Events
 from hepaa.io.pieces import STEP_BYTES, event_range, row_ranges, weight_summary
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepaa.events import Sample
     from hepaa.io.hdftable import Layout
-    from hepaa.samples import Sample
 
 PARTICLES = 700
 WIDTHS = (3 * PARTICLES, 3 * PARTICLES + 1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.events import Events
 from hepaa.io import lhe_codes as codes
 from hepaa.io import lhe_extras
-from hepaa.io.events import Events
 from hepaa.io.lhe_reader import Reader
 from hepaa.io.stream import BLOCK, ByteStream
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
 
 PARTICLE_FIELDS = (*codes.INTEGERS, *codes.REALS)
 """Fields of `Events.particles`: integers to `color2`, then doubles in GeV, mm (lifetime) and helicity (spin)."""

@@ -19,16 +19,16 @@ import h5py
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.events import Events
 from hepaa.io import lhe_codes as codes
 from hepaa.io import lhe_header
-from hepaa.io.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
 
 _PARTICLE = ("id", *codes.INTEGERS[1:], *codes.REALS)
 _EVENT = ("pid", "nparticles", "start", "trials", "scale", "fscale", "rscale", "aqed", "aqcd", "npLO", "npNLO")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hepaa.io.events import Events
-    from hepaa.samples import Sample
+    from hepaa.events import Events, Sample
 
 
 def open(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.io.events import Events
+from hepaa.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, nearest
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.io.pieces import STEP_BYTES, merge, one_line, weight_summary
 from hepaa.io.store import atomic_path
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
 
 KEY = b"hepaa.events"
 _FORMAT = 1

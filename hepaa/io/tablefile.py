@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hepaa.errors import InputError, nearest
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.io.pieces import STEP_BYTES, one_line, row_ranges, weight_summary
 from hepaa.io.store import read_table
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
     from hepaa.table import EventTable
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import uproot
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.io.featurefile import LABEL_NAMES, WEIGHT_NAMES
 from hepaa.io.pieces import one_line
 from hepaa.io.schemas import SCHEMAS, Field, Schema, schema_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hepaa.samples import Sample
+    from hepaa.events import Sample
 
 HEADER_KEY = "hepaa_events"
 """TObjString that hepaa writes beside a tree: names of collections and weights, and the header, as JSON."""

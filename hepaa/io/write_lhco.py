@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 _CHUNK_ROWS = 64
 _SLAB_ROWS = 2048

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 _GZIP_LEVEL = 2
 _INTEGERS = ("pdgid", "status", "mother1", "mother2", "color1", "color2")

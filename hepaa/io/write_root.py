@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 TREE = "events"
 

@@ -29,7 +29,7 @@ from hepaa.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.io.events import Events
+    from hepaa.events import Events
 
 # Charges and weak isospins of the quarks by |PDG id| 1..6; the charged leptons are -1 and -1/2.
 _CHARGE = np.array([0.0, -1 / 3, 2 / 3, -1 / 3, 2 / 3, -1 / 3, 2 / 3])

@@ -34,8 +34,8 @@ from hepaa.batch.executors import add
 from hepaa.batch.sites import Site, SiteExecutor
 from hepaa.demo import path
 from hepaa.errors import InputError
+from hepaa.events import Sample
 from hepaa.features.registry import features
-from hepaa.samples import Sample
 from hepaa.table import EventTable
 
 

@@ -20,8 +20,8 @@ import pytest
 from hepaa import io
 from hepaa.batch import FeatureTask, HistogramTask, Processes, Store, make_plan, merge, process, serial
 from hepaa.demo import path
+from hepaa.events import Sample
 from hepaa.features.registry import features
-from hepaa.samples import Sample
 from hepaa.table import EventTable
 
 pytestmark = pytest.mark.bench

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hepaa
+from hepaa.events import Events
 from hepaa.features import constituents
-from hepaa.io.events import Events
 
 if TYPE_CHECKING:
     from pathlib import Path

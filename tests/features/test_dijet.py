@@ -14,11 +14,11 @@ from jet_reference import coordinates, fastjet_dijets, fastjet_taus, slow_cluste
 from scipy.stats import ks_2samp
 
 import hepaa
+from hepaa.events import Events
 from hepaa.features import kinematics
 from hepaa.features.dijet import COLUMNS, ratio
 from hepaa.features.dijet_kernels import leading_jets
 from hepaa.features.jet_kernels import WTA
-from hepaa.io.events import Events
 
 DIJET_FILES = ("pythia8_monash", "pythia8_vincia", "pythia6_perugia0", "pythia6_tuneA", "wprime_500_100", "svj")
 

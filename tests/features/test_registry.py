@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import hepaa
+from hepaa.events import Events, Sample
 from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry
-from hepaa.io.events import Events
 from hepaa.io.store import sha256
-from hepaa.samples import Sample
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import pytest
 import vector
 
 import hepaa
+from hepaa.events import Events, Sample
 from hepaa.features.zh_kernels import ROWS, zh_rows
-from hepaa.io.events import Events
-from hepaa.samples import Sample
 
 
 def events_of(particles, **more):

@@ -11,8 +11,8 @@ import pylhe
 import pytest
 
 from hepaa.errors import InputError
+from hepaa.events import Sample
 from hepaa.io import lhe
-from hepaa.samples import Sample
 
 SMALL = [
     "lhe/madgraph-2.0.0-wbj.lhe",

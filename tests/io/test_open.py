@@ -11,9 +11,9 @@ import pytest
 import hepaa
 from hepaa import io
 from hepaa.errors import InputError
+from hepaa.events import Sample
 from hepaa.io.convert import convert
 from hepaa.io.pieces import merge, parse_size, row_ranges
-from hepaa.samples import Sample
 from hepaa.table import EventTable
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hepaa.errors import InputError
-from hepaa.io.events import Events
+from hepaa.events import Events
 from hepaa.simulate.zh import Coefficients, Parameters, coefficients, event_coefficients
 
 MH = 125.09

@@ -1,10 +1,10 @@
-"""The event record that every reader gives, whatever the format of the file."""
+"""The event record that every reader gives, whatever the format of the file, and the sample that it stands for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa.errors import InputError, nearest
 
@@ -15,7 +15,34 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hepaa.samples import Sample
+
+Role = Literal["background", "signal", "data"]
+LABEL: dict[Role, int] = {"background": 0, "signal": 1, "data": -1}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The physics behind a set of files.
+
+    Attributes
+    ----------
+    process : str
+        Name of the process, such as "ZH" or "QCD dijets".
+    role : "background", "signal" or "data"
+        What the events count as.
+    generator : str
+        Generator and tune that made them; "unknown" where nobody says.
+    """
+
+    process: str
+    role: Role = "background"
+    generator: str = "unknown"
+
+    @property
+    def label(self) -> int:
+        """0 background, 1 signal, -1 data."""
+        return LABEL[self.role]
+
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
