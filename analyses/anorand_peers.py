@@ -40,7 +40,7 @@ from table import Line
 import hepaa
 from hepaa.models.together import fit_together
 from hepaa.plots.style import Look, drawing
-from hepaa.preprocess import SkewLogStandardize
+from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     )
     from hepaa.events import Events, Sample
     from hepaa.io import iterate, open, probe
-    from hepaa.io.streamed import StreamedTable
-    from hepaa.preprocess import SkewLogStandardize
-    from hepaa.samples import leave_one_generator_out, mix, split
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
     from hepaa.table import EventTable, Source, concatenate
+    from hepaa.table.mixing import leave_one_generator_out, mix, split
+    from hepaa.table.preprocess import SkewLogStandardize
+    from hepaa.table.streamed import StreamedTable
 
 __all__ = [
     "VAE",
@@ -98,9 +98,9 @@ _HOME = {
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
     "hepaa.events": ("Events",),
-    "hepaa.io.streamed": ("StreamedTable",),
-    "hepaa.preprocess": ("SkewLogStandardize",),
-    "hepaa.samples": ("Sample", "leave_one_generator_out", "mix", "split"),
+    "hepaa.table.streamed": ("StreamedTable",),
+    "hepaa.table.preprocess": ("SkewLogStandardize",),
+    "hepaa.table.mixing": ("Sample", "leave_one_generator_out", "mix", "split"),
     "hepaa.stats.calibration": ("conformal_pvalues",),
     "hepaa.table": ("EventTable", "Source", "concatenate"),
 }  # fmt: skip

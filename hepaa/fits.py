@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.features.selection import select
-from hepaa.io.outputs import write_histograms_root
-from hepaa.io.store import file_name, write_json, write_text
+from hepaa.io.files import file_name, write_json, write_text
+from hepaa.io.root.results import write_histograms_root
 from hepaa.results import binning_for
 from hepaa.stats import fit
 from hepaa.stats.histogram import score_histograms
@@ -18,6 +17,7 @@ from hepaa.stats.systematics import Normalisation
 from hepaa.stats.workspace import datacard, workspace
 from hepaa.systematics import uncertainties
 from hepaa.table import BACKGROUND, SIGNAL
+from hepaa.table.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

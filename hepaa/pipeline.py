@@ -20,18 +20,18 @@ from hepaa.detectors import NeuralDetector, detector
 from hepaa.errors import InputError, nearest
 from hepaa.events import Sample
 from hepaa.features.registry import features
-from hepaa.features.selection import select
 from hepaa.fits import write_fits
-from hepaa.io.outputs import write_histograms_root, write_scores_root
-from hepaa.io.store import file_name, write_json
+from hepaa.io.files import file_name, write_json
+from hepaa.io.root.results import write_histograms_root, write_scores_root
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
 from hepaa.results import DetectorResult, cross_sections, evaluate, root_histograms, summary
-from hepaa.samples import expected_events, split
 from hepaa.stats.decorrelation import QuantileFlattening
 from hepaa.systematics import with_varied_scores, with_weight_ratios
 from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
+from hepaa.table.mixing import expected_events, split
+from hepaa.table.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -30,8 +30,8 @@ from hepaa.detectors import (
 )
 from hepaa.errors import InputError, NotFittedError
 from hepaa.models.estimator import weighted_quantile
-from hepaa.preprocess import SkewLogStandardize
 from hepaa.table import EventTable
+from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from pathlib import Path

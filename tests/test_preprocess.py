@@ -9,8 +9,8 @@ from scipy import stats
 from sklearn.base import clone
 
 from hepaa.errors import InputError, NotFittedError
-from hepaa.preprocess import SkewLogStandardize
 from hepaa.table import EventTable
+from hepaa.table.preprocess import SkewLogStandardize
 
 
 @pytest.fixture(scope="module")

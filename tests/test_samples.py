@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import hepaa
-from hepaa.samples import expected_events, leave_one_generator_out
 from hepaa.table import EventTable, Source, concatenate
+from hepaa.table.mixing import expected_events, leave_one_generator_out
 
 
 def table(n, total=None, generator="pythia", **more):

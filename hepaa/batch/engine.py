@@ -16,7 +16,7 @@ from hepaa.batch.shards import Plan
 from hepaa.batch.store import Store
 from hepaa.batch.work import Receipts, Watched, Work
 from hepaa.errors import IncompleteError
-from hepaa.io.pieces import one_line
+from hepaa.io.files import one_line
 from hepaa.progress import Silent
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, nearest
+from hepaa.io.files import sha256
 from hepaa.io.sniff import is_remote, split_key
-from hepaa.io.store import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
         raise InputError(f"files cannot be identified by {how!r}; {nearest(str(how), IDENTITIES)}")
     file, _ = split_key(path)
     if is_remote(file):
-        from hepaa.io.ntuple import uuid
+        from hepaa.io.root.read import uuid
 
         return {"uuid": uuid(file)}
     where = Path(file)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.io.store import atomic_path, write_json
+from hepaa.io.files import atomic_path, write_json
 from hepaa.table import EventTable, concatenate
 
 if TYPE_CHECKING:

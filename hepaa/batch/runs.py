@@ -14,7 +14,7 @@ from hepaa.batch.executors import Executor, serial
 from hepaa.batch.shards import SHARD_EVENTS, fileset_tasks, make_plan, read_fileset
 from hepaa.batch.tasks import FeatureTask, HistogramTask, ScoreTask
 from hepaa.errors import InputError
-from hepaa.io.store import write_json
+from hepaa.io.files import write_json
 from hepaa.progress import Silent
 from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
 
@@ -95,7 +95,7 @@ def save_rows(outcome: Outcome, output: Path) -> int:
     else:
         table = merge.table(outcome)
         if output.suffix == ".root":
-            from hepaa.io.outputs import write_scores_root
+            from hepaa.io.root.results import write_scores_root
 
             write_scores_root(table, output)
         else:
@@ -252,7 +252,7 @@ def histogram(
     dict
         The content of `results.json`.
     """
-    from hepaa.io.outputs import write_histograms_root
+    from hepaa.io.root.results import write_histograms_root
     from hepaa.stats.histogram import choose_binning
 
     column = f"score_{name}"

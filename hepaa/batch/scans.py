@@ -21,8 +21,8 @@ from hepaa.batch.store import Store
 from hepaa.batch.tasks import Part
 from hepaa.card import Card, load_card, parse_card
 from hepaa.errors import IncompleteError, InputError, nearest
+from hepaa.io.files import atomic_path, file_name, write_json
 from hepaa.io.sniff import is_remote
-from hepaa.io.store import atomic_path, file_name, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

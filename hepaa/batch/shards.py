@@ -11,9 +11,10 @@ from hepaa import io
 from hepaa.batch import keys
 from hepaa.batch.tasks import FeatureTask, task_from_dict
 from hepaa.errors import InputError
+from hepaa.io.files import write_json
+from hepaa.io.parquet.columns import count_rows
 from hepaa.io.pieces import row_ranges
 from hepaa.io.sniff import is_remote, split_key
-from hepaa.io.store import count_rows, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ class Shard:
         if "unreadable" in self.identity:
             raise InputError(self.identity["unreadable"])
         if "sha256" in self.identity:
-            from hepaa.io.store import remember_sha256
+            from hepaa.io.files import remember_sha256
 
             remember_sha256(split_key(self.path)[0], self.identity["sha256"])
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
-from hepaa.io.store import atomic_path, atomic_paths, read_table, write_json, write_rows
+from hepaa.io.files import atomic_path, atomic_paths, write_json
+from hepaa.io.parquet.columns import read_table, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

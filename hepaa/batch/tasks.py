@@ -14,8 +14,8 @@ from hepaa.batch import keys
 from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
 from hepaa.features.registry import feature_sets, features
-from hepaa.features.selection import select
 from hepaa.table import EventTable, concatenate
+from hepaa.table.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from hepaa.batch import keys
 from hepaa.batch.store import Store
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io.pieces import one_line
+from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

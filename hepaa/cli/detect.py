@@ -49,7 +49,7 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
     """
     from hepaa.detectors import load_detector
-    from hepaa.io.outputs import write_scores_root
+    from hepaa.io.root.results import write_scores_root
     from hepaa.pipeline import score as scored
 
     if batch.executor is not None:

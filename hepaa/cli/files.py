@@ -160,7 +160,7 @@ def features(
     chunks = io.iterate(list(files), schema=schema, sample=Sample(process, role, generator))
     table = compute(chunks, feature_set)
     if selection:
-        from hepaa.features.selection import select
+        from hepaa.table.selection import select
 
         table = select(table, selection)
     table.save(output)
@@ -190,7 +190,7 @@ def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> N
     \b
     Example: hepaa split all.parquet --fraction train=0.6 --fraction test=0.4 --output parts
     """
-    from hepaa.samples import split as divide
+    from hepaa.table.mixing import split as divide
 
     parts = divide(load([table]), {k: number(k, v) for k, v in words(fractions).items()}, salt=salt)
     output.mkdir(parents=True, exist_ok=True)

@@ -261,7 +261,7 @@ def _check_inputs(events: Events, chosen: FeatureSet) -> None:
 
 def _source(events: Events, name: str, cuts: Cuts) -> Source:
     """Provenance. Events that were made in memory are identified by their weights and numbers."""
-    from hepaa.io.store import sha256
+    from hepaa.io.files import sha256
 
     # A ROOT path may name a tree after a colon.
     on_disk = next((p for p in (events.path, events.path.rpartition(":")[0]) if p and Path(p).is_file()), None)

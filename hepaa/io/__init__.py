@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from hepaa.events import Events, Sample
 
 READERS: Mapping[str, str] = {
-    "lhe": "hepaa.io.lhe",
-    "lheh5": "hepaa.io.lheh5",
-    "lhco": "hepaa.io.lhco",
-    "lhco-features": "hepaa.io.featurefile",
+    "lhe": "hepaa.io.lhe.read",
+    "lheh5": "hepaa.io.lhe.hdf5",
+    "lhco": "hepaa.io.lhco.read",
+    "lhco-features": "hepaa.io.columns.read",
     "bead": "hepaa.io.bead",
-    "root": "hepaa.io.ntuple",
-    "events": "hepaa.io.records",
-    "table": "hepaa.io.tablefile",
+    "root": "hepaa.io.root.read",
+    "events": "hepaa.io.parquet.events",
+    "table": "hepaa.io.parquet.rows",
 }
 """Module that reads each format; it has `open`, `iterate` and `probe`."""
 
@@ -182,7 +182,7 @@ def _matches(pattern: str) -> list[str]:
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    from hepaa.io.store import sha256 as of_file
+    from hepaa.io.files import sha256 as of_file
 
     return of_file(path)
 

@@ -90,7 +90,7 @@ def probe(path: str | Path) -> dict[str, Any]:
 
 
 def _csv(path: str, step_bytes: int, sample: Sample | None, keep_partial: bool) -> Iterator[Events]:
-    from hepaa.io.rowsources import plain_bytes
+    from hepaa.io.columns.source import plain_bytes
 
     rows: list[NDArray[np.float64]] = []
     start, size, byte = 0, 0, 0
@@ -187,7 +187,7 @@ def _massless_sums(particles: NDArray[np.float64], sizes: NDArray[np.int64]) -> 
 
 
 def _hdf(path: str, step_bytes: int, sample: Sample | None) -> Iterator[Events]:
-    from hepaa.io import hdftable
+    from hepaa.io import hdf5 as hdftable
 
     with hdftable.opened(path) as file:
         readers = {name: _reader(file, path, name) for name in _WIDTH}
@@ -221,7 +221,7 @@ def _hdf(path: str, step_bytes: int, sample: Sample | None) -> Iterator[Events]:
 
 
 def _reader(file: h5py.File, path: str, name: str) -> Any:
-    from hepaa.io import hdftable
+    from hepaa.io import hdf5 as hdftable
 
     layout = hdftable.choose(file, path, name)
     if layout.width != _WIDTH[name]:

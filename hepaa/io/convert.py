@@ -57,19 +57,19 @@ def _one_file(source: str | Path, step_size: str | int, options: dict[str, Any])
 def _writer(target: Path) -> Callable[[Iterator[Events], Path], int]:
     name = target.name.lower()
     if name.endswith((".lhe", ".lhe.gz")):
-        from hepaa.io import write_lhe
+        from hepaa.io.lhe import write as write_lhe
 
         return lambda pieces, path: write_lhe.write(pieces, path, compress=name.endswith(".gz"))
     if name.endswith(".root"):
-        from hepaa.io import write_root
+        from hepaa.io.root import write as write_root
 
         return write_root.write
     if name.endswith(".parquet"):
-        from hepaa.io import records
+        from hepaa.io.parquet import events as records
 
         return records.write
     if name.endswith((".h5", ".hdf5")):
-        from hepaa.io import write_lhco
+        from hepaa.io.lhco import write as write_lhco
 
         return write_lhco.write
     raise InputError(f"{target}: hepaa writes {', '.join(TARGETS)}; end the name of the target with one of these")

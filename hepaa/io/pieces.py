@@ -20,11 +20,6 @@ STEP_BYTES = 100_000_000
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-def one_line(error: BaseException) -> str:
-    """What an error of another library says, on one line of bearable length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def parse_size(size: str | int) -> int:
     """Bytes in `size`: a number of bytes, or text such as "100 MB" (10^6) or "64 MiB" (2^20).
 

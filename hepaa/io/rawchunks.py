@@ -115,7 +115,7 @@ class RawChunks:
         self._held = -1
 
     def read(self, start: int, stop: int, out: NDArray[Any], ends: NDArray[np.int64] | None) -> None:
-        """Fill `out` and `ends`; see `hepaa.io.hdftable.RowReader.read`.
+        """Fill `out` and `ends`; see `hepaa.io.hdf5.RowReader.read`.
 
         Raises
         ------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hepaa.errors import InputError
-from hepaa.io.pieces import one_line
+from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
     import h5py
@@ -165,7 +165,7 @@ def _looks_like_table(lines: list[str]) -> bool:
 
 
 def _hdf5_format(path: str, key: str) -> str:
-    from hepaa.io import hdftable
+    from hepaa.io import hdf5 as hdftable
 
     with hdftable.opened(path) as file:
         if not key:
@@ -180,7 +180,7 @@ def _hdf5_format(path: str, key: str) -> str:
             raise InputError(
                 f"{path} is HDF5, but holds no table of events and is neither LHEH5 nor BEAD; it has: {content}"
             )
-    from hepaa.io.lhco import is_raw
+    from hepaa.io.lhco.read import is_raw
 
     return "lhco" if any(is_raw(t) for t in tables) else "lhco-features"
 

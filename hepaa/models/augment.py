@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.preprocess import SkewLogStandardize
+    from hepaa.table.preprocess import SkewLogStandardize
 
 ViewKind = Literal["noise", "physical"]
 VIEWS: tuple[ViewKind, ...] = ("noise", "physical")

@@ -17,7 +17,7 @@ import torch
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.io.store import atomic_path
+from hepaa.io.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

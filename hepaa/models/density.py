@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.preprocess import SkewLogStandardize
+    from hepaa.table.preprocess import SkewLogStandardize
 
 Measure = Literal["features", "preprocessed"]
 MEASURES: tuple[Measure, ...] = ("features", "preprocessed")

@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from hepaa.errors import InputError
-from hepaa.io.streamed import StreamedTable, is_streamed
 from hepaa.models.choices import between
-from hepaa.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
+from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
+from hepaa.table.streamed import StreamedTable, is_streamed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.io.streamed import StreamedTable
     from hepaa.models.estimator import Balance
     from hepaa.models.optimiser import Parameters
     from hepaa.models.training import Model, Stage
+    from hepaa.table.streamed import StreamedTable
 
 
 class NeuralDetector(Detector):

@@ -8,7 +8,7 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError
-from hepaa.io.store import atomic_path
+from hepaa.io.files import atomic_path
 from hepaa.models.onnx_trace import traced
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hepaa.models.networks import MLP
     from hepaa.models.neural import NeuralDetector
-    from hepaa.preprocess import SkewLogStandardize
+    from hepaa.table.preprocess import SkewLogStandardize
 
 OPSET = 17
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.neural import NeuralDetector
-    from hepaa.preprocess import SkewLogStandardize
+    from hepaa.table.preprocess import SkewLogStandardize
 
 _ROWS = 5  # of the piece that is recorded; the graph takes any number
 

@@ -12,7 +12,7 @@ from hepaa.models.choices import between
 from hepaa.models.ensemble import Ensemble
 from hepaa.models.estimator import mean_one, weighted_quantile
 from hepaa.models.mixture import GaussianMixture
-from hepaa.preprocess import event_weights
+from hepaa.table.preprocess import event_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

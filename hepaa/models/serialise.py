@@ -16,9 +16,9 @@ import torch
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError, nearest
-from hepaa.io.store import atomic_path, write_json
+from hepaa.io.files import atomic_path, write_json
 from hepaa.models.parallel import is_first
-from hepaa.preprocess import SkewLogStandardize
+from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,14 +13,14 @@ import torch
 from hepaa.errors import InputError
 from hepaa.models.batches import Pool
 from hepaa.models.device import generator
-from hepaa.preprocess import SkewLogStandardize, feature_name
+from hepaa.table.preprocess import SkewLogStandardize, feature_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from hepaa.io.streamed import Chunk, StreamedTable
+    from hepaa.table.streamed import Chunk, StreamedTable
 
     Transform = Callable[[NDArray[Any]], NDArray[np.float32]]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hepaa import plots
 from hepaa.errors import InputError, nearest
-from hepaa.io.store import file_name
+from hepaa.io.files import file_name
 from hepaa.stats.gate import Gate
 from hepaa.stats.reach import z_versus_luminosity
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from hepaa._version import __version__
-from hepaa.io.store import write_text
+from hepaa.io.files import write_text
 from hepaa.plots import figure_svg
 from hepaa.report import tables
 from hepaa.report.figures import FIGURES, look_of

@@ -13,7 +13,7 @@ from hepaa.card import Card, load_card
 from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_info
-from hepaa.io.store import file_name
+from hepaa.io.files import file_name
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
 from hepaa.stats.performance import SIC, Roc, roc, sic

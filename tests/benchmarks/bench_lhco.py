@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hepaa.io import lhco
+from hepaa.io.lhco import read as lhco
 
 pytestmark = pytest.mark.bench
 

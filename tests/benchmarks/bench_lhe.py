@@ -17,7 +17,7 @@ import pylhe
 import pytest
 from isal import igzip
 
-from hepaa.io import lhe
+from hepaa.io.lhe import read as lhe
 
 REPEATS, CALLS = 5, 8
 """Rounds, and how often the short actions run in each, so that a hiccup of the machine weighs the same for all."""

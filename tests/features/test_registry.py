@@ -13,7 +13,7 @@ import pytest
 import hepaa
 from hepaa.events import Events, Sample
 from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry
-from hepaa.io.store import sha256
+from hepaa.io.files import sha256
 
 
 @pytest.fixture

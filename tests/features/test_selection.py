@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hepaa
-from hepaa.features.selection import select
 from hepaa.table import EventTable, concatenate
+from hepaa.table.selection import select
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(500, 3)) * [100, 2, 50]

@@ -14,8 +14,8 @@ import uproot
 
 from hepaa import io
 from hepaa.errors import InputError
-from hepaa.io import write_lhe
 from hepaa.io.convert import convert
+from hepaa.io.lhe import write as write_lhe
 
 LHE = [
     "madgraph-2.0.0-wbj.lhe",

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import featurefile
+from hepaa.io.columns import read as featurefile
 
 NAMES = [f"{q}{j}" for j in ("j1", "j2") for q in ("px", "py", "pz", "m", "tau1", "tau2", "tau3")]
 

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import hdftable, lhco, rawchunks
+from hepaa.io import hdf5 as hdftable
+from hepaa.io import rawchunks
+from hepaa.io.lhco import read as lhco
 
 
 def padded(n, seed=1, label=True):

@@ -12,7 +12,7 @@ import pytest
 
 from hepaa.errors import InputError
 from hepaa.events import Sample
-from hepaa.io import lhe
+from hepaa.io.lhe import read as lhe
 
 SMALL = [
     "lhe/madgraph-2.0.0-wbj.lhe",

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import lhe, lhe_reader
+from hepaa.io.lhe import loop as lhe_reader
+from hepaa.io.lhe import read as lhe
 
 INIT = "<init>\n2212 2212 6500. 6500. 0 0 1 1 -4 1\n 2.0 0.1 1.0 7\n</init>\n"
 PARTICLE = " 11 -1 0 0 501 0 0. 0. {z} {z} 0. 0. 9.\n"

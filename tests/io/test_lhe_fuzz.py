@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from lhe_reference import FIELDS, Plain, assert_same, number, read
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import lhe
+from hepaa.io.lhe import read as lhe
 
 HEAD = "<LesHouchesEvents version='3.0'>\n<init>\n2212 2212 6500. 6500. 0 0 1 1 -4 1\n 2.0 0.1 1.0 7\n</init>\n"
 

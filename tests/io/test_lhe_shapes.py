@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hepaa.errors import TruncatedInputError
-from hepaa.io import lhe
+from hepaa.io.lhe import read as lhe
 
 HEAD = "<LesHouchesEvents>\n<init>\n2212 2212 6500. 6500. 0 0 1 1 -4 1\n 2.0 0.1 1.0 7\n</init>\n"
 REALS = ("px", "py", "pz", "e", "m", "lifetime", "spin")
@@ -100,7 +100,7 @@ def test_pieces_are_not_overwritten(tmp_path, monkeypatch):
     path = write(tmp_path / "x.lhe", *map(event, rows))
     expected = [[float(row[0]) for row in event_rows] for event_rows in rows]
     for shared in (0, 1 << 40):
-        monkeypatch.setattr("hepaa.io.lhe_reader.SHARED", shared)
+        monkeypatch.setattr("hepaa.io.lhe.loop.SHARED", shared)
         pieces = list(lhe.iterate(path, step_bytes=200_000))
         assert len(pieces) > 4
         assert list(chain.from_iterable(p.particles.m.tolist() for p in pieces)) == expected

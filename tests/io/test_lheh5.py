@@ -9,7 +9,8 @@ import pylhe
 import pytest
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import lhe, lheh5
+from hepaa.io.lhe import hdf5 as lheh5
+from hepaa.io.lhe import read as lhe
 
 NAMES = ["lhe/madgraph-2.0.0-wbj.lhe", "lhe/powheg-box-v2-Z.lhe", "lhe/sherpa-3.0.1-eejjj.lhe"]
 

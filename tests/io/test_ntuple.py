@@ -9,7 +9,7 @@ import uproot
 import yaml
 
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import ntuple
+from hepaa.io.root import read as ntuple
 from hepaa.io.schemas import SCHEMAS, schema_of
 
 NANO = ["nano_dy.root", "nano_dimuon.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]

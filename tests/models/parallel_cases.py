@@ -13,8 +13,8 @@ import torch
 from hepaa.cli import main as hepaa
 from hepaa.detectors import VAE, AnomalyAwareVAE, AnoRand, ContrastiveVAE, Flow
 from hepaa.errors import InputError
-from hepaa.io.streamed import StreamedTable
 from hepaa.models.parallel import of_first, rank
+from hepaa.table.streamed import StreamedTable
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "weights": (VAE, {"epochs": 2}),

@@ -9,8 +9,8 @@ import torch
 from hepaa.detectors import ContrastiveVAE
 from hepaa.errors import InputError
 from hepaa.models.augment import SOFT, Jets, Momenta, Noise
-from hepaa.preprocess import SkewLogStandardize
 from hepaa.table import EventTable
+from hepaa.table.preprocess import SkewLogStandardize
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -23,7 +23,7 @@ from hepaa.detectors import (
 )
 from hepaa.errors import InputError, NotFittedError
 from hepaa.models.ensemble import Rarity
-from hepaa.preprocess import SkewLogStandardize
+from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 from hepaa.detectors import Ensemble, GaussianMixture, RelevantDensity, SumOfSquares, load_detector
 from hepaa.errors import InputError, NotFittedError
 from hepaa.models.relevance import distance
-from hepaa.preprocess import SkewLogStandardize
 from hepaa.table import EventTable
+from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from pathlib import Path

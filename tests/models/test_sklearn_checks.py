@@ -24,7 +24,7 @@ from hepaa.detectors import (
     SumOfSquares,
     SupervisedBoosting,
 )
-from hepaa.preprocess import SkewLogStandardize
+from hepaa.table.preprocess import SkewLogStandardize
 
 LABELS = (
     "y is a label: 0 background, 1 anomaly; the check passes classes none of which is 0, or values that are no labels"

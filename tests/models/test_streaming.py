@@ -8,12 +8,11 @@ import torch
 
 from hepaa.detectors import VAE, AnomalyAwareVAE, AnoRand, ContrastiveVAE, Flow, IsolationForest
 from hepaa.errors import InputError
-from hepaa.io import streamed
-from hepaa.io.streamed import StreamedTable
 from hepaa.models.batches import Deal, Member
 from hepaa.models.streaming import Stream, Survey
-from hepaa.preprocess import SkewLogStandardize
-from hepaa.table import EventTable, concatenate
+from hepaa.table import EventTable, concatenate, streamed
+from hepaa.table.preprocess import SkewLogStandardize
+from hepaa.table.streamed import StreamedTable
 
 
 def make(n, generator, seed, label=0, weighted=True):

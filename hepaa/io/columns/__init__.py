@@ -1,0 +1,1 @@
+"""Feature files, one row an event: HDF5, CSV, npy, npz."""

@@ -1,0 +1,269 @@
+"""Tables of features, one row an event: HDF5, CSV, npz and npy, such as the 14-column files of the LHC
+Olympics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.events import Events
+from hepaa.io.columns.arrays import npy_source, npz_source
+from hepaa.io.columns.csv import csv_source
+from hepaa.io.columns.source import RowSource, named
+from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
+from hepaa.io.schemas import schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hepaa.events import Sample
+    from hepaa.io.schemas import Schema
+
+LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
+WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")
+
+
+def open(
+    path: str | Path,
+    *,
+    key: str = "",
+    columns: Sequence[str] | None = None,
+    schema: str | Path | Mapping[str, Any] | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    sample: Sample | None = None,
+    keep_partial: bool = False,
+) -> Events:
+    """All events of a table; see `iterate`."""
+    options: dict[str, Any] = {"key": key, "columns": columns, "schema": schema, "label": label, "weight": weight}
+    return merge(iterate(path, sample=sample, keep_partial=keep_partial, **options))
+
+
+def iterate(
+    path: str | Path,
+    *,
+    step_bytes: int = STEP_BYTES,
+    key: str = "",
+    columns: Sequence[str] | None = None,
+    schema: str | Path | Mapping[str, Any] | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    sample: Sample | None = None,
+    keep_partial: bool = False,
+) -> Iterator[Events]:
+    """Rows of a table in pieces of about `step_bytes`, in bounded memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        HDF5 (pandas 'fixed' or 'table', a data set of named fields, or a plain one with names in its
+        attribute `columns`), CSV (plain or compressed), npz or npy.
+    step_bytes : int
+        Bytes of float64 in a piece.
+    key : str
+        Data set, group or array, where the file has several.
+    columns : sequence of str, optional
+        Where the file names its columns: those to read. Where it does not: the names of all, in order.
+    schema : YAML file or mapping, optional
+        Other names for columns: `columns: {pxj1: px_leading, ...}`, `label`, `weight`; see
+        `hepaa.io.schemas`.
+    label, weight : str, optional
+        Columns that hold truth and weight. Default: a column with a usual name (`LABEL_NAMES`,
+        `WEIGHT_NAMES`, capitals or not), if there is one; `header` says which was taken.
+    sample : Sample, optional
+    keep_partial : bool
+        Keep the events before a break in an HDF5 file instead of raising; `header["broken"]` then says what
+        is missing.
+
+    Yields
+    ------
+    Events
+        With `columns` (float64), and `label` and `weight` where the table has them (weight 1 otherwise).
+
+    Raises
+    ------
+    InputError
+        If a column is missing (the message lists those there are), or a label is none of 0, 1, -1.
+    TruncatedInputError
+        If an HDF5 file breaks off.
+    """
+    name = str(path)
+    source = _source(name, key, columns, keep_partial)
+    mapping = None if schema is None else schema_of(schema)
+    if mapping is not None:
+        source = _renamed(source, mapping, name)
+        label = label or ("label" if mapping.label else None)
+        weight = weight or ("weight" if mapping.weight else None)
+    label_column = _special(source, label, LABEL_NAMES, name)
+    weight_column = _special(source, weight, WEIGHT_NAMES, name)
+    special = [c for c in (label_column, weight_column) if c]
+    features = _wanted(source, columns, name, special)
+    header = {
+        **source.header,
+        "label": label_column,
+        "weight": weight_column,
+        "skipped_columns": list(source.skipped),
+    }
+    asked = [*features, *special]
+    if not asked:
+        raise InputError(f"{name} has no numeric column; columns of text: {', '.join(source.skipped) or 'none'}")
+    rows = max(step_bytes // (8 * len(asked)), 1)
+    start = 0
+    for block in source.read(asked, rows):
+        header |= source.header
+        yield _events(name, block, start, features, label_column, weight_column, dict(header), sample)
+        start += len(block)
+    if start == 0:
+        empty = np.empty((0, len(asked)))
+        yield _events(name, empty, 0, features, label_column, weight_column, dict(header), sample)
+
+
+def probe(path: str | Path, *, key: str = "", columns: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a table holds: events, weights, truth labels, columns; reads the file once in bounded memory."""
+    header: dict[str, Any] = {}
+    names: list[str] = []
+
+    def watched() -> Iterator[Events]:
+        for piece in iterate(path, key=key, columns=columns):
+            header.update(piece.header)
+            names[:] = piece.columns
+            yield piece
+
+    summary = weight_summary(watched())
+    return {
+        "format": "lhco-features",
+        **summary,
+        "cross_section_pb": None,
+        "columns": names,
+        "collections": {},
+        **{k: header[k] for k in ("key", "layout", "label", "weight", "skipped_columns") if k in header},
+    }
+
+
+def _source(path: str, key: str, columns: Sequence[str] | None, keep_partial: bool) -> RowSource:
+    with Path(path).open("rb") as stream:
+        magic = stream.read(8)
+    if magic == b"\x89HDF\r\n\x1a\n":
+        return _hdf_source(path, key, columns, keep_partial)
+    if magic.startswith(b"\x93NUMPY"):
+        return npy_source(path, columns)
+    if magic.startswith(b"PK\x03\x04"):
+        return npz_source(path, columns, key)
+    return csv_source(path, columns)
+
+
+def _hdf_source(path: str, key: str, columns: Sequence[str] | None, keep_partial: bool) -> RowSource:
+    from hepaa.io import hdf5 as hdftable
+
+    with hdftable.opened(path) as file:
+        layout = hdftable.choose(file, path, key)
+    names = layout.columns or named(path, layout.width, columns, f"{layout.key!r}")
+    where = {c: i for i, c in enumerate(names)}
+    header: dict[str, Any] = {"key": layout.key, "layout": layout.kind}
+
+    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
+        picked = [where[c] for c in wanted]
+        with hdftable.opened(path) as file:
+            reader = hdftable.RowReader(file, path, layout)
+            for start, stop in row_ranges(layout.n, rows):
+                raw = np.empty((stop - start, layout.width), reader.native)
+                try:
+                    reader.read(start, stop, raw)
+                except TruncatedInputError as error:
+                    if not keep_partial:
+                        raise
+                    header["broken"] = str(error)
+                    raw = raw[: max(error.good_events - start, 0)]
+                    reader.read(start, error.good_events, raw)
+                    yield raw[:, picked].astype(np.float64, copy=False)
+                    return
+                yield raw[:, picked].astype(np.float64, copy=False)
+
+    return RowSource(tuple(names), layout.skipped, layout.n, read, header)
+
+
+def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
+    """The same rows under the names, and with the factors, of a schema."""
+    if schema.collections or schema.weights or schema.flat:
+        raise InputError(
+            f"{path} is a table: a schema for it has columns, label and weight only ({schema.name} has more)"
+        )
+    fields = dict(schema.columns)
+    fields |= {k: f for k, f in (("label", schema.label), ("weight", schema.weight)) if f is not None}
+    old: dict[str, str] = {}
+    for name, field in fields.items():
+        found = next((b for b in field.branches if b in source.columns), None)
+        if found is None and not field.optional:
+            asked = " or ".join(map(repr, field.branches)) or repr(name)
+            raise InputError(
+                f"{path} has no column {asked} for {name}; {nearest(asked.strip(chr(39)), source.columns)}"
+            )
+        if found is not None:
+            old[name] = found
+
+    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
+        scale = np.array([fields[c].scale for c in wanted])
+        for block in source.read([old[c] for c in wanted], rows):
+            yield block * scale
+
+    return replace(source, columns=tuple(old), read=read)
+
+
+def _special(source: RowSource, asked: str | None, usual: tuple[str, ...], path: str) -> str | None:
+    """The column asked for as label or weight, or the one with a usual name."""
+    if asked is not None:
+        if asked not in source.columns:
+            raise InputError(f"{path} has no numeric column {asked!r}; {nearest(asked, source.columns)}")
+        return asked
+    found = [c for c in source.columns if c.lower() in usual]
+    return min(found, key=lambda c: usual.index(c.lower())) if found else None
+
+
+def _wanted(source: RowSource, columns: Sequence[str] | None, path: str, special: list[str]) -> list[str]:
+    chosen = source.columns if columns is None else columns
+    for column in chosen:
+        if column in source.skipped:
+            raise InputError(f"{path}: column {column!r} holds text; numeric columns: {', '.join(source.columns)}")
+        if column not in source.columns:
+            raise InputError(f"{path} has no column {column!r}; {nearest(column, source.columns)}")
+    return [c for c in chosen if c not in special]
+
+
+def _events(
+    path: str,
+    block: NDArray[np.float64],
+    start: int,
+    features: list[str],
+    label_column: str | None,
+    weight_column: str | None,
+    header: dict[str, Any],
+    sample: Sample | None,
+) -> Events:
+    n, d = len(block), len(features)
+    label = None
+    if label_column:
+        truth = block[:, d]
+        wrong = np.flatnonzero(~np.isin(truth, (0, 1, -1)))
+        if len(wrong):
+            raise InputError(
+                f"{path}: event {start + wrong[0]} has the label {truth[wrong[0]]:g} in {label_column!r}; "
+                "labels are 0, 1 and -1 (data); name another column as label="
+            )
+        label = truth.astype(np.int8)
+    weight = block[:, -1].copy() if weight_column else np.ones(n)
+    return Events(
+        path=path,
+        format="lhco-features",
+        index=np.arange(start, start + n, dtype=np.int64),
+        weight=weight,
+        label=label,
+        header=header,
+        columns={c: np.ascontiguousarray(block[:, i]) for i, c in enumerate(features)},
+        sample=sample,
+    )

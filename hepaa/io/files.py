@@ -1,0 +1,126 @@
+"""Files that appear under their name only when they are whole, and what is known of a file: name, hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside `path`; it becomes `path` when the block ends, and is removed if the block fails."""
+    with atomic_paths(path) as (partial,):
+        yield partial
+
+
+@contextmanager
+def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
+    """`atomic_path` of several files: all are on the disk before the first gets its name, and they get them in order.
+
+    The disk is waited for once: a file system writes what belongs to one file while another waits.
+    """
+    finals, partials, kept = [Path(path) for path in paths], list[Path](), 0
+    try:
+        for final in finals:
+            if not final.parent.is_dir():
+                raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
+            handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent)
+            os.close(handle)
+            partials.append(Path(name))
+        yield tuple(partials)
+        for partial in partials:
+            partial.chmod(0o666 & ~_umask())
+        _flush(partials)
+        for partial, final in zip(partials, finals, strict=True):
+            partial.replace(final)
+            kept += 1
+    finally:
+        for partial in partials[kept:]:
+            partial.unlink(missing_ok=True)
+
+
+def _flush(paths: list[Path]) -> None:
+    """Wait until files are on the disk; for all of them at once, which takes as long as for one."""
+    if len(paths) == 1:
+        _flush_one(paths[0])
+        return
+    with ThreadPoolExecutor(len(paths) - 1) as pool:
+        others = [pool.submit(_flush_one, path) for path in paths[1:]]
+        _flush_one(paths[0])
+        for other in others:
+            other.result()
+
+
+def _flush_one(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_KNOWN: dict[tuple[str, int, int], str] = {}
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same."""
+    state = _state(path)
+    return _KNOWN.get(state) or _sha256(*state)
+
+
+def remember_sha256(path: str | Path, digest: str) -> None:
+    """Take `digest` for the SHA-256 of a file as it is now: who has read it elsewhere need not read it here again."""
+    _KNOWN[_state(path)] = digest
+
+
+def _state(path: str | Path) -> tuple[str, int, int]:
+    stat = Path(path).stat()
+    return os.path.realpath(path), stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: str, _size: int, _mtime_ns: int) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(content: Any, path: str | Path, *, indent: int | None = 2) -> None:
+    """JSON with sorted layout left to the caller; NaN and infinity are refused, for no reader agrees on them.
+
+    Without `indent` it is written several times faster.
+    """
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_text(content: str, path: str | Path) -> None:
+    """Text in UTF-8."""
+    with atomic_path(path) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
+def file_name(name: str) -> str:
+    """A name of a detector or process as part of a file's name."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-")
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line of bearable length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,147 @@
+"""LHC Olympics writer: HDF5 in pandas' 'fixed' layout, so that `pandas.read_hdf` reads it as it reads the
+originals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import h5py
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.io.files import atomic_path
+from hepaa.io.lhco.read import PARTICLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from hepaa.events import Events
+
+_CHUNK_ROWS = 64
+_SLAB_ROWS = 2048
+
+
+def write(pieces: Iterable[Events], path: str | Path) -> int:
+    """Write the particles of events as 700 x (pt, eta, phi), zero padded, and the label as column 2100 where
+    there is one.
+
+    Returns
+    -------
+    int
+        Events written.
+
+    Raises
+    ------
+    InputError
+        If there is no piece, an event has more than 700 particles or one with pt = 0, or something would be
+        lost: weights, masses, columns or other collections, for which the format has no room.
+    """
+    n = 0
+    values: h5py.Dataset | None = None
+    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+        for piece in pieces:
+            _check(piece)
+            if values is None:
+                width = 3 * PARTICLES + (piece.label is not None)
+                values = file.create_dataset(
+                    "df/block0_values",
+                    shape=(0, width),
+                    maxshape=(None, width),
+                    chunks=(_CHUNK_ROWS, width),
+                    dtype=np.float64,
+                    compression="gzip",
+                    compression_opts=4,
+                    shuffle=True,
+                )
+            for start in range(0, piece.n, _SLAB_ROWS):
+                rows = _rows(piece, start, min(start + _SLAB_ROWS, piece.n), values.shape[1])
+                values.resize(n + len(rows), axis=0)
+                values[n:] = rows
+                n += len(rows)
+        if values is None:
+            raise InputError(f"{path}: there are no events to write")
+        _describe(file, n, values)
+    return n
+
+
+def _check(events: Events) -> None:
+    lost = [name for name in events.collections if name != "particles"]
+    lost += [f"column {c}" for c in events.columns]
+    lost += [f"weight {w}" for w in events.weights]
+    if np.any(events.weight != 1):
+        lost.append("event weights")
+    particles = events.collections.get("particles")
+    fields = [] if particles is None else ak.fields(particles)
+    lost += [f"particles.{f}" for f in fields if f not in ("pt", "eta", "phi")]
+    if not {"pt", "eta", "phi"} <= set(fields):
+        raise InputError(
+            f"{events.path} ({events.format}) has no particles with pt, eta, phi, so it cannot be written as LHCO"
+        )
+    if lost:
+        raise InputError(
+            f"{events.path}: LHCO files have room for pt, eta, phi and a label only; {', '.join(lost[:6])} "
+            "would be lost: write .parquet or .root"
+        )
+
+
+def _rows(events: Events, start: int, stop: int, width: int) -> NDArray[np.float64]:
+    particles = events.particles[start:stop]
+    counts = ak.to_numpy(ak.num(particles))
+    too_many = np.flatnonzero(counts > PARTICLES)
+    if len(too_many):
+        raise InputError(
+            f"{events.path}: event {events.index[start + too_many[0]]} has {counts[too_many[0]]} particles; "
+            f"LHCO files have room for {PARTICLES}"
+        )
+    if ak.any(particles.pt == 0, axis=None):
+        raise InputError(f"{events.path}: a particle has pt = 0, which LHCO files take for padding; cut it away")
+    rows = np.zeros((stop - start, width))
+    row = np.repeat(np.arange(stop - start), counts)
+    column = 3 * (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts))
+    for i, name in enumerate(("pt", "eta", "phi")):
+        rows[row, column + i] = ak.to_numpy(ak.flatten(particles[name]))
+    if events.label is not None:
+        rows[:, -1] = events.label[start:stop]
+    return rows
+
+
+def _describe(file: h5py.File, n: int, values: h5py.Dataset) -> None:
+    """The attributes and indices by which PyTables and pandas know a DataFrame."""
+
+    def mark(node: Any, **attributes: Any) -> None:
+        for name, value in attributes.items():
+            if isinstance(value, str):  # PyTables takes fixed-length UTF-8 for text, and ASCII for bytes
+                node.attrs.create(name, value.encode(), dtype=h5py.string_dtype("utf-8", len(value)))
+            else:
+                node.attrs[name] = value
+
+    frame = file["df"]
+    width = values.shape[1]
+    mark(file, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE=h5py.Empty("S1"), VERSION="1.0")
+    mark(frame, CLASS="GROUP", TITLE=h5py.Empty("S1"), VERSION="1.0", axis0_variety="regular", axis1_variety="regular")
+    mark(
+        frame,
+        block0_items_variety="regular",
+        encoding="UTF-8",
+        errors="strict",
+        pandas_type="frame",
+        pandas_version="0.15.2",
+    )
+    mark(frame, nblocks=np.int64(1), ndim=np.int64(2))
+    mark(values, CLASS="EARRAY", EXTDIM=np.int32(0), TITLE=h5py.Empty("S1"), VERSION="1.1", transposed=np.uint8(1))
+    for name, count in (("axis0", width), ("axis1", n), ("block0_items", width)):
+        index = frame.create_dataset(name, data=np.arange(count, dtype=np.int64))
+        # 'N.' is how PyTables spells None
+        mark(
+            index,
+            CLASS="ARRAY",
+            TITLE=h5py.Empty("S1"),
+            VERSION="2.4",
+            kind="integer",
+            name="N.",
+            transposed=np.uint8(1),
+        )

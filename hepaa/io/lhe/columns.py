@@ -1,0 +1,93 @@
+"""Arrays that the LHE kernel fills, for a piece of a file at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepaa.io.lhe.kernel import codes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHARED = 16 << 20
+"""A piece of which the particles take more bytes is given as arrays of their own, so that one that is kept for long
+does not keep the memory of all."""
+
+_PARTICLES, _EVENTS = 1024, 128  # the first arrays: enough to learn how dense events are
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive events as columns.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first event in its file.
+    offsets : int64 (n + 1,)
+        Event i has the particles offsets[i]:offsets[i + 1].
+    particles : list of 13 arrays
+        `codes.INTEGERS` int64, then `codes.REALS` float64.
+    head : list of float64 (n,)
+        `codes.EVENT_COLUMNS`.
+    weights : float64 (n, columns)
+        Named weights.
+    texts : list of bytes
+        The text of each event where it was asked for.
+    """
+
+    first: int
+    offsets: NDArray[np.int64]
+    particles: list[NDArray[np.int64] | NDArray[np.float64]]
+    head: list[NDArray[np.float64]]
+    weights: NDArray[np.float64]
+    texts: list[bytes]
+
+    @property
+    def n(self) -> int:
+        """Number of events."""
+        return len(self.offsets) - 1
+
+
+class Columns:
+    """Arrays for the events of one piece, in the form that `hepaa.io.lhe.kernel.parse.parse` takes.
+
+    Particles are one allocation: the system gives memory for one large array faster than for many small ones.
+    """
+
+    def __init__(self, particles: int = _PARTICLES, events: int = _EVENTS, width: int = 0) -> None:
+        block = np.empty((len(codes.INTEGERS) + len(codes.REALS), particles), np.int64)
+        self.ints = block[: len(codes.INTEGERS)]
+        self.reals = block[len(codes.INTEGERS) :].view(np.float64)
+        self.head = np.empty((len(codes.EVENT_COLUMNS), events))
+        self.offsets = np.zeros(events + 1, np.int64)
+        self.spans = np.empty((events, 2), np.int64)
+        self.set_width(width)
+
+    def set_width(self, width: int) -> None:
+        """Make room for so many named weights an event; values are lost."""
+        self.width = width
+        self.flat = np.empty(len(self.spans) * width)
+
+    def grown(self, n: int, k: int, events: int, particles: int) -> Columns:
+        """Larger arrays, with the first n events and k particles of these."""
+        new = Columns(particles, events, self.width)
+        new.ints[:, :k] = self.ints[:, :k]
+        new.reals[:, :k] = self.reals[:, :k]
+        new.head[:, :n] = self.head[:, :n]
+        new.offsets[: n + 1] = self.offsets[: n + 1]
+        new.spans[:n] = self.spans[:n]
+        new.flat[: n * self.width] = self.flat[: n * self.width]
+        return new
+
+    def batch(self, n: int, k: int, *, first: int, texts: list[bytes], again: bool) -> Batch:
+        """The first n events, with k particles; copies when the arrays are to be filled `again`."""
+        offsets, flat = self.offsets[: n + 1], self.flat[: n * self.width]
+        particles = [column[:k] for column in (*self.ints, *self.reals)]
+        if again:
+            offsets, flat, particles = offsets.copy(), flat.copy(), [column.copy() for column in particles]
+        head = [column[:n].copy() for column in self.head]
+        return Batch(first, offsets, particles, head, flat.reshape(n, self.width), texts)

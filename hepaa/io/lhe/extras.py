@@ -1,0 +1,87 @@
+"""Free text inside LHE events, read on request: comments, attributes of `<event>`, `<scales>`. One event at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from hepaa.errors import InputError
+from hepaa.io.lhe.header import attributes, decimal, decode
+
+if TYPE_CHECKING:
+    import awkward as ak
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TAG = re.compile(r"""<(/?)([A-Za-z_][\w.:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*)>""")
+
+
+def collections(texts: list[bytes]) -> dict[str, ak.Array]:
+    """Comments, attributes and scales of events.
+
+    Parameters
+    ----------
+    texts : list of bytes
+        The text of each event, from `<event` to `</event`.
+
+    Returns
+    -------
+    dict
+        "comments": lists of str, the `#` lines as they stand; "attributes": lists of (name, value) strings of
+        `<event>`; "scales": lists of (name, value), value float64 in GeV, of `<scales>`.
+
+    Raises
+    ------
+    InputError
+        A scale is no number.
+    """
+    import awkward as ak
+
+    comments, attributes_, scales = [], [], []
+    for text in texts:
+        plain = _COMMENT.sub("", decode(text))
+        opening = _TAG.match(plain)
+        if opening is None:
+            raise InputError(f"an event does not start with its tag: {plain[:30]!r}")
+        attributes_.append(attributes(opening[3]))
+        top = re.split(r"<", plain[opening.end() :], maxsplit=1)[0]
+        comments.append([line.strip() for line in top.splitlines() if line.lstrip().startswith("#")])
+        scales.append(_scales(plain, opening.end()))
+    return {
+        "comments": _strings(comments),
+        "attributes": ak.zip(
+            {
+                "name": _strings([list(a) for a in attributes_]),
+                "value": _strings([list(a.values()) for a in attributes_]),
+            },
+            depth_limit=2,
+        ),
+        "scales": ak.zip(
+            {"name": _strings([list(s) for s in scales]), "value": _reals([list(s.values()) for s in scales])},
+            depth_limit=2,
+        ),
+    }
+
+
+def _scales(text: str, start: int) -> dict[str, float]:
+    found = {}
+    for tag in _TAG.finditer(text, start):
+        if tag[2] == "scales" and not tag[1]:
+            for name, value in attributes(tag[3]).items():
+                try:
+                    found[name] = decimal(value.strip())
+                except ValueError:
+                    raise InputError(f"<scales {name}={value!r}> is no number") from None
+    return found
+
+
+def _strings(rows: list[list[str]]) -> Any:
+    import awkward as ak
+
+    # One string more, cut off again, so that the type is known when all lists are empty.
+    return ak.Array([*rows, [""]])[:-1]
+
+
+def _reals(rows: list[list[float]]) -> Any:
+    import awkward as ak
+
+    return ak.Array([*rows, [0.0]])[:-1]

@@ -1,0 +1,309 @@
+"""LHEH5: Les Houches events in HDF5, as Sherpa, Pepper and pylhe write them and Pythia reads them.
+
+Two layouts. The first (Hoeche, Prestel, Schulz, arXiv:1905.05120) keeps one data set a column in the groups `event`,
+`particle`, `init` and `procInfo`, and in its oldest form the particle ranges in `index`. The second (Bothmann et al.,
+arXiv:2309.13154) keeps one table each, with the names of its columns in an attribute; further weights are columns of
+`events` behind the standard ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.events import Events
+from hepaa.io.lhe import header as lhe_header
+from hepaa.io.lhe.kernel import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from hepaa.events import Sample
+
+_PARTICLE = ("id", *codes.INTEGERS[1:], *codes.REALS)
+_EVENT = ("pid", "nparticles", "start", "trials", "scale", "fscale", "rscale", "aqed", "aqcd", "npLO", "npNLO")
+_NOMINAL = ("weight", "NOMINAL")
+_PROCESS = ("procId", "npLO", "npNLO", "xSection", "error", "unitWeight")
+_COLUMNS = ("pid", "scale", "aqed", "aqcd", "trials", "fscale", "rscale", "npLO", "npNLO")
+_DEFAULTS = {
+    "events": (*_EVENT[:-2], "NOMINAL"),
+    "particles": _PARTICLE,
+    "init": lhe_header.BEAM_FIELDS,
+    "procInfo": _PROCESS,
+}
+
+
+class _Table:
+    """One table of either layout: named columns of one length."""
+
+    def __init__(self, path: str, name: str, columns: dict[str, Any], length: int, rows: Any = None) -> None:
+        # `rows`: the data set whose columns are numbered; without it, each column is a data set.
+        self.path, self.name, self.columns, self.length, self._rows = path, name, columns, length, rows
+        self._block: tuple[int, int, Any] = (0, 0, None)
+
+    def read(self, column: str, start: int, stop: int) -> NDArray[np.float64]:
+        if column not in self.columns:
+            raise InputError(f"{self.path}: {self.name!r} has no column {column!r}; {nearest(column, self.columns)}")
+        try:
+            if self._rows is None:
+                return np.asarray(self.columns[column][start:stop], np.float64)
+            if self._block[:2] != (start, stop) or self._block[2] is None:
+                self._block = (start, stop, self._rows[start:stop])
+        except OSError as error:
+            raise InputError(f"{self.path}: {self.name!r} cannot be read ({error})") from error
+        return np.array(self._block[2][:, self.columns[column]], np.float64)
+
+    def integers(self, column: str, start: int, stop: int) -> NDArray[np.int64]:
+        values = self.read(column, start, stop)
+        whole = values.astype(np.int64) if np.isfinite(values).all() else None
+        if whole is None or not np.array_equal(whole, values):
+            raise InputError(f"{self.path}: column {column!r} of {self.name!r} has to hold integers")
+        return whole
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    weight: str | None = None,
+    sample: Sample | None = None,
+    keep_partial: bool = False,
+) -> Events:
+    """Read a whole LHEH5 file.
+
+    Parameters
+    ----------
+    path : path
+    weight : str, optional
+        Named weight to take as nominal.
+    sample : Sample, optional
+        The physics the file stands for.
+    keep_partial : bool
+        Keep the events before the first whose particles are missing; `header["broken"]` then says so.
+
+    Returns
+    -------
+    Events
+        As `hepaa.io.lhe.read.open` gives them; `columns` has "trials", "fscale", "rscale", "npLO", "npNLO" besides,
+        where the file has them.
+
+    Raises
+    ------
+    TruncatedInputError
+        The file has fewer particles than its events need.
+    InputError
+        The file is no LHEH5, lacks a table or column, or holds counter-events, which are not read.
+    """
+    (events,) = _read(path, None, weight=weight, sample=sample, keep_partial=keep_partial)
+    return events
+
+
+def iterate(
+    path: str | os.PathLike[str],
+    *,
+    step_bytes: int = 100_000_000,
+    weight: str | None = None,
+    sample: Sample | None = None,
+    keep_partial: bool = False,
+) -> Iterator[Events]:
+    """Read an LHEH5 file in pieces of about `step_bytes` in memory. Parameters and errors are those of `open`."""
+    if step_bytes < 1:
+        raise InputError(f"step_bytes has to be positive, not {step_bytes}")
+    return _read(path, step_bytes, weight=weight, sample=sample, keep_partial=keep_partial)
+
+
+def probe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What is in the file; the same keys as `hepaa.io.lhe.read.probe`."""
+    from hepaa.io.lhe.read import summary
+
+    return summary(iterate(path, step_bytes=16_000_000))
+
+
+@contextmanager
+def _file(path: str) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as HDF5; it may be cut ({error})") from error
+    with file:
+        yield file
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
+    if isinstance(file.get(second), h5py.Dataset):
+        data = file[second]
+        names = next((data.attrs[a] for a in ("properties", second) if a in data.attrs), _DEFAULTS[second])
+        columns: dict[str, Any] = {_text(name): i for i, name in enumerate(names)}
+        if data.ndim != 2 or data.shape[1] < len(columns):
+            raise InputError(f"{path}: {second!r} of shape {data.shape} does not have the columns {list(columns)}")
+        return _Table(path, second, columns, len(data), data)
+    if isinstance(file.get(first), h5py.Group):
+        columns = {name: data for name, data in file[first].items() if isinstance(data, h5py.Dataset) and data.ndim}
+        lengths = {len(data) for data in columns.values()}
+        if len(lengths) > 1:
+            raise InputError(f"{path}: the columns of {first!r} have different lengths {sorted(lengths)}")
+        return _Table(path, first, columns, lengths.pop() if lengths else 0)
+    raise InputError(f"{path}: no LHEH5 file: neither a table {second!r} nor a group {first!r} in it")
+
+
+def _single(file: h5py.File, path: str, name: str) -> float:
+    # One number of `init`: a vector with column names, or a scalar (or vector of one) a name.
+    init = file.get("init")
+    if isinstance(init, h5py.Dataset):
+        names = [_text(n) for n in init.attrs.get("properties", init.attrs.get("init", _DEFAULTS["init"]))]
+        values = dict(zip(names, np.ravel(init[()]).tolist(), strict=False))
+    elif isinstance(init, h5py.Group):
+        values = {k: np.ravel(v[()])[0] for k, v in init.items() if isinstance(v, h5py.Dataset) and v.size}
+    else:
+        raise InputError(f"{path}: no LHEH5 file: it has no 'init'")
+    if name not in values:
+        raise InputError(f"{path}: 'init' lacks {name!r}; {nearest(name, values)}")
+    return float(values[name])
+
+
+def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
+    init: dict[str, Any] = {}
+    for name in lhe_header.BEAM_FIELDS:
+        value = _single(file, path, name)
+        init[name] = value if "energy" in name else int(value)
+    table = _table(file, path, "procInfo", "procInfo")
+    columns = {c: table.read(c, 0, table.length).tolist() for c in _PROCESS if c in table.columns}
+    for needed in ("procId", "xSection", "error", "unitWeight"):
+        if needed not in columns:
+            table.read(needed, 0, 0)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    whole = ("procId", "npLO", "npNLO")
+    init["processes"] = [{k: int(v) if k in whole and np.isfinite(v) else v for k, v in row.items()} for row in rows]
+    xml = file.get("xml/header")
+    inside = _text(xml[()]) if isinstance(xml, h5py.Dataset) else ""
+    info, _ = lhe_header.declarations(inside)
+    for name in weights:
+        info["weight_info"].setdefault(name, {"group": None, "text": name, "attributes": {}})
+    comment = file["init"].attrs.get("description", "") if isinstance(file["init"], h5py.Dataset) else ""
+    version = ".".join(str(int(v)) for v in np.ravel(file["version"][()])) if "version" in file else "1"
+    generators = _generators(file)
+    info |= {
+        "version": version,
+        "comment": _text(comment),
+        "init": init,
+        "generators": generators,
+        "generator": f"{generators[0]['name']} {generators[0]['version']}".strip() if generators else None,
+        "compression": "none",
+        "complete": True,
+        **lhe_header.cross_section(init["processes"]),
+    }
+    return info
+
+
+def _generators(file: h5py.File) -> list[dict[str, Any]]:
+    def row(name: Any, version: Any, description: Any, extra: Any) -> dict[str, Any]:
+        try:
+            attributes = json.loads(_text(extra) or "{}")
+        except json.JSONDecodeError as error:
+            raise InputError(f"{file.filename}: the attributes of a generator are no JSON: {extra!r}") from error
+        return {
+            "name": _text(name),
+            "version": _text(version),
+            "description": _text(description),
+            "attributes": {str(k): str(v) for k, v in attributes.items()} if isinstance(attributes, Mapping) else {},
+        }
+
+    table = file.get("generators")
+    if isinstance(table, h5py.Dataset) and table.ndim == 2 and table.shape[1] >= 4:
+        return [row(*line[:4]) for line in table[()]]
+    marks = file["init"].attrs
+    found = [marks.get(f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")]
+    return [row(*found)] if any(map(_text, found)) else []
+
+
+def _read(
+    given: str | os.PathLike[str],
+    step: int | None,
+    *,
+    weight: str | None,
+    sample: Sample | None,
+    keep_partial: bool,
+) -> Iterator[Events]:
+    path = os.fspath(given)
+    with _file(path) as file:
+        events, particles = _table(file, path, "events", "event"), _table(file, path, "particles", "particle")
+        counter = file.get("ctevents")
+        if isinstance(counter, h5py.Dataset) and len(counter):
+            raise InputError(f"{path}: it holds {len(counter)} NLO counter-events, which are not read")
+        nominal = next((c for c in _NOMINAL if c in events.columns), None)
+        if nominal is None:
+            raise InputError(f"{path}: {events.name!r} has no weight; {nearest('NOMINAL', events.columns)}")
+        names = [c for c in events.columns if c not in (*_EVENT, *_NOMINAL)]
+        if weight is not None and weight not in names:
+            raise InputError(f"{path}: no weight {weight!r}; {nearest(weight, names)}")
+        header = _header(file, path, names)
+        n = events.length
+        first, count = _ranges(file, events)
+        broken = (first < 0) | (count < 0) | (first + count > particles.length)
+        if broken.any():
+            good = int(np.argmax(broken))
+            message = (
+                f"{path}: event {good} needs particles {first[good]} to {first[good] + count[good]} of "
+                f"{particles.length}; {good} good events before it"
+            )
+            if not keep_partial or not good:
+                raise TruncatedInputError(message, path=path, good_events=good, byte=Path(path).stat().st_size)
+            n, header = good, header | {"broken": message, "complete": False}
+        size = 8 * (len(events.columns) + 13 * max(1, particles.length // max(1, events.length)))
+        rows = max(1, n if step is None else step // size)
+        for start in range(0, max(n, 1), rows):
+            stop = min(n, start + rows)
+            yield Events(
+                path=path,
+                format="lheh5",
+                index=np.arange(start, stop, dtype=np.int64),
+                weight=events.read(weight or nominal, start, stop),
+                weights={name: events.read(name, start, stop) for name in names},
+                header=header,
+                collections={"particles": _particles(particles, first[start:stop], count[start:stop])},
+                columns={c: events.read(c, start, stop) for c in _COLUMNS if c in events.columns},
+                sample=sample,
+            )
+
+
+def _ranges(file: h5py.File, events: _Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    n = events.length
+    count = events.integers("nparticles", 0, n)
+    if "start" in events.columns:
+        return events.integers("start", 0, n), count
+    if isinstance(file.get("index"), h5py.Group):
+        index = _table(file, events.path, "index", "index")
+        first, last = index.integers("start", 0, n), index.integers("end", 0, n)
+        if not np.array_equal(last - first, count):
+            raise InputError(f"{events.path}: 'index' and 'nparticles' contradict each other")
+        return first, count
+    raise InputError(f"{events.path}: it does not say where the particles of an event start ('start' or 'index')")
+
+
+def _particles(table: _Table, first: NDArray[np.int64], count: NDArray[np.int64]) -> Any:
+    import awkward as ak
+    from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
+    from awkward.index import Index64
+
+    offsets = np.concatenate([[0], np.cumsum(count)])
+    low, high = (int(first.min()), int((first + count).max())) if len(first) else (0, 0)
+    rows = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - (first - low), count)
+    contents = []
+    for name in _PARTICLE:
+        whole = table.integers(name, low, high) if name in ("id", *codes.INTEGERS) else table.read(name, low, high)
+        contents.append(NumpyArray(whole[rows]))
+    fields = [*codes.INTEGERS, *codes.REALS]
+    return ak.Array(ListOffsetArray(Index64(offsets), RecordArray(contents, fields, length=int(offsets[-1]))))

@@ -1,0 +1,278 @@
+"""What stands before the events of an LHE file: comment, header, weight declarations, init block.
+
+Read by hand and not as XML, for real headers hold raw `<`, terminal escapes and run cards of every kind. Reference:
+Les Houches Accord (hep-ph/0109068), Les Houches Event Files 1.0 (hep-ph/0609017) and 3.0 (arXiv:1405.1067).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from hepaa.errors import InputError
+
+_NAME = r"[A-Za-z_][\w.:-]*"
+_ATTRIBUTE = re.compile(rf"""({_NAME})\s*=\s*("[^"]*"|'[^']*')""")
+_WELL_FORMED = re.compile(rf"""<{_NAME}(?:\s+{_NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*/?>""")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_ELEMENT = re.compile(rf"""<({_NAME})((?:[^<>"']|"[^"]*"|'[^']*')*?)(?:/>|>(.*?)</\1\s*>)""", re.DOTALL)
+# Files have hundreds of these: the repetitions are unrolled, so that there is one way alone to match anything. They are
+# not possessive, which Python 3.11.2 matches wrongly.
+_GROUP_OR_WEIGHT = re.compile(
+    r"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>[^<>"']*(?:(?:"[^"]*"|'[^']*')[^<>"']*)*)>"""
+    r"""|<weight\b(?P<weight>[^<>"'/]*(?:(?:"[^"]*"|'[^']*'|/(?!>))[^<>"'/]*)*)"""
+    r"""(?:/>|>(?P<text>[^<]*(?:<(?!/?weight\b)[^<]*)*)</weight\s*>)""",
+)
+_BLOCK = re.compile(rf"^[ \t]*<({_NAME})[^<>\n]*>", re.MULTILINE)
+_DECIMAL = re.compile(
+    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:([edED])([+-]?\d+)|([+-]\d{3}))?|nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII
+)
+
+BEAM_FIELDS = (
+    "beamA", "beamB", "energyA", "energyB", "PDFgroupA", "PDFgroupB", "PDFsetA", "PDFsetB", "weightingStrategy",
+    "numProcesses",
+)  # fmt: skip
+"""Names of the numbers on the first line of `<init>`, as pylhe spells them."""
+
+
+@dataclass
+class Header:
+    """The parsed head of one file.
+
+    Attributes
+    ----------
+    info : dict
+        What `Events.header` shows; see `hepaa.io.lhe.read.open`.
+    declared : list of str
+        Weight ids in the order in which the file declares them: the names of the numbers in `<weights>`.
+    promised : int or None
+        Number of events that the header says the file has.
+    """
+
+    info: dict[str, Any] = field(default_factory=dict)
+    declared: list[str] = field(default_factory=list)
+    promised: int | None = None
+
+
+def decimal(text: str) -> float:
+    """Double nearest to a decimal number; Fortran's D exponents and its `1.0-100` are understood.
+
+    Raises
+    ------
+    ValueError
+        `text` is no number in C's or Fortran's spelling.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no number")
+    if match[1]:
+        return float(text.replace("D", "e").replace("d", "e"))
+    if match[3]:
+        return float(f"{text[: match.start(3)]}e{match[3]}")
+    return float(text)
+
+
+def integer(text: str) -> int:
+    """Integer from its digits, or from a real number without fraction such as `4.0`.
+
+    Raises
+    ------
+    ValueError
+        `text` is no integer.
+    """
+    if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+        return int(text)
+    value = decimal(text)
+    if not value.is_integer():
+        raise ValueError(f"{text!r} is no integer")
+    return int(value)
+
+
+def attributes(text: str) -> dict[str, str]:
+    """Attributes of a tag, entities resolved."""
+    return {name: html.unescape(value[1:-1]) for name, value in _ATTRIBUTE.findall(text)}
+
+
+def strict_attributes(tag: str) -> dict[str, str]:
+    """Attributes of a whole tag, `<` to `>`, that has to be well-formed XML.
+
+    Raises
+    ------
+    ValueError
+        There is something else in the tag, or an attribute stands there twice.
+    """
+    if not _WELL_FORMED.fullmatch(tag):
+        raise ValueError("it is not well-formed")
+    pairs = _ATTRIBUTE.findall(tag)
+    found = {name: html.unescape(value[1:-1]) for name, value in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("an attribute stands there twice")
+    return found
+
+
+def decode(text: bytes) -> str:
+    """Text of a file: UTF-8, or Latin-1 where it is not."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def _blocks(text: str) -> dict[str, str]:
+    # Elements that start on a line of their own; what has no end is text of whatever it stands in.
+    blocks: dict[str, str] = {}
+    endless: set[str] = set()
+    at = 0
+    while match := _BLOCK.search(text, at):
+        name, at = match[1], match.end()
+        end = -1 if name in endless else text.find(f"</{name}", at)
+        if end < 0:
+            endless.add(name)
+            continue
+        if name != "initrwgt":
+            blocks.setdefault(name, text[at:end].strip())
+        at = end
+    return blocks
+
+
+def _weights(text: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
+    info: dict[str, dict[str, Any]] = {}
+    groups: list[dict[str, Any]] = []
+    declared: list[str] = []
+    group: dict[str, Any] | None = None
+    for match in _GROUP_OR_WEIGHT.finditer(text):
+        if match["closing"]:
+            group = None
+        elif match["group"] is not None:
+            extra = attributes(match["group"])
+            # MadGraph 2.0 names its groups by `type`.
+            name = extra.pop("name", extra.get("type"))
+            group = {"name": name, "combine": extra.pop("combine", None), "weights": [], "attributes": extra}
+            groups.append(group)
+        else:
+            extra = attributes(match["weight"])
+            name = extra.pop("id", None)
+            if name is None:
+                raise InputError("a <weight> of <initrwgt> has no id")
+            declared.append(name)
+            description = html.unescape(match["text"] or "").strip()
+            of_group = None if group is None else group["name"]
+            info.setdefault(name, {"group": of_group, "text": description, "attributes": extra})
+            if group is not None:
+                group["weights"].append(name)
+    return info, groups, declared
+
+
+def _init(text: str, info: dict[str, Any]) -> None:
+    generators = []
+    for name, tag, content in _ELEMENT.findall(text):
+        if name == "generator":
+            extra = attributes(tag)
+            generators.append(
+                {
+                    "name": extra.pop("name", ""),
+                    "version": extra.pop("version", ""),
+                    "description": html.unescape(content).strip(),
+                    "attributes": extra,
+                }
+            )
+    plain = re.sub(r"#[^\n\r]*", "", _ELEMENT.sub("\n", text))
+    lines = [line.split() for line in plain.splitlines() if line.strip()]
+    if not lines:
+        raise InputError("<init> is empty: it has to give the beams and the cross-sections")
+    try:
+        beams = [decimal(v) if "energy" in f else integer(v) for f, v in zip(BEAM_FIELDS, lines[0], strict=True)]
+    except ValueError as error:
+        raise InputError(
+            f"the first line of <init> has to be ten numbers, not {' '.join(lines[0])!r} ({error})"
+        ) from None
+    init: dict[str, Any] = dict(zip(BEAM_FIELDS, beams, strict=True))
+    processes = []
+    for line in lines[1:]:
+        try:
+            section, uncertainty, unit, process = line
+            processes.append(
+                {
+                    "xSection": decimal(section),
+                    "error": decimal(uncertainty),
+                    "unitWeight": decimal(unit),
+                    "procId": integer(process),
+                }
+            )
+        except ValueError as wrong:
+            raise InputError(
+                f"a process line of <init> has to be four numbers, not {' '.join(line)!r} ({wrong})"
+            ) from None
+    # Some programs fill <init> with dummies and list no process at all; then there is no cross-section.
+    if processes and len(processes) != init["numProcesses"]:
+        raise InputError(f"<init> announces {init['numProcesses']} processes and lists {len(processes)}")
+    init["processes"] = processes
+    info["init"] = init
+    info["generators"] = generators
+    info |= cross_section(processes)
+
+
+def cross_section(processes: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Sum over processes and its uncertainty, in pb: "cross_section_pb", "cross_section_error_pb"; None without any."""
+    total = sum(p["xSection"] for p in processes) if processes else None
+    error = sum(p["error"] ** 2 for p in processes) ** 0.5 if processes else None
+    return {"cross_section_pb": total, "cross_section_error_pb": error}
+
+
+def _generator(info: dict[str, Any], comment: str) -> str | None:
+    for generator in info["generators"]:
+        if generator["name"] or generator["version"]:
+            return f"{generator['name'] or generator['description']} {generator['version']}".strip()
+    if "MGVersion" in info["blocks"]:
+        return f"MadGraph5_aMC@NLO {info['blocks']['MGVersion'].strip('# ')}".strip()
+    if "SHRunCard" in info["blocks"]:
+        return "Sherpa"
+    known = re.search(r"POWHEG[\w-]*|Pythia8|Herwig\S*|WHIZARD[\w.]*|Sherpa\S*", comment, re.IGNORECASE)
+    return known[0] if known else None
+
+
+def declarations(inside: str) -> tuple[dict[str, Any], list[str]]:
+    """What `<header>` holds: "blocks", "weight_info" and "weight_groups"; and the weight ids in their order.
+
+    Raises
+    ------
+    InputError
+        `<initrwgt>` does not end, or a weight in it has no id.
+    """
+    plain = _COMMENT.sub("", inside)
+    found = re.search(r"<initrwgt\b[^>]*>(.*?)</initrwgt\s*>", plain, re.DOTALL)
+    if found is None and re.search(r"<initrwgt[\s>]", plain):
+        raise InputError("<initrwgt> in the header does not end")
+    weights, groups, declared = _weights(found[1]) if found else ({}, [], [])
+    return {"blocks": _blocks(inside), "weight_info": weights, "weight_groups": groups}, declared
+
+
+def parse(preamble: str, init: str) -> Header:
+    """Read what stands before the first event.
+
+    Parameters
+    ----------
+    preamble : str
+        Everything before `<init`.
+    init : str
+        Inside of `<init>...</init>`.
+
+    Raises
+    ------
+    InputError
+        A number or a declaration is malformed. The message does not name the file.
+    """
+    root = re.search(r"<LesHouchesEvents\b([^>]*)>", preamble)
+    body = preamble[root.end() :] if root else preamble
+    opening = re.search(r"<header\b[^>]*>", body)
+    before, inside = (body[: opening.start()], body[opening.end() :]) if opening else (body, "")
+    comment = "\n".join(c[4:-3].strip() for c in _COMMENT.findall(before))
+    info, declared = declarations(inside)
+    info["version"] = attributes(root[1]).get("version") if root else None
+    info["comment"] = comment
+    _init(_COMMENT.sub("", init), info)
+    info["generator"] = _generator(info, comment + inside[:2000])
+    promised = re.search(r"Number of Events\s*:\s*(\d+)", info["blocks"].get("MGGenerationInfo", ""))
+    return Header(info, declared, int(promised[1]) if promised else None)

@@ -1,0 +1,1 @@
+"""Compiled code that reads the text of LHE events."""

@@ -1,0 +1,362 @@
+"""The kernel that turns the bytes of whole LHE events into columns. No file, no Python object per event.
+
+`parse` reads `<event>` blocks one after another and stops at anything it has no rule for; `hepaa.io.lhe.loop`
+decides what that means. It never reads a number loosely: what its own grammar (digits, point, exponent E or D) does
+not cover is listed in `slow` for Python's `float()` to judge, and any other byte out of place ends the parse with a
+code.
+
+Bytes are compared as numbers: 9 tab, 10 and 13 line ends, 32 space, 33 !, 34 and 39 quotes, 35 #, 43 +, 45 -, 46 .,
+47 /, 48-57 digits, 60 <, 61 =, 62 >.
+"""
+
+# Chains of comparisons and reused names are what numba compiles fast; its types are not Python's.
+# ruff: noqa: PLR1714
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from hepaa.io.lhe.kernel.codes import (
+    COUNT,
+    DONE,
+    EMPTY,
+    EVENTS,
+    FEW,
+    FULL,
+    LACKS,
+    LEAST,
+    LOCAL,
+    LONG_LINE,
+    MANY,
+    NEW_ID,
+    NEW_POSITION,
+    OPEN,
+    PARTICLES,
+    POSITION,
+    SHORT_LINE,
+    SLOW,
+    SLOW_FULL,
+    STAMP,
+    STATE_A,
+    STATE_B,
+    STATUS,
+    TAG,
+    TO_BARE,
+    TO_EVENT,
+    TO_NAMED,
+    TO_NOWHERE,
+    TO_REAL,
+    TWICE,
+    UNKNOWN,
+)
+from hepaa.io.lhe.kernel.numbers import integer, pointer, real
+from hepaa.io.lhe.kernel.regular import named_weights, particle_lines
+from hepaa.io.lhe.kernel.scan import (
+    EVENT_END,
+    EVENT_TAG,
+    RWGT_END,
+    RWGT_TAG,
+    WEIGHTS_END,
+    WEIGHTS_TAG,
+    WGT_END,
+    WGT_TAG,
+    gap,
+    is_wgt_end,
+    is_word,
+    known_tag,
+    same_text,
+    space,
+    tag_end,
+)
+
+_LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, columns, positions, seen, slow, state):
+    """Read events from `buf[p:end]` until something stops the parse; `state` says what, and how far it came.
+
+    Parameters
+    ----------
+    buf : uint8 array
+        Text. `buf[end - 1]` is the '>' of an `</event>`, and `hepaa.io.stream.BEHIND` bytes of any kind come behind it.
+    p, end : int
+        Where to start, between events, and where to stop.
+    ints : int64 (6, k)
+        Integer particle columns, filled from state[PARTICLES] on.
+    reals : float64 (7, k)
+        Real particle columns.
+    head : float64 (5, m)
+        Event columns pid, weight, scale, aqed, aqcd, filled from state[EVENTS] on.
+    offsets : int64 (m + 1,)
+        Event i has the particles offsets[i]:offsets[i + 1].
+    spans : int64 (m, 2)
+        Bytes of each event, from `<event` to `</event`.
+    flat : float64
+        Named weights, `len(seen)` an event, for m events.
+    tags, bounds, columns : uint8, int64, int64
+        Table of `<wgt ...>` tags as they are spelt (joined, with n + 1 bounds), and the column of each.
+    positions : int64
+        Column of each number of a `<weights>` block.
+    seen : int64 (columns,)
+        Scratch: stamp of the last event that had each weight.
+    slow : int64 (any, 4)
+        Tokens left to `float()`: target, index, first and last byte.
+    state : int64 (SLOTS,)
+        Result; EVENTS, PARTICLES, STAMP and the guesses go on from call to call.
+    """
+    width, rows = len(seen), len(columns)
+    buf, tags, flat = pointer(buf), pointer(tags), pointer(flat)
+    bounds, columns, seen, shapes = pointer(bounds), pointer(columns), pointer(seen), pointer(state)
+    n, particles = state[EVENTS], state[PARTICLES]
+    noted = kept = 0
+    stamp = 2 * state[STAMP]
+    status = DONE
+    offsets[n] = particles
+    at = p
+    while True:
+        # ---- between events
+        while p < end and (buf[p] == 10 or buf[p] == 32 or buf[p] == 13 or buf[p] == 9):
+            p += 1
+        at = p
+        if p >= end:
+            break
+        if not is_word(buf, p, end, EVENT_TAG):
+            status = UNKNOWN
+            break
+        # ---- <event>, and the number of particles
+        stamp += 2
+        noted = kept
+        close = tag_end(buf, p + 6, end)
+        if close == end or buf[close - 1] == 47:
+            status = TAG
+            break
+        at = gap(buf, close + 1, end)
+        if at >= end or buf[at] == 60:
+            status = EMPTY
+            break
+        first, count = at, 0
+        while 48 <= buf[at] <= 57:
+            count = 10 * count + np.int64(buf[at]) - 48
+            at += 1
+        c = buf[at]
+        if at == first or at - first > 9 or not (c == 32 or c == 9 or c == 10 or c == 13 or c == 60):
+            status = COUNT
+            break
+        most = (end - at) // LEAST + 1  # whatever an absurd count says
+        if n == len(spans) or particles + (count if count < most else most) > ints.shape[1]:
+            status = FULL
+            break
+        # ---- all other numbers of the event
+        place, target, index, row = _LINE, TO_EVENT, n, n * width
+        left = count
+        guess = bare = np.int64(0)  # typed: a literal would make numba compile helpers twice
+        while True:
+            # one number: sign, digits, fraction, exponent
+            c = buf[at]
+            while c == 32 or c == 9:
+                at += 1
+                c = buf[at]
+            first = at
+            number, value = np.int64(0), 0.0
+            if target < TO_REAL or target == TO_EVENT:
+                number, at, good = integer(buf, first)
+            else:
+                value, at, good = real(buf, first)
+            if not good:
+                behind = space(buf, first, end) if place == _LINE else gap(buf, first, end)
+                if behind != first:
+                    at = behind
+                    if at >= end:
+                        status = OPEN
+                        break
+                    continue
+                c = buf[first]
+                at = first
+                if c == 10 or c == 13 or c == 60 or c == 35 or c == 62:
+                    status = SHORT_LINE
+                    break
+                while c != 32 and c != 10 and c != 9 and c != 13 and c != 60 and c != 62:
+                    at += 1
+                    c = buf[at]
+                if noted == len(slow):
+                    status = SLOW_FULL
+                    break
+                slow[noted, 0] = target
+                slow[noted, 1] = index
+                slow[noted, 2] = first
+                slow[noted, 3] = at
+                noted += 1
+                value = np.nan
+            # its place
+            if target < TO_REAL:
+                ints[target, index] = number
+                target += 1
+                continue
+            if target < TO_EVENT - 1:
+                reals[target - TO_REAL, index] = value
+                target += 1
+                continue
+            if target < TO_NAMED and target != TO_EVENT - 1:
+                if target == TO_EVENT:
+                    value = np.float64(number)
+                head[target - TO_EVENT, index] = value
+                target += 1
+                if target < TO_NAMED:
+                    continue
+            elif target == TO_EVENT - 1:
+                reals[TO_EVENT - 1 - TO_REAL, index] = value
+                left -= 1
+            elif target != TO_NOWHERE:
+                column = index - row
+                mark = stamp + 1 if target == TO_NAMED else stamp
+                if seen[column] == mark and flat[index] != value:
+                    state[STATE_A] = column
+                    status = TWICE
+                    break
+                if seen[column] == stamp:  # a bare one stood there; if it was left to float(), it must not come back
+                    for k in range(kept, noted):
+                        if slow[k, 0] == TO_BARE and slow[k, 1] == index:
+                            slow[k, 0] = TO_NOWHERE
+                flat[index] = value
+                seen[column] = mark
+            # ---- what comes behind it
+            if place == _LINE:
+                at = space(buf, at, end)
+                if at >= end:
+                    status = OPEN
+                    break
+                c = buf[at]
+                if c != 10 and c != 13 and c != 60 and c != 35:
+                    status = LONG_LINE
+                    break
+                if c == 10 and left > 0:  # most often all lines are like this
+                    at, left = particle_lines(buf, at, ints, reals, particles + count - left, left, shapes)
+                at = gap(buf, at, end)
+                if left > 0:
+                    if at >= end or buf[at] == 60:
+                        status = FEW
+                        break
+                    target = 0
+                    index = particles + count - left
+                    continue
+                place = _TAIL
+            elif place == _RWGT:
+                if buf[at] == 32:
+                    at += 1
+                close = at + 5
+                if not is_wgt_end(buf, at):  # most often it does
+                    at = gap(buf, at, end)
+                    if not is_word(buf, at, end, WGT_END):
+                        status = TAG
+                        break
+                    close = tag_end(buf, at + 5, end)
+                at = close + 1
+            while True:
+                while at < end and (buf[at] == 10 or buf[at] == 32 or buf[at] == 13 or buf[at] == 9):
+                    at += 1
+                if place == _RWGT:
+                    at, guess = named_weights(
+                        buf, at, end, tags, bounds, columns, rows, guess, flat, row, seen, stamp, shapes
+                    )
+                    entry = guess  # the tag of the weight that comes next
+                    if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
+                        entry = known_tag(buf, at, end, tags, bounds, rows)
+                    if entry >= 0:
+                        index = row + columns[entry]
+                        at += bounds[entry + 1] - bounds[entry]
+                        guess = entry + 1 if entry + 1 < rows else 0
+                        target = TO_NAMED
+                        break
+                behind = space(buf, at, end) if left < 0 else gap(buf, at, end)
+                if behind >= end:
+                    status = OPEN
+                    break
+                if behind != at:
+                    at = behind
+                    continue
+                if buf[at] != 60:
+                    if place == _WEIGHTS:
+                        if bare == len(positions):
+                            status = NEW_POSITION
+                            break
+                        index = row + positions[bare]
+                        target = TO_NOWHERE if seen[index - row] == stamp + 1 else TO_BARE
+                        bare += 1
+                        break
+                    if place == _RWGT or left == 0:
+                        status = MANY
+                        break
+                    while at < end and buf[at] != 60:
+                        at += 1
+                    continue
+                close = tag_end(buf, at + 1, end)
+                if close == end:
+                    status = TAG
+                    break
+                alone = buf[close - 1] == 47
+                if place == _RWGT:
+                    if is_word(buf, at, end, RWGT_END):
+                        place = _TAIL
+                    elif is_word(buf, at, end, WGT_TAG) and not alone:
+                        state[STATE_A] = at
+                        state[STATE_B] = close + 1
+                        status = NEW_ID
+                        break
+                    else:
+                        status = TAG
+                        break
+                elif place == _WEIGHTS:
+                    if not is_word(buf, at, end, WEIGHTS_END):
+                        status = TAG
+                        break
+                    place = _TAIL
+                elif left == 0 and is_word(buf, at, end, EVENT_END):
+                    break
+                elif (
+                    is_word(buf, at, end, WGT_TAG)
+                    or is_word(buf, at, end, EVENT_TAG)
+                    or is_word(buf, at, end, EVENT_END)
+                ):
+                    status = TAG
+                    break
+                elif left == 0 and not alone and is_word(buf, at, end, RWGT_TAG):
+                    place = _RWGT
+                elif left == 0 and not alone and is_word(buf, at, end, WEIGHTS_TAG):
+                    place, bare = _WEIGHTS, 0
+                elif buf[at + 1] == 47:
+                    left += 1  # below the particles, `left` counts the open elements, downwards
+                    if left > 0:
+                        status = TAG
+                        break
+                elif not alone:
+                    left -= 1
+                at = close + 1
+            if status != DONE or place == _TAIL:
+                break
+        if status != DONE:
+            break
+        # ---- </event>
+        column = 0
+        while column < width and seen[column] >= stamp:
+            column += 1
+        if column < width:
+            state[STATE_A] = column
+            status = LACKS
+            break
+        spans[n, 0] = p
+        spans[n, 1] = at
+        particles += count
+        n += 1
+        offsets[n] = particles
+        p = close + 1
+        kept = noted
+    state[STATUS] = status
+    state[POSITION] = p
+    state[EVENTS] = n
+    state[PARTICLES] = particles
+    state[SLOW] = kept
+    state[STAMP] = stamp // 2
+    state[LOCAL] = at

@@ -1,0 +1,125 @@
+"""Small steps over the bytes of LHE: words, gaps, tags. Kernels on a pointer to bytes whose last one in range is a '>'.
+
+Bytes are compared as numbers; `hepaa.io.lhe.kernel.parse` lists them.
+"""
+
+# ruff: noqa: PLR1714
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
+
+from __future__ import annotations
+
+import numpy as np
+
+from hepaa.io.lhe.kernel.numbers import helper, word_at
+
+_WORDS = (b"<event", b"</event", b"<rwgt", b"</rwgt", b"<wgt", b"</wgt", b"<weights", b"</weights")
+EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS_END = np.arange(len(_WORDS))
+"""For `is_word`: what a tag starts with."""
+
+_LETTERS = np.frombuffer(b"".join(_WORDS), np.uint8)
+_STARTS = np.cumsum([0, *map(len, _WORDS)])
+_U = np.uint64
+_SIX_BYTES, _WGT_END_WORD = _U(0xFFFFFFFFFFFF), _U(int.from_bytes(b"</wgt>", "little"))
+
+
+@helper
+def is_word(buf, p, end, word):
+    """Does `word` stand at p, followed by white space, '>' or '/'?"""
+    start = _STARTS[word]
+    n = _STARTS[word + 1] - start
+    if p + n >= end:
+        return False
+    for i in range(n):
+        if buf[p + i] != _LETTERS[start + i]:
+            return False
+    c = buf[p + n]
+    return c == 62 or c == 32 or c == 10 or c == 13 or c == 9 or c == 47
+
+
+@helper
+def space(buf, p, end):
+    """Position behind spaces and XML comments; a comment that does not end leads to `end`."""
+    while p < end:
+        c = buf[p]
+        if c == 32 or c == 9:
+            p += 1
+        elif c == 60 and p + 4 < end and buf[p + 1] == 33 and buf[p + 2] == 45 and buf[p + 3] == 45:
+            p += 6
+            while p < end and not (buf[p] == 62 and buf[p - 1] == 45 and buf[p - 2] == 45):
+                p += 1
+            p += 1
+        else:
+            return p
+    return end
+
+
+@helper
+def gap(buf, p, end):
+    """Position behind spaces, XML comments, line ends and '#' comments, which end before a tag as well."""
+    while True:
+        p = space(buf, p, end)
+        if p >= end:
+            return end
+        c = buf[p]
+        if c == 10 or c == 13:
+            p += 1
+        elif c == 35:
+            while c != 10 and c != 13 and c != 60:
+                p += 1
+                c = buf[p]
+        else:
+            return p
+
+
+@helper
+def tag_end(buf, p, end):
+    """Position of the '>' that closes the tag which starts before p; quoted values may hold one. `end`: none."""
+    quote = 0
+    while p < end:
+        c = np.int64(buf[p])
+        if c == 60:
+            return end
+        if quote != 0:
+            if c == quote:
+                quote = 0
+        elif c == 34 or c == 39:
+            quote = c
+        elif c == 62:
+            return p
+        p += 1
+    return end
+
+
+@helper
+def same_text(buf, p, end, tags, first, last):
+    """Does `tags[first:last]` stand at p? Eight bytes at once where there are so many, the last eight overlapping."""
+    size = last - first
+    if p + size >= end:
+        return False
+    k = 0
+    if size >= 8:
+        while k + 8 < size:
+            if word_at(buf, p + k) != word_at(tags, first + k):
+                return False
+            k += 8
+        return word_at(buf, p + size - 8) == word_at(tags, last - 8)
+    while k < size and buf[p + k] == tags[first + k]:
+        k += 1
+    return k == size
+
+
+@helper
+def is_wgt_end(buf, p):
+    """Does `</wgt>` stand at p? Eight bytes have to."""
+    return (word_at(buf, p) & _SIX_BYTES) == _WGT_END_WORD
+
+
+@helper
+def known_tag(buf, p, end, tags, bounds, rows):
+    """Row of the table whose text stands at p; -1: none."""
+    if p + 1 < end and buf[p + 1] == 47:  # a closing tag, and so none of these
+        return -1
+    for row in range(rows):
+        if same_text(buf, p, end, tags, bounds[row], bounds[row + 1]):
+            return row
+    return -1

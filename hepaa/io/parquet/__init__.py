@@ -1,0 +1,1 @@
+"""Parquet files of arrays and metadata: tables of features, and events with their collections."""

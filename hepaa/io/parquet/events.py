@@ -1,0 +1,203 @@
+"""Event records in Parquet: what any reader gave, kept exactly, with its header in the file's metadata."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hepaa._version import __version__
+from hepaa.errors import InputError, nearest
+from hepaa.events import Events
+from hepaa.io.files import atomic_path, one_line
+from hepaa.io.pieces import STEP_BYTES, merge, weight_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from hepaa.events import Sample
+
+KEY = b"hepaa.events"
+_FORMAT = 1
+_BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError)
+
+
+def open(path: str | Path, *, weight: str | None = None, sample: Sample | None = None) -> Events:
+    """All events of a file; see `iterate`."""
+    return merge(iterate(path, weight=weight, sample=sample))
+
+
+def iterate(
+    path: str | Path, *, step_bytes: int = STEP_BYTES, weight: str | None = None, sample: Sample | None = None
+) -> Iterator[Events]:
+    """Events as they were written, in pieces of about `step_bytes` uncompressed.
+
+    Parameters
+    ----------
+    path : str or Path
+    step_bytes : int
+    weight : str, optional
+        Named weight to take as the nominal one.
+    sample : Sample, optional
+
+    Raises
+    ------
+    InputError
+        If hepaa did not write the file, a newer hepaa did, it is damaged, or has no such weight.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            meta = _meta(file, path)
+            if weight is not None and weight not in meta["weights"]:
+                raise InputError(f"{path}: no weight {weight!r}; {nearest(weight, meta['weights'])}")
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            per_event = sum(g.total_byte_size for g in groups) / max(file.metadata.num_rows, 1)
+            start = 0
+            for batch in file.iter_batches(batch_size=max(int(step_bytes / max(per_event, 1)), 1)):
+                yield _events(str(path), batch, start, meta, weight, sample)
+                start += batch.num_rows
+            if start == 0:
+                empty = file.schema_arrow.empty_table().combine_chunks()
+                for batch in empty.to_batches() or [pa.RecordBatch.from_pylist([], schema=file.schema_arrow)]:
+                    yield _events(str(path), batch, 0, meta, weight, sample)
+    except _BROKEN as error:
+        raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
+
+
+def probe(path: str | Path) -> dict[str, Any]:
+    """What a file holds: events, weights, columns, collections, and what it was made from."""
+    try:
+        with pq.ParquetFile(path) as file:
+            meta = _meta(file, path)
+    except _BROKEN as error:
+        raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
+    return {
+        "format": "events",
+        **weight_summary(iterate(path)),
+        "cross_section_pb": meta["header"].get("cross_section_pb"),
+        "columns": meta["columns"],
+        "collections": meta["collections"],
+        "made_from": meta["format_of_source"],
+    }
+
+
+def write(pieces: Iterable[Events], path: str | Path) -> int:
+    """Write events as Parquet, one row group a piece, under the final name only when complete.
+
+    Returns
+    -------
+    int
+        Events written.
+
+    Raises
+    ------
+    InputError
+        If there is no piece, or pieces hold different things.
+    """
+    n = 0
+    writer: pq.ParquetWriter | None = None
+    first: Events | None = None
+    with atomic_path(path) as partial:
+        try:
+            for piece in pieces:
+                table = _table(piece)
+                if writer is None:
+                    first = piece
+                    schema = table.schema.with_metadata({KEY: json.dumps(_describe(piece)).encode()})
+                    writer = pq.ParquetWriter(partial, schema, compression="zstd")
+                if first is not None and _describe(piece)["weights"] != _describe(first)["weights"]:
+                    raise InputError(f"{piece.path}: named weights change inside the file, so it cannot be one table")
+                writer.write_table(table.cast(writer.schema))
+                n += piece.n
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise InputError(f"{path}: there are no events to write")
+    return n
+
+
+def _describe(events: Events) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "version": __version__,
+        "format_of_source": events.format,
+        "weights": list(events.weights),
+        "columns": list(events.columns),
+        "collections": {k: ak.fields(v) for k, v in events.collections.items()},
+        "label": events.label is not None,
+        "header": json_header(events),
+    }
+
+
+def json_header(events: Events) -> dict[str, Any]:
+    """The header of events as JSON can hold it; numpy's numbers become plain ones.
+
+    Raises
+    ------
+    InputError
+        If it holds something that JSON has no word for.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} {value!r}")
+
+    try:
+        return dict(json.loads(json.dumps(dict(events.header), default=plain)))
+    except TypeError as error:
+        raise InputError(f"{events.path}: the header cannot be written as JSON ({error})") from error
+
+
+def _table(events: Events) -> pa.Table:
+    arrays: dict[str, Any] = {"weight": pa.array(events.weight)}
+    if events.label is not None:
+        arrays["label"] = pa.array(events.label)
+    # positions, not names: a weight's name may be anything, a column's too
+    arrays |= {f"weights.{i}": pa.array(np.ascontiguousarray(v)) for i, v in enumerate(events.weights.values())}
+    arrays |= {f"columns.{i}": pa.array(np.ascontiguousarray(v)) for i, v in enumerate(events.columns.values())}
+    arrays |= {
+        f"collections.{i}": ak.to_arrow(ak.to_packed(v), extensionarray=False, list_to32=False)
+        for i, v in enumerate(events.collections.values())
+    }
+    return pa.table(arrays)
+
+
+def _meta(file: pq.ParquetFile, path: str | Path) -> dict[str, Any]:
+    packed = (file.schema_arrow.metadata or {}).get(KEY)
+    if packed is None:
+        raise InputError(f"{path} holds no event records of hepaa; make some with `hepaa convert`")
+    meta: dict[str, Any] = json.loads(packed)
+    if meta["format"] > _FORMAT:
+        raise InputError(f"{path} was written by hepaa {meta['version']} in a newer format; update hepaa to read it")
+    return meta
+
+
+def _events(
+    path: str, batch: pa.RecordBatch, start: int, meta: dict[str, Any], weight: str | None, sample: Sample | None
+) -> Events:
+    def numbers(name: str) -> Any:
+        return batch.column(name).to_numpy(zero_copy_only=False)
+
+    weights = {name: numbers(f"weights.{i}") for i, name in enumerate(meta["weights"])}
+    return Events(
+        path=path,
+        format="events",
+        index=np.arange(start, start + batch.num_rows, dtype=np.int64),
+        weight=weights[weight] if weight is not None else numbers("weight"),
+        weights=weights,
+        label=numbers("label") if meta["label"] else None,
+        header=meta["header"],
+        collections={
+            name: ak.drop_none(ak.from_arrow(batch.column(f"collections.{i}")), axis=1)
+            for i, name in enumerate(meta["collections"])
+        },
+        columns={name: numbers(f"columns.{i}") for i, name in enumerate(meta["columns"])},
+        sample=sample,
+    )

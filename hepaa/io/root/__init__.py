@@ -1,0 +1,1 @@
+"""ROOT files: TTrees and RNTuples read into events, tables and histograms written."""

@@ -1,0 +1,398 @@
+"""What is read of one ROOT tree, and how its branches become events."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.events import Events
+from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES
+from hepaa.io.files import one_line
+from hepaa.io.schemas import SCHEMAS, Field, Schema, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from hepaa.events import Sample
+
+HEADER_KEY = "hepaa_events"
+"""TObjString that hepaa writes beside a tree: names of collections and weights, and the header, as JSON."""
+
+
+class Plan:
+    """What is read of one tree, and how it becomes events."""
+
+    def __init__(
+        self,
+        file: Any,
+        path: str,
+        key: str,
+        schema: str | Path | Mapping[str, Any] | None,
+        columns: Sequence[str] | None,
+        label: str | None,
+        weight: str | None,
+    ) -> None:
+        self.path = path
+        own = _own_header(file, path)
+        chosen = None if schema is None else schema_of(schema)
+        if chosen is None and own is not None and (not key or key == own["tree"]):
+            chosen = SCHEMAS["hepaa"]
+        self._tree_name, self._tree = _tree(file, path, key or (chosen.tree if chosen else None) or "")
+        self._names = [str(k) for k in self._tree.keys(recursive=True, full_paths=False)]
+        self._known = set(self._names)
+        if chosen is None:
+            chosen = next(
+                (s for s in SCHEMAS.values() if s.signature and self._known.issuperset(s.signature)), SCHEMAS["flat"]
+            )
+        self._own = own if chosen.name == "hepaa" else None
+        if chosen.name == "hepaa":
+            if own is None:
+                raise InputError(f"{path} was not written by hepaa: it has no {HEADER_KEY!r}; leave schema out")
+            chosen = _own_schema(own)
+        if chosen.flat:
+            chosen = self._flat(chosen)
+        self.schema = self._with_requests(chosen, columns, label, weight)
+        self.n = int(self._tree.num_entries)
+        self._sources: dict[str, str] = {}
+        self._branches: dict[int, str] = {}
+        self._resolve()
+        self.header: dict[str, Any] = {
+            **(own["header"] if self._own and own else {}),
+            "tree": self._tree_name,
+            "schema": chosen.name,
+            "events": self.n,
+            "branches": dict(self._sources),
+            **_generated(file),
+        }
+        if self.schema.flat:
+            used = set(self._branches.values())
+            self.header["not_read"] = [b for b in self._names if b not in used]
+
+    # --- choice of branches
+    # ------------------------------------------------------------------------------------
+
+    def _flat(self, schema: Schema) -> Schema:
+        """Every branch with one number an event as a column; usual names of weight and label are those."""
+        numbers = [b for b in self._names if _is_scalar(self._tree[b])]
+        if not numbers:
+            raise InputError(
+                f"{self.path}: {self._tree_name!r} has no branch with one number an event, and is none of "
+                "NanoAOD, PHYSLITE and "
+                "Delphes; declare a schema. Branches: "
+                f"{', '.join(self._names[:20])}{' ...' if len(self._names) > 20 else ''}"
+            )
+        weight = min((b for b in numbers if b.lower() in WEIGHT_NAMES), default=None)
+        label = min((b for b in numbers if b.lower() in LABEL_NAMES), default=None)
+        return replace(
+            schema,
+            columns={b: Field((b,)) for b in numbers if b not in (weight, label)},
+            weight=Field((weight,)) if weight else None,
+            label=Field((label,)) if label else None,
+        )
+
+    def _with_requests(
+        self, schema: Schema, columns: Sequence[str] | None, label: str | None, weight: str | None
+    ) -> Schema:
+        if columns is not None:
+            schema = replace(schema, columns={c: schema.columns.get(c, Field((c,))) for c in columns})
+        if label is not None:
+            schema = replace(schema, label=Field((label,)))
+        if weight is not None:
+            schema = replace(schema, weight=schema.weights.get(weight, Field((weight,))))
+        return schema
+
+    def _fields(self) -> Iterator[tuple[str, Field]]:
+        s = self.schema
+        for name, members in s.collections.items():
+            yield from ((f"{name}.{f}", spec) for f, spec in members.items())
+        yield from s.columns.items()
+        yield from ((f"weights[{k!r}]", spec) for k, spec in s.weights.items())
+        for what in ("weight", "label"):
+            spec = getattr(s, what)
+            if spec is not None:
+                yield what, spec
+
+    def _resolve(self) -> None:
+        """Find the branch of every field; remember it under the field's identity."""
+        for what, spec in self._fields():
+            if spec.value is not None:
+                continue
+            branch = next((b for b in spec.branches if self._branch_of(b)), None)
+            if branch is None:
+                if spec.optional:
+                    continue
+                raise InputError(
+                    f"{self.path}: tree {self._tree_name!r} has no branch "
+                    f"{' or '.join(map(repr, spec.branches))} for {what} "
+                    f"(schema {self.schema.name}); {_shorter(nearest(spec.branches[0], self._names))}"
+                )
+            self._branches[id(spec)] = branch
+            self._sources[what] = branch
+
+    def _branch_of(self, name: str) -> str | None:
+        """The branch of that name, or the one of which it names a member (`p4.fE` of branch `p4`)."""
+        if name in self._known:
+            return name
+        head, dot, _ = name.rpartition(".")
+        return self._branch_of(head) if dot else None
+
+    # --- reading
+    # -----------------------------------------------------------------------------------------------
+
+    @property
+    def bytes_per_event(self) -> float:
+        """Uncompressed bytes an event of the branches that are read."""
+        size = 0
+        for name in self._to_read():
+            branch = self._tree[name]
+            # an RNTuple field does not say; eight bytes for each of a few objects is near enough
+            size += int(getattr(branch, "uncompressed_bytes", 0)) or 64 * self.n
+        return size / max(self.n, 1)
+
+    def _to_read(self) -> list[str]:
+        return sorted({b for name in self._branches.values() if (b := self._branch_of(name))})
+
+    def read(self, start: int, stop: int) -> dict[str, ak.Array]:
+        """Arrays of the events start .. stop, by branch."""
+        return {
+            name: self._tree[name].array(entry_start=start, entry_stop=stop, library="ak") for name in self._to_read()
+        }
+
+    def broken(self, start: int, stop: int, failure: Exception) -> TruncatedInputError:
+        """The first event in start .. stop that cannot be read, found by halving, as an error."""
+        good, bad = start, stop
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            try:
+                self.read(good, middle)
+            except Exception:
+                bad = middle
+            else:
+                good = middle
+        byte, culprit = 0, ""
+        for name in self._to_read():
+            try:
+                self._tree[name].array(entry_start=good, entry_stop=good + 1)
+            except Exception:
+                byte, culprit = _basket_offset(self._tree[name], good), name
+                break
+        return TruncatedInputError(
+            f"{self.path}: branch {culprit!r} of {self._tree_name!r} cannot be read from event {good} on (byte {byte}; "
+            f"{type(failure).__name__}: {one_line(failure)}); {good} events before it are good: copy the file again, "
+            "or keep those with keep_partial",
+            path=self.path,
+            good_events=good,
+            byte=byte,
+        )
+
+    def events(
+        self, arrays: Mapping[str, ak.Array], start: int, stop: int, header: Mapping[str, Any], sample: Sample | None
+    ) -> Events:
+        """The event record of what was read."""
+        n = stop - start
+        s = self.schema
+        collections: dict[str, ak.Array] = {}
+        for name, members in s.collections.items():
+            records = self._records(name, members, arrays, start)
+            if records is not None:
+                collections[name] = records
+        for name, parts in s.union.items():
+            present = [collections[p] for p in parts if p in collections]
+            if present:
+                collections[name] = _united(present)
+        label = None
+        if s.label is not None:
+            truth = self._scalar("label", s.label, arrays, start)
+            wrong = np.flatnonzero(~np.isin(truth, (0, 1, -1)))
+            if len(wrong):
+                raise InputError(
+                    f"{self.path}: event {start + wrong[0]} has the label {truth[wrong[0]]:g}; labels are "
+                    "0, 1 and -1 (data)"
+                )
+            label = truth.astype(np.int8)
+        has_weight = s.weight is not None and (s.weight.value is not None or id(s.weight) in self._branches)
+        return Events(
+            path=self.path,
+            format="root",
+            index=np.arange(start, stop, dtype=np.int64),
+            weight=self._scalar("weight", s.weight, arrays, start) if has_weight and s.weight else np.ones(n),
+            weights={k: self._scalar(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches},
+            label=label,
+            header=header,
+            collections=collections,
+            columns={k: self._scalar(k, f, arrays, start) for k, f in s.columns.items() if id(f) in self._branches},
+            sample=sample,
+        )
+
+    def _raw(self, spec: Field, arrays: Mapping[str, ak.Array]) -> ak.Array:
+        name = self._branches[id(spec)]
+        branch = self._branch_of(name) or name
+        values = arrays[branch]
+        for member in name[len(branch) :].strip(".").split("."):
+            if member:
+                if member not in ak.fields(values):
+                    raise InputError(
+                        f"{self.path}: branch {branch!r} has no member {member!r}; {nearest(member, ak.fields(values))}"
+                    )
+                values = values[member]
+        return values
+
+    def _records(
+        self, name: str, members: Mapping[str, Field], arrays: Mapping[str, ak.Array], start: int
+    ) -> ak.Array | None:
+        found = {f: self._raw(spec, arrays) for f, spec in members.items() if id(spec) in self._branches}
+        if not found:
+            return None
+        first_name, first = next(iter(found.items()))
+        if first.ndim < 2:
+            raise InputError(
+                f"{self.path}: {name}.{first_name} is the branch {self._sources[f'{name}.{first_name}']!r} "
+                "with one number an event; put it under columns"
+            )
+        counts = ak.num(first)
+        fields: dict[str, ak.Array] = {}
+        for f, spec in members.items():
+            if spec.value is not None:
+                fields[f] = ak.full_like(first, spec.value * spec.scale, dtype=np.float64)
+            elif f in found:
+                differ = np.flatnonzero(ak.to_numpy(ak.num(found[f]) != counts))
+                if len(differ):
+                    raise InputError(
+                        f"{self.path}: in event {start + differ[0]} the branches "
+                        f"{self._sources[f'{name}.{first_name}']!r} and "
+                        f"{self._sources[f'{name}.{f}']!r} have different lengths, so they are no one collection"
+                    )
+                fields[f] = _times(found[f], spec.scale)
+        return ak.zip(fields, depth_limit=2)
+
+    def _scalar(self, what: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
+        values = self._raw(spec, arrays)
+        if values.ndim == 2:
+            need = 1 if spec.index is None else spec.index + 1 if spec.index >= 0 else -spec.index
+            counts = ak.to_numpy(ak.num(values))
+            wrong = np.flatnonzero(counts != 1 if spec.index is None else counts < need)
+            if len(wrong):
+                raise InputError(
+                    f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which has "
+                    f"{counts[wrong[0]]} entries in event "
+                    f"{start + wrong[0]}; give the `index` of one that every event has, or put it under collections"
+                )
+            values = values[:, spec.index or 0]
+        try:
+            numbers = ak.to_numpy(values)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which holds no numbers"
+            ) from error
+        if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
+            raise InputError(
+                f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which holds no single numbers"
+            )
+        return np.asarray(numbers, dtype=np.float64) * spec.scale
+
+
+def _tree(file: Any, path: str, key: str) -> tuple[str, Any]:
+    """Name and object of the tree `key`, or of the only one."""
+    names = {
+        k.split(";")[0]: None
+        for k, c in file.classnames().items()
+        if c in ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+    }
+    if key:
+        if key not in names:
+            raise InputError(f"{path} has no tree {key!r}; {nearest(key, names)}")
+        return key, file[key]
+    if not names:
+        raise InputError(
+            f"{path} has no TTree or RNTuple; it has: {', '.join(file.keys(cycle=False)[:10]) or 'nothing'}"
+        )
+    usual = [s.tree for s in SCHEMAS.values() if s.tree in names]
+    if len(names) > 1 and not usual:
+        raise InputError(f"{path} has several trees; name one of them as '{path}:TREE': {', '.join(names)}")
+    name = usual[0] if usual and usual[0] else next(iter(names))
+    return name, file[name]
+
+
+def _own_header(file: Any, path: str) -> dict[str, Any] | None:
+    """What hepaa's own writer says of the tree, or None for a file of others."""
+    if HEADER_KEY not in file.keys(cycle=False):
+        return None
+    try:
+        content = json.loads(str(file[HEADER_KEY]))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: {HEADER_KEY!r} is damaged ({error}); write the file again") from error
+    return dict(content)
+
+
+def _own_schema(own: Mapping[str, Any]) -> Schema:
+    return Schema(
+        "hepaa",
+        tree=own["tree"],
+        collections={name: {f: Field((b,)) for f, b in fields.items()} for name, fields in own["collections"].items()},
+        columns={c: Field((b,)) for c, b in own["columns"].items()},
+        weight=Field((own["weight"],)),
+        weights={w: Field((b,)) for w, b in own["weights"].items()},
+        label=Field((own["label"],)) if own["label"] else None,
+    )
+
+
+def _generated(file: Any) -> dict[str, float]:
+    """Sum of weights of all generated events, which skimmed NanoAOD keeps in its tree `Runs`."""
+    if "Runs" not in file.keys(cycle=False):
+        return {}
+    runs = file["Runs"]
+    name = next((b for b in ("genEventSumw", "genEventSumw_") if b in runs.keys()), None)  # noqa: SIM118  (a tree, not a dict)
+    return {} if name is None else {"generated_sum_weights": float(np.sum(runs[name].array(library="np")))}
+
+
+def _is_scalar(branch: Any) -> bool:
+    """Whether a branch or field has one number an event."""
+    interpretation = getattr(branch, "interpretation", None)
+    if interpretation is not None:
+        return (
+            isinstance(interpretation, uproot.AsDtype)
+            and not interpretation.to_dtype.shape
+            and (interpretation.to_dtype.kind in "fiub")
+        )
+    return str(getattr(branch, "typename", "")) in _RNTUPLE_NUMBERS
+
+
+_RNTUPLE_NUMBERS = {
+    "bool", "char", "float", "double", "std::int8_t", "std::uint8_t", "std::int16_t", "std::uint16_t",
+    "std::int32_t", "std::uint32_t", "std::int64_t", "std::uint64_t",
+}  # fmt: skip
+
+
+def _times(values: ak.Array, scale: float) -> ak.Array:
+    """Scaled values; whole numbers stay whole where the factor is."""
+    if scale == 1:
+        return values
+    return values * (int(scale) if float(scale).is_integer() else scale)
+
+
+def _united(parts: list[ak.Array]) -> ak.Array:
+    """Objects of all parts as one collection, with the fields they share, hardest first."""
+    shared = [f for f in ak.fields(parts[0]) if all(f in ak.fields(p) for p in parts)]
+    joined = ak.concatenate([p[shared] for p in parts], axis=1)
+    return joined[ak.argsort(joined.pt, axis=1, ascending=False)] if "pt" in shared else joined
+
+
+def _basket_offset(branch: Any, entry: int) -> int:
+    """Offset in the file of the basket that holds an entry; 0 where the file does not say."""
+    offsets = getattr(branch, "entry_offsets", None)
+    seeks = branch.member("fBasketSeek", none_if_missing=True) if hasattr(branch, "member") else None
+    if offsets is None or seeks is None:
+        return 0
+    basket = int(np.searchsorted(offsets, entry, side="right")) - 1
+    return int(seeks[basket]) if basket < len(seeks) else 0
+
+
+def _shorter(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else text[:limit].rsplit(",", 1)[0] + ", ..."

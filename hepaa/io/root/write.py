@@ -1,0 +1,119 @@
+"""ROOT writer: one TTree with a jagged branch for each field of each collection, and the header beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from hepaa._version import __version__
+from hepaa.errors import InputError
+from hepaa.io.files import atomic_path
+from hepaa.io.parquet.events import json_header
+from hepaa.io.root.plan import HEADER_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hepaa.events import Events
+
+TREE = "events"
+
+
+def write(pieces: Iterable[Events], path: str | Path) -> int:
+    """Write events as a TTree `events`, under the final name only when complete.
+
+    Branches: `weight`, `label` where there is one, columns under their names (letters, digits and _), named
+    weights as `weight_0`, `weight_1`, ..., fields of collections as `jets_pt` with the counter `njets`. What
+    they were called is in the TObjString `hepaa_events`, from which `hepaa.open` restores it.
+
+    Returns
+    -------
+    int
+        Events written.
+
+    Raises
+    ------
+    InputError
+        If there is no piece, pieces hold different things, or a collection holds more than numbers.
+    """
+    n = 0
+    with atomic_path(path) as partial, uproot.recreate(partial) as file:
+        tree, names = None, None
+        for piece in pieces:
+            if tree is None:
+                names = _describe(piece)
+                tree = file.mktree(TREE, {k: _type(piece.path, k, v) for k, v in _branches(piece, names).items()})
+                file[HEADER_KEY] = json.dumps({**names, "header": json_header(piece), "version": __version__})
+            if names is None or _describe(piece) != names:
+                raise InputError(f"{piece.path}: what events hold changes inside the file, so it cannot be one tree")
+            if piece.n:
+                tree.extend(_branches(piece, names))
+                n += piece.n
+        if tree is None:
+            raise InputError(f"{path}: there are no events to write")
+    return n
+
+
+def _describe(events: Events) -> dict[str, Any]:
+    """Branch of each quantity, as `ntuple` reads it back."""
+    taken = {"weight", "label"}
+
+    def branch(name: str) -> str:
+        base = re.sub(r"\W+", "_", name).strip("_") or "x"
+        unique = base
+        number = 1
+        while unique in taken:
+            number += 1
+            unique = f"{base}_{number}"
+        taken.add(unique)
+        return unique
+
+    collections, bases = {}, {}
+    for name, records in events.collections.items():
+        base = bases[name] = branch(name)
+        taken.add(f"n{base}")
+        collections[name] = {f: f"{base}_{f}" for f in ak.fields(records)}
+        taken |= set(collections[name].values())
+    return {
+        "tree": TREE,
+        "weight": "weight",
+        "label": "label" if events.label is not None else None,
+        "collections": collections,
+        "records": bases,
+        "weights": {name: branch(f"weight_{i}") for i, name in enumerate(events.weights)},
+        "columns": {name: branch(name) for name in events.columns},
+        "format_of_source": events.format,
+    }
+
+
+def _branches(events: Events, names: dict[str, Any]) -> dict[str, Any]:
+    branches: dict[str, Any] = {"weight": np.ascontiguousarray(events.weight)}
+    if events.label is not None:
+        branches["label"] = np.ascontiguousarray(events.label)
+    branches |= {names["weights"][k]: np.ascontiguousarray(v) for k, v in events.weights.items()}
+    branches |= {names["columns"][k]: np.ascontiguousarray(v) for k, v in events.columns.items()}
+    for name, records in events.collections.items():
+        branches[names["records"][name]] = ak.to_packed(records)
+    return branches
+
+
+def _type(path: str, name: str, values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        return values.dtype
+    if values.ndim != 2 or not ak.fields(values) or any(not _plain(values[f]) for f in ak.fields(values)):
+        raise InputError(
+            f"{path}: the collection {name!r} holds more than numbers, which a ROOT tree cannot take; write .parquet"
+        )
+    return ak.type(values).content
+
+
+def _plain(values: ak.Array) -> bool:
+    """Whether an array is a list of numbers for each event."""
+    content = ak.type(values).content.content
+    return isinstance(content, ak.types.NumpyType)

@@ -1,0 +1,158 @@
+"""Samples: what a set of files stands for, how it is normalised, mixed with others, and split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.events import LABEL
+from hepaa.table.table import EventTable, concatenate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PB_IN_FB = 1000.0
+
+
+def expected_events(cross_section_pb: float, luminosity_fb: float, k_factor: float = 1.0) -> float:
+    """Yield sigma x k x L.
+
+    Parameters
+    ----------
+    cross_section_pb : float
+        pb, branching fractions included.
+    luminosity_fb : float
+        fb^-1.
+    """
+    return cross_section_pb * k_factor * luminosity_fb * PB_IN_FB
+
+
+def mix(
+    tables: Mapping[str, EventTable],
+    *,
+    fractions: Mapping[str, float] | None = None,
+    rng: np.random.Generator,
+) -> EventTable:
+    """One background from several generators of the same process, in chosen proportions.
+
+    As many events as the proportions allow are drawn from each table without replacement, in random order, and
+    weighted such that generator g carries the share f_g of its own prediction: sum w = sum_g f_g * (sum w)_g, a
+    weighted mean of the generators' yields.
+
+    Parameters
+    ----------
+    tables : mapping of generator name -> EventTable
+        The name replaces the generator of the table.
+    fractions : mapping of the same names -> float, optional
+        Shares, scaled to a sum of one; equal by default.
+    rng : numpy Generator
+        Draws and shuffles.
+
+    Raises
+    ------
+    InputError
+        If the names of `fractions` differ from those of `tables`, a share is not positive, or a table is empty.
+    """
+    shares = dict.fromkeys(tables, 1.0) if fractions is None else dict(fractions)
+    if set(shares) != set(tables):
+        raise InputError(
+            f"fractions are given for {sorted(shares)}, tables for {sorted(tables)}; name the same generators"
+        )
+    if not tables or min(shares.values()) <= 0 or min(len(t) for t in tables.values()) == 0:
+        raise InputError("mixing needs at least one event and a positive fraction for each generator")
+    total = sum(shares.values())
+    n = min(len(t) / (shares[g] / total) for g, t in tables.items())
+    parts = []
+    for name, table in tables.items():
+        share = shares[name] / total
+        rows = rng.choice(len(table), size=min(len(table), round(n * share)), replace=False)
+        part = table[rows].with_generator(name)
+        parts.append(part.with_weight(part.weight * share * table.sum_weights / part.sum_weights))
+    mixed = concatenate(parts)
+    return mixed[rng.permutation(len(mixed))]
+
+
+def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") -> dict[str, EventTable]:
+    """Disjoint parts of a table, each weighted up to the full yield.
+
+    An event's part follows from a hash of its file's content and its number in that file, so it is the same whatever
+    the order of files or the size of the pieces they were read in, and equal files land in equal parts. Each part of
+    each process, generator and label is scaled to the sum of weights of the whole, so that every part predicts the
+    full number of events.
+
+    Parameters
+    ----------
+    table : EventTable
+    fractions : mapping of part name -> float
+        Sizes; they must sum to at most 1.
+    salt : str
+        Another salt gives another, independent split.
+
+    Raises
+    ------
+    InputError
+        If the sizes are not positive or sum to more than 1, or a part has no event, or no sum of weights, of a class
+        that the table has.
+    """
+    sizes = np.array(list(fractions.values()))
+    if not len(sizes) or sizes.min() <= 0 or sizes.sum() > 1 + 1e-9:
+        raise InputError(f"split fractions {dict(fractions)} must be positive and sum to at most 1")
+    position = table.event_hash(salt) / 2.0**64
+    which = np.searchsorted(np.cumsum(sizes), position, side="right")
+    return {
+        name: _scaled_to(table, np.flatnonzero(which == i), f"split part {name!r}") for i, name in enumerate(fractions)
+    }
+
+
+def _scaled_to(whole: EventTable, rows: np.ndarray, what: str) -> EventTable:
+    classes = np.stack([whole.process, whole.generator, whole.label.astype(np.int16)], axis=1)
+    kinds, kind = np.unique(classes, axis=0, return_inverse=True)
+    full = np.bincount(kind, whole.weight, len(kinds))
+    part = np.bincount(kind[rows], whole.weight[rows], len(kinds))
+    for (process, generator, label), f, p in zip(kinds, full, part, strict=True):
+        if f != 0 and p / f <= 0:
+            raise InputError(
+                f"{what} has no sum of weights for {whole.processes[process]!r} from {whole.generators[generator]!r} "
+                f"(label {label}); give more events or another fraction"
+            )
+    scale = np.divide(full, part, out=np.ones_like(full), where=part != 0)
+    return whole[rows].with_weight(whole.weight[rows] * scale[kind[rows]])
+
+
+def leave_one_generator_out(table: EventTable) -> Iterator[tuple[str, EventTable, EventTable]]:
+    """Each generator of the background in turn: train on the others, and see what its events look like to them.
+
+    Weights stay as they are; compare rates, not yields.
+
+    Yields
+    ------
+    name : str
+        The generator that is left out.
+    rest, left_out : EventTable
+        All events of the other generators, signal and data included, and all of this one. `rest` knows the names of
+        its own generators alone.
+
+    Raises
+    ------
+    InputError
+        If fewer than two generators have background.
+    """
+    of_background = np.unique(table.generator[table.label == LABEL["background"]])
+    names = [table.generators[i] for i in of_background]
+    if len(names) < 2:
+        raise InputError(
+            f"leaving one generator out needs background of two or more, and there is that of {names or 'none'}; "
+            "give samples of another generator"
+        )
+    for index, name in zip(of_background, names, strict=True):
+        here = table.generator == index
+        yield name, _own_generators(table[~here]), table[here].with_generator(name)
+
+
+def _own_generators(table: EventTable) -> EventTable:
+    kept, number = np.unique(table.generator, return_inverse=True)
+    names = tuple(table.generators[i] for i in kept)
+    return replace(table, generator=number.astype(np.int16), generators=names)
