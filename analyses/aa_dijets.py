@@ -53,7 +53,7 @@ from table import Row
 
 import hepaa
 from hepaa.detectors import PRESETS
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 from hepaa.models.ensemble import Rarity
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from study import Study
 from table import Row
 
 import hepaa
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 from hepaa.io.fetch import DATASETS
 from hepaa.stats.performance import auc
 

@@ -23,7 +23,7 @@ from study import Study
 from table import Row
 
 import hepaa
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 
 SIGNAL = "O_HW"
 OURS = {"seeds": 5, "epochs": 20}

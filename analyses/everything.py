@@ -37,7 +37,7 @@ from study import Study
 from table import Line
 
 import hepaa
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 from hepaa.stats.binning import choose_binning
 from hepaa.stats.histogram import ScoreHistograms, fill
 from hepaa.stats.systematics import generator_spread, relative_shifts

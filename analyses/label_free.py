@@ -22,7 +22,7 @@ from study import Study
 from table import Row
 
 import hepaa
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 
 if TYPE_CHECKING:
     from pathlib import Path

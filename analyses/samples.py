@@ -13,7 +13,7 @@ import numpy as np
 from study import subset
 
 import hepaa
-from hepaa.features.dijet import COLUMNS as DIJET_COLUMNS
+from hepaa.features.sets.dijet import COLUMNS as DIJET_COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path

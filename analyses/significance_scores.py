@@ -30,7 +30,7 @@ from table import Line
 
 import hepaa
 from hepaa import plots
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 from hepaa.stats.binning import choose_binning
 from hepaa.stats.likelihood import discovery_test, separation_luminosity, simple_test
 from hepaa.stats.reach import luminosity_for

@@ -25,7 +25,7 @@ from study import Study
 from table import Line
 
 import hepaa
-from hepaa.features.invariant import invariant
+from hepaa.features.sets.invariant import invariant
 from hepaa.plots.style import LINES, Look, drawing, header, line_colours, single
 from hepaa.stats.performance import auc
 

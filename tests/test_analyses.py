@@ -110,7 +110,7 @@ def test_the_full_lhco_file_is_analysed_where_it_is(tmp_path):
     pytest.importorskip("tables")
     from aa_lhco_full import FILE
 
-    from hepaa.features.dijet import COLUMNS
+    from hepaa.features.sets.dijet import COLUMNS
 
     script = [sys.executable, str(ANALYSES / "aa_lhco_full.py"), "--quick", "--store", str(tmp_path)]
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import vectorize
 
-from hepaa.features import _momentum as one
+from hepaa.features.kernels import momentum as one
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 # Modules that register sets when imported. They import their kernels only when a set is computed.
 _BUILT_IN = (
-    "hepaa.features.zh",
-    "hepaa.features.dijet",
-    "hepaa.features.dijet_extended",
-    "hepaa.features.invariant",
-    "hepaa.features.constituents",
+    "hepaa.features.sets.zh",
+    "hepaa.features.sets.dijet",
+    "hepaa.features.sets.dijet_extended",
+    "hepaa.features.sets.invariant",
+    "hepaa.features.sets.constituents",
 )
 _SETS: dict[str, FeatureSet] = {}
 

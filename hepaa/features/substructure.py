@@ -15,12 +15,12 @@ import numpy as np
 
 from hepaa.errors import InputError, nearest
 from hepaa.features import kinematics
-from hepaa.features._fastmath import kernel
-from hepaa.features._momentum import delta_phi, delta_r
 from hepaa.features.columnar import flat
-from hepaa.features.dijet_kernels import nsubjettiness_kernel
-from hepaa.features.jet_kernels import E_SCHEME, WTA
 from hepaa.features.jets import four_momenta
+from hepaa.features.kernels.clustering import E_SCHEME, WTA
+from hepaa.features.kernels.fastmath import kernel
+from hepaa.features.kernels.leading_jets import nsubjettiness_kernel
+from hepaa.features.kernels.momentum import delta_phi, delta_r
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ import pytest
 import vector
 
 import hepaa
-from hepaa.features.dijet_kernels import leading_jets
-from hepaa.features.zh_kernels import ROWS, zh_rows
+from hepaa.features.kernels.leading_jets import leading_jets
+from hepaa.features.kernels.zh import ROWS, zh_rows
 
 pytestmark = pytest.mark.bench
 

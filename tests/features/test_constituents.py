@@ -10,7 +10,7 @@ import pytest
 
 import hepaa
 from hepaa.events import Events
-from hepaa.features import constituents
+from hepaa.features.sets import constituents
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from scipy.stats import ks_2samp
 import hepaa
 from hepaa.events import Events
 from hepaa.features import kinematics
-from hepaa.features.dijet import COLUMNS, ratio
-from hepaa.features.dijet_kernels import leading_jets
-from hepaa.features.jet_kernels import WTA
+from hepaa.features.kernels.clustering import WTA
+from hepaa.features.kernels.leading_jets import leading_jets
+from hepaa.features.sets.dijet import COLUMNS, ratio
 
 DIJET_FILES = ("pythia8_monash", "pythia8_vincia", "pythia6_perugia0", "pythia6_tuneA", "wprime_500_100", "svj")
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from hepaa.features._fastmath import TAN_PI_8, asinh_ratio, atan2
+from hepaa.features.kernels.fastmath import TAN_PI_8, asinh_ratio, atan2
 
 BOUND = 3  # units in the last place, as the module states
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False, min_value=-1e300, max_value=1e300)

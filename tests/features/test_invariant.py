@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hepaa.errors import InputError
-from hepaa.features.dijet import COLUMNS
-from hepaa.features.invariant import invariant
 from hepaa.features.registry import feature_sets
+from hepaa.features.sets.dijet import COLUMNS
+from hepaa.features.sets.invariant import invariant
 from hepaa.table import EventTable
 
 ZH = ("ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "etaH", "phiH", "etaZ", "phiZ", "drll", "drbb", "mZH")

@@ -9,7 +9,7 @@ import vector
 
 import hepaa
 from hepaa.events import Events, Sample
-from hepaa.features.zh_kernels import ROWS, zh_rows
+from hepaa.features.kernels.zh import ROWS, zh_rows
 
 
 def events_of(particles, **more):

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.features.dijet import COLUMNS, INPUTS, dijet, ratio
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.zh import zh_paper
+from hepaa.features.sets.dijet import COLUMNS, INPUTS, dijet, ratio
+from hepaa.features.sets.zh import zh_paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

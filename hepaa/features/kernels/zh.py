@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.features import _momentum as one
-from hepaa.features._fastmath import angle_of, kernel, log_of, log_parts, octant
+from hepaa.features.kernels import momentum as one
+from hepaa.features.kernels.fastmath import angle_of, kernel, log_of, log_parts, octant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

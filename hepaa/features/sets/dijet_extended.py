@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa.features.dijet import RADIUS, raw_particles
 from hepaa.features.registry import Feature, feature_set
+from hepaa.features.sets.dijet import RADIUS, raw_particles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def energy_flow(events: Events) -> tuple[Values, Cuts]:
 def _two_jets(events: Events) -> tuple[Any, NDArray[np.intp], Values, Cuts]:
     """The jets, their order by mass (n, 2), the masses, and the cut."""
     from hepaa.features import kinematics
-    from hepaa.features.dijet_kernels import leading_jets
+    from hepaa.features.kernels.leading_jets import leading_jets
 
     offsets, pt, eta, phi = raw_particles(events)
     jets = leading_jets(offsets, pt, eta, phi, RADIUS)

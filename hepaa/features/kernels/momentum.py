@@ -16,7 +16,7 @@ from math import cos, floor, sin, sinh, sqrt
 
 import numpy as np
 
-from hepaa.features._fastmath import PI, asinh_ratio, atan2, kernel
+from hepaa.features.kernels.fastmath import PI, asinh_ratio, atan2, kernel
 
 TWO_PI = 6.283185307179586
 MASS2_TOLERANCE = 1e-9

@@ -22,8 +22,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
-from hepaa.features import _momentum as one
-from hepaa.features._fastmath import asinh_ratio, atan2, kernel
+from hepaa.features.kernels import momentum as one
+from hepaa.features.kernels.fastmath import asinh_ratio, atan2, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

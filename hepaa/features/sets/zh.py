@@ -95,7 +95,7 @@ def zh(events: Events) -> tuple[Values, Cuts]:
     is (pT1 - pT2) / (pT1 + pT2) of a pair, harder first. What is constant at leading order (the balance and the azimuth
     between Z and H) is a spectator.
     """
-    from hepaa.features.zh_kernels import ANGLES, zh_angles
+    from hepaa.features.kernels.zh import ANGLES, zh_angles
 
     momenta, cuts = _pairs(events)
     values = _rows(momenta)
@@ -110,7 +110,7 @@ def zh(events: Events) -> tuple[Values, Cuts]:
 
 def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
     from hepaa.features.columnar import flat
-    from hepaa.features.zh_kernels import lhe_pairs, object_pairs
+    from hepaa.features.kernels.zh import lhe_pairs, object_pairs
 
     if "particles" in events.collections:
         fields = ("pdgid", "status", "px", "py", "pz", "e")
@@ -134,7 +134,7 @@ def _objects(events: Events, name: str, kind: str) -> tuple[Any, ...]:
 
 
 def _rows(momenta: NDArray[np.float64]) -> Values:
-    from hepaa.features.zh_kernels import ROWS, zh_rows
+    from hepaa.features.kernels.zh import ROWS, zh_rows
 
     rows = np.empty((len(ROWS), momenta.shape[1]))
     zh_rows(momenta, rows)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from hepaa.features._fastmath import kernel
-from hepaa.features._momentum import int64
-from hepaa.features.jet_kernels import E_SCHEME, FOLLOW, N_LINKS, N_ROWS, blocks, cluster, set_particle
-from hepaa.features.tau_kernels import C_PHI, C_PT, C_RAP, N_JET_ROWS, taus
+from hepaa.features.kernels.clustering import E_SCHEME, FOLLOW, N_LINKS, N_ROWS, blocks, cluster, set_particle
+from hepaa.features.kernels.fastmath import kernel
+from hepaa.features.kernels.momentum import int64
+from hepaa.features.kernels.nsubjettiness import C_PHI, C_PT, C_RAP, N_JET_ROWS, taus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -99,7 +99,7 @@ def _jets(events: Events) -> tuple[Values, Cuts]:
     """The 14 columns, and the cut on two jets."""
     if "particles" in events.collections:
         from hepaa.features import kinematics
-        from hepaa.features.dijet_kernels import leading_jets
+        from hepaa.features.kernels.leading_jets import leading_jets
 
         offsets, pt, eta, phi = raw_particles(events)
         jets = leading_jets(offsets, pt, eta, phi, RADIUS)

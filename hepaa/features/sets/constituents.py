@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.features.dijet import RADIUS, raw_particles
 from hepaa.features.registry import Feature, feature_set
+from hepaa.features.sets.dijet import RADIUS, raw_particles
 
 if TYPE_CHECKING:
     import awkward as ak
@@ -129,7 +129,7 @@ def _cloud(
 
 def _compiled(offsets: Integers, pt: Floats, eta: Floats, phi: Floats) -> tuple[Floats, Integers]:
     """The two leading jets: momenta (n, 2, 4), and the jet of every particle."""
-    from hepaa.features.dijet_kernels import leading_jets
+    from hepaa.features.kernels.leading_jets import leading_jets
 
     found = leading_jets(offsets, pt, eta, phi, RADIUS)
     owner = np.full(len(pt), -1)
