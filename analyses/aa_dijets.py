@@ -52,14 +52,14 @@ from study import Study
 from table import Row
 
 import hepaa
-from hepaa.detectors import PRESETS
 from hepaa.features.sets.invariant import invariant
-from hepaa.models.ensemble import Rarity
+from hepaa.models.combined.ensemble import Rarity
+from hepaa.models.presets import PRESETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hepaa.models.relevance import RelevantDensity
+    from hepaa.models.combined.relevant_density import RelevantDensity
 
     Scores = dict[str, NDArray[np.float64]]
 

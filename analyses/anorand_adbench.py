@@ -45,7 +45,7 @@ from study import Study
 from table import Line
 
 import hepaa
-from hepaa.models.together import fit_together
+from hepaa.models.anorand.together import fit_together
 
 if TYPE_CHECKING:
     from pathlib import Path

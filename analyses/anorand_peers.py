@@ -38,7 +38,7 @@ from study import Study
 from table import Line
 
 import hepaa
-from hepaa.models.together import fit_together
+from hepaa.models.anorand.together import fit_together
 from hepaa.plots.style import Look, drawing
 from hepaa.table.preprocess import SkewLogStandardize
 

@@ -32,7 +32,7 @@ from study import Study
 from table import Line
 
 import hepaa
-from hepaa.models.together import fit_together
+from hepaa.models.anorand.together import fit_together
 from hepaa.plots.style import LINES, Look, drawing, line_colours, single
 
 if TYPE_CHECKING:

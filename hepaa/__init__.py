@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         RelevantDensity,
         SumOfSquares,
         SupervisedBoosting,
-        detector,
         load_detector,
     )
     from hepaa.errors import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     )
     from hepaa.events import Events, Sample
     from hepaa.io import iterate, open, probe
+    from hepaa.models.presets import detector
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
     from hepaa.table import EventTable, Source, concatenate

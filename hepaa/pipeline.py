@@ -16,13 +16,14 @@ import numpy as np
 
 from hepaa import io, plots
 from hepaa.card import Rules, SignificanceCard
-from hepaa.detectors import NeuralDetector, detector
+from hepaa.detectors import NeuralDetector
 from hepaa.errors import InputError, nearest
 from hepaa.events import Sample
 from hepaa.features.registry import features
 from hepaa.fits import write_fits
 from hepaa.io.files import file_name, write_json
 from hepaa.io.root.results import write_histograms_root, write_scores_root
+from hepaa.models.presets import detector
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun

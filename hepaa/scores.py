@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.models.vae import VAE
+    from hepaa.models.vae.vae import VAE
 
 Combination = Literal["fisher", "mean", "max"]
 Metric = Literal["mahalanobis", "euclidean", "cosine", "knn"]

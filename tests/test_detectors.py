@@ -17,19 +17,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hepaa.detectors import (
-    DETECTORS,
-    PRESETS,
     VAE,
     AnomalyAwareVAE,
     IsolationForest,
     NeuralDetector,
     SumOfSquares,
     SupervisedBoosting,
-    detector,
     load_detector,
 )
 from hepaa.errors import InputError, NotFittedError
-from hepaa.models.estimator import weighted_quantile
+from hepaa.models.base import weighted_quantile
+from hepaa.models.presets import DETECTORS, PRESETS, detector
 from hepaa.table import EventTable
 from hepaa.table.preprocess import SkewLogStandardize
 

@@ -27,8 +27,8 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
     \b
     Example: hepaa train parts/train.parquet --detector aa-zh --option epochs=20 --output aa.safetensors
     """
-    from hepaa.detectors import detector
-    from hepaa.models.parallel import is_first
+    from hepaa.models.presets import detector
+    from hepaa.models.processes import is_first
 
     model = detector(name, **{"seed": seed} | words(options)).fit(load(tables))
     model.save(output)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hepaa.models import serialise
-from hepaa.models.estimator import Detector
+from hepaa.models import saving as serialise
+from hepaa.models.base import Detector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class ArrayDetector(Detector):
+class ArrayDetector(Detector, abstract=True):
     """A detector that has learned arrays alone, named in `fitted_arrays`, so that it can be saved."""
 
     fitted_arrays: ClassVar[tuple[str, ...]] = ()

@@ -9,15 +9,15 @@ import numpy as np
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError
 from hepaa.io.files import atomic_path
-from hepaa.models.onnx_trace import traced
+from hepaa.models.onnx import traced
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from hepaa.models.networks import MLP
-    from hepaa.models.neural import NeuralDetector
+    from hepaa.models.engine.neural import NeuralDetector
+    from hepaa.models.nets.mlp import MLP
     from hepaa.table.preprocess import SkewLogStandardize
 
 OPSET = 17

@@ -3,7 +3,7 @@
 Both transforms are learned on background that the detector was not trained on, and give minus the logarithm of a
 p-value within the mass of the event: background follows the exponential distribution of mean 1 at every mass, and a cut
 keeps the same fraction of it everywhere. Higher is still more anomalous. (The penalty that does the same in training is
-`hepaa.models.decorrelation.DisCo`.)
+`hepaa.models.losses.disco.DisCo`.)
 """
 
 from __future__ import annotations

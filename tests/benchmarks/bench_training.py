@@ -17,11 +17,11 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from hepaa.detectors import VAE, ContrastiveVAE
-from hepaa.models.device import generator
-from hepaa.models.networks import GaussianVAE
-from hepaa.models.optimiser import Parameters
-from hepaa.models.terms import KL, Reconstruction
-from hepaa.models.training import Pool, Settings, Stage, Trainer
+from hepaa.models.engine.device import generator
+from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.training import Pool, Settings, Stage, Trainer
+from hepaa.models.losses.terms import KL, Reconstruction
+from hepaa.models.nets.mlp import GaussianVAE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

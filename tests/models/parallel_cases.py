@@ -13,7 +13,8 @@ import torch
 from hepaa.cli import main as hepaa
 from hepaa.detectors import VAE, AnomalyAwareVAE, AnoRand, ContrastiveVAE, Flow
 from hepaa.errors import InputError
-from hepaa.models.parallel import of_first, rank
+from hepaa.models.engine.parallel import of_first
+from hepaa.models.processes import rank
 from hepaa.table.streamed import StreamedTable
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {

@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from hepaa.detectors import AnomalyAwareFlow, Flow
 from hepaa.errors import InputError
-from hepaa.models.anomaly_flow import DensityPenalty
-from hepaa.models.schedules import Fixed
-from hepaa.models.terms import Batch
+from hepaa.models.density.anomaly_aware import DensityPenalty
+from hepaa.models.losses.schedules import Fixed
+from hepaa.models.losses.terms import Batch
 
 
 @pytest.mark.parametrize("members", [(), (3,)])

@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from hepaa.detectors import AnoRand, load_detector
 from hepaa.errors import InputError
-from hepaa.models.anorand import Classification, InlierDistance
-from hepaa.models.estimator import Training
-from hepaa.models.pseudo import smote
-from hepaa.models.schedules import Fixed
-from hepaa.models.terms import Batch
+from hepaa.models.anorand.anorand import Classification, InlierDistance
+from hepaa.models.anorand.pseudo import smote
+from hepaa.models.base import Training
+from hepaa.models.losses.schedules import Fixed
+from hepaa.models.losses.terms import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path

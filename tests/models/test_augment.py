@@ -8,7 +8,7 @@ import torch
 
 from hepaa.detectors import ContrastiveVAE
 from hepaa.errors import InputError
-from hepaa.models.augment import SOFT, Jets, Momenta, Noise
+from hepaa.models.vae.views import SOFT, Jets, Momenta, Noise
 from hepaa.table import EventTable
 from hepaa.table.preprocess import SkewLogStandardize
 

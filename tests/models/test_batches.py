@@ -8,10 +8,10 @@ import torch
 
 from hepaa.detectors import VAE, ContrastiveVAE, load_detector
 from hepaa.errors import InputError
-from hepaa.models.batches import Pool, apportion, shares_of
-from hepaa.models.networks import GaussianVAE
-from hepaa.models.terms import KL, Reconstruction
-from hepaa.models.training import Settings, Stage, Trainer
+from hepaa.models.engine.batches import Pool, apportion, shares_of
+from hepaa.models.engine.training import Settings, Stage, Trainer
+from hepaa.models.losses.terms import KL, Reconstruction
+from hepaa.models.nets.mlp import GaussianVAE
 from hepaa.table import EventTable, concatenate
 
 PLAIN = Stage(1, (Reconstruction(), KL()))

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from hepaa.detectors import VAE, AnomalyAwareVAE, Flow
 from hepaa.errors import InputError
-from hepaa.models.metrics import MetricsFile
+from hepaa.models.engine.metrics import MetricsFile
 
 
 class Killed(BaseException):

@@ -9,11 +9,11 @@ from torch.distributions import Normal
 
 from hepaa.detectors import ContrastiveVAE
 from hepaa.errors import InputError
-from hepaa.models import contrastive
-from hepaa.models.contrastive import NTXent, SupCon, log_partition
-from hepaa.models.device import generator
-from hepaa.models.posteriors import Planar, divergence
-from hepaa.models.terms import Batch
+from hepaa.models.engine.device import generator
+from hepaa.models.losses import contrastive
+from hepaa.models.losses.contrastive import NTXent, SupCon, log_partition
+from hepaa.models.losses.terms import Batch
+from hepaa.models.nets.posteriors import Planar, divergence
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

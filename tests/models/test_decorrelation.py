@@ -8,8 +8,8 @@ import torch
 
 import hepaa
 from hepaa.errors import InputError
-from hepaa.models.decorrelation import BLOCK, DisCo, distance_correlation
-from hepaa.models.terms import Batch
+from hepaa.models.losses.disco import BLOCK, DisCo, distance_correlation
+from hepaa.models.losses.terms import Batch
 
 
 def by_hand(a, b, w):

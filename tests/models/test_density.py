@@ -8,8 +8,9 @@ from scipy import stats
 from sklearn import mixture
 from sklearn.metrics import roc_auc_score
 
-from hepaa.detectors import Flow, GaussianMixture, NearestNeighbours, detector
+from hepaa.detectors import Flow, GaussianMixture, NearestNeighbours
 from hepaa.errors import InputError
+from hepaa.models.presets import detector
 
 
 @pytest.fixture(scope="module")

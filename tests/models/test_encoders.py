@@ -10,8 +10,8 @@ import torch
 
 from hepaa.detectors import VAE, load_detector
 from hepaa.errors import InputError
-from hepaa.models.device import generator
-from hepaa.models.encoders import ENCODERS, UNITS, DeepSets, coder, jets_of
+from hepaa.models.engine.device import generator
+from hepaa.models.nets.encoders import ENCODERS, UNITS, DeepSets, coder, jets_of
 
 if TYPE_CHECKING:
     from pathlib import Path

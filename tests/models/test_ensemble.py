@@ -22,7 +22,7 @@ from hepaa.detectors import (
     load_detector,
 )
 from hepaa.errors import InputError, NotFittedError
-from hepaa.models.ensemble import Rarity
+from hepaa.models.combined.ensemble import Rarity
 from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:

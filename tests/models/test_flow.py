@@ -9,8 +9,8 @@ from scipy import stats
 
 from hepaa.detectors import Flow
 from hepaa.errors import InputError
-from hepaa.models.device import generator
-from hepaa.models.flow import FlowNet
+from hepaa.models.density.flow import FlowNet
+from hepaa.models.engine.device import generator
 
 
 @pytest.mark.parametrize("kind", ["spline", "maf"])

@@ -8,15 +8,15 @@ import torch
 
 from hepaa.detectors import VAE
 from hepaa.errors import HepaaError
-from hepaa.models import fused, training
-from hepaa.models.batches import Pool
-from hepaa.models.device import generator
-from hepaa.models.networks import GaussianVAE
-from hepaa.models.optimiser import Parameters
-from hepaa.models.schedules import Linear, schedule
-from hepaa.models.steps import FusedSteps, can_fuse, fused_scores
-from hepaa.models.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
-from hepaa.models.training import Settings, Stage, Trainer
+from hepaa.models.engine import fused, training
+from hepaa.models.engine.batches import Pool
+from hepaa.models.engine.device import generator
+from hepaa.models.engine.fused_steps import FusedSteps, can_fuse, fused_scores
+from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.training import Settings, Stage, Trainer
+from hepaa.models.losses.schedules import Linear, schedule
+from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
+from hepaa.models.nets.mlp import GaussianVAE
 
 D = 7
 

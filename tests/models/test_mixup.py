@@ -7,8 +7,8 @@ import pytest
 
 from hepaa.detectors import AnomalyAwareVAE
 from hepaa.errors import InputError
-from hepaa.models.estimator import Training
-from hepaa.models.mixup import mixed
+from hepaa.models.base import Training
+from hepaa.models.vae.mixup import mixed
 
 
 def training(anomalies: int, background: int = 50) -> Training:

@@ -17,8 +17,9 @@ from parallel_cases import CASES, COMMAND, events, fit, fit_stream
 from hepaa.cli import main
 from hepaa.detectors import VAE, load_detector
 from hepaa.errors import InputError
-from hepaa.models import parallel
-from hepaa.models.parallel import own_device, processes
+from hepaa.models.engine import parallel
+from hepaa.models.engine.parallel import own_device
+from hepaa.models.processes import processes
 from hepaa.table import EventTable
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hepaa.models.device import generator
-from hepaa.models.posteriors import POSTERIORS, HouseholderSylvester, OrthogonalSylvester, Planar, posterior_flow
+from hepaa.models.engine.device import generator
+from hepaa.models.nets.posteriors import POSTERIORS, HouseholderSylvester, OrthogonalSylvester, Planar, posterior_flow
 
 FLOWS = [kind for kind in POSTERIORS if kind != "gaussian"]
 

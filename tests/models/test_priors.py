@@ -11,14 +11,14 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from hepaa.detectors import VAE, AnomalyAwareVAE
 from hepaa.errors import InputError
-from hepaa.models.device import generator
-from hepaa.models.encoders import coder
-from hepaa.models.latent_net import LatentNet
-from hepaa.models.networks import GaussianVAE
-from hepaa.models.posteriors import POSTERIORS, posterior_flow
-from hepaa.models.priors import PRIORS, Dirichlet, Gaussian, Mixture, Vamp, prior_of
-from hepaa.models.schedules import Linear
-from hepaa.models.terms import Batch, CapacityKL, Ramp
+from hepaa.models.engine.device import generator
+from hepaa.models.losses.schedules import Linear
+from hepaa.models.losses.terms import Batch, CapacityKL, Ramp
+from hepaa.models.nets.encoders import coder
+from hepaa.models.nets.latent import LatentNet
+from hepaa.models.nets.mlp import GaussianVAE
+from hepaa.models.nets.posteriors import POSTERIORS, posterior_flow
+from hepaa.models.nets.priors import PRIORS, Dirichlet, Gaussian, Mixture, Vamp, prior_of
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from hepaa.detectors import Ensemble, GaussianMixture, RelevantDensity, SumOfSquares, load_detector
 from hepaa.errors import InputError, NotFittedError
-from hepaa.models.relevance import distance
+from hepaa.models.combined.relevant_density import distance
 from hepaa.table import EventTable
 from hepaa.table.preprocess import SkewLogStandardize
 

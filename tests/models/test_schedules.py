@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hepaa.errors import InputError
-from hepaa.models.schedules import Fixed, Linear, Triggered, schedule
+from hepaa.models.losses.schedules import Fixed, Linear, Triggered, schedule
 
 
 def test_linear_reaches_both_ends() -> None:

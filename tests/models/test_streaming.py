@@ -8,8 +8,8 @@ import torch
 
 from hepaa.detectors import VAE, AnomalyAwareVAE, AnoRand, ContrastiveVAE, Flow, IsolationForest
 from hepaa.errors import InputError
-from hepaa.models.batches import Deal, Member
-from hepaa.models.streaming import Stream, Survey
+from hepaa.models.engine.batches import Deal, Member
+from hepaa.models.engine.streaming import Stream, Survey
 from hepaa.table import EventTable, concatenate, streamed
 from hepaa.table.preprocess import SkewLogStandardize
 from hepaa.table.streamed import StreamedTable

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from hepaa.models.kernels import gaussian_latent, squared_error
-from hepaa.models.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty, reconstruction_error
+from hepaa.models.losses.gradients import gaussian_latent, squared_error
+from hepaa.models.losses.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty, reconstruction_error
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

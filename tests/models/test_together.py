@@ -7,7 +7,7 @@ import pytest
 
 from hepaa.detectors import AnoRand
 from hepaa.errors import InputError
-from hepaa.models.together import fit_together
+from hepaa.models.anorand.together import fit_together
 
 
 def tables(count: int, n: int = 300) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from hepaa.errors import HepaaError, InputError
-from hepaa.models import steps
-from hepaa.models.device import generator, pick_device, threads_for
-from hepaa.models.networks import GaussianVAE
-from hepaa.models.optimiser import Adam, Parameters
-from hepaa.models.schedules import Linear
-from hepaa.models.steps import autocast
-from hepaa.models.terms import KL, AnomalyPenalty, Reconstruction
-from hepaa.models.training import Pool, Settings, Stage, Trainer, outputs
+from hepaa.models.engine import steps
+from hepaa.models.engine.device import generator, pick_device, threads_for
+from hepaa.models.engine.optimiser import Adam, Parameters
+from hepaa.models.engine.steps import autocast
+from hepaa.models.engine.training import Pool, Settings, Stage, Trainer, outputs
+from hepaa.models.losses.schedules import Linear
+from hepaa.models.losses.terms import KL, AnomalyPenalty, Reconstruction
+from hepaa.models.nets.mlp import GaussianVAE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hepaa.models.terms import Batch
+    from hepaa.models.losses.terms import Batch
 
 PLAIN = (Reconstruction(), KL())
 

@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
-from hepaa.models.reconstruction import EventError
-from hepaa.models.transport import energy_mover
+from hepaa.models.losses.reconstruction import EventError
+from hepaa.models.losses.transport import energy_mover
 
 
 def exact(a: np.ndarray, x: np.ndarray, b: np.ndarray, y: np.ndarray) -> float:

@@ -80,7 +80,7 @@ def test_on_lhco_events_a_detector_that_knows_mjj_fails_and_passes_once_it_is_fl
     """A detector that is shown anomalies at 3.5 TeV, with m_jj among its inputs, makes a bump there out of QCD."""
     import pandas as pd
 
-    from hepaa.detectors import detector
+    from hepaa.models.presets import detector
     from hepaa.stats.decorrelation import QuantileFlattening
 
     frame = pd.read_csv(data / "lhco" / "rd_event_features_12k.csv.gz")

@@ -3,7 +3,7 @@
 A collision has no preferred azimuth, and none of the two beams is the first: what depends on them tells a detector
 nothing, costs it events, and hides correlations. These sets also leave out what follows from other columns, on which
 no density exists, and take quantities that are small and positive as logarithms. Masses and transverse momenta stay
-linear: a density is one per unit of its features (`hepaa.models.density`), and with them in GeV an event at twice the
+linear: a density is one per unit of its features (`log_volume`), and with them in GeV an event at twice the
 usual scale is rare, where in logarithms it would be as expected as one at half of it.
 
 The choice knows no signal. `invariant(table)` turns a table of the published columns into such a one.

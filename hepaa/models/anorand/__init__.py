@@ -1,0 +1,1 @@
+"""AnoRand: a detector trained on pseudo labels that it makes itself."""

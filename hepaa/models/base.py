@@ -1,0 +1,325 @@
+"""What every detector shares: how data come in, how scores, thresholds and labels go out."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from hepaa.errors import InputError
+from hepaa.models.parameters import between
+from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
+from hepaa.table.streamed import StreamedTable, is_streamed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from hepaa.models.engine.streaming import Stream
+
+Preprocess = Literal["skewlog", "standard"] | None
+Balance = Literal["groups"] | Mapping[int | str, float] | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `fit` was given, checked: preprocessed float32 rows, weights of mean 1 or None, groups or None.
+
+    `stratum` is what `balance` draws by, with the `shares` of its values; `spectator` is a column of the background
+    that is not trained on, but that the score is to be independent of. With a `stream`, `background` are the rows of
+    its first window alone.
+    """
+
+    background: NDArray[np.float32]
+    weight: NDArray[np.float64] | None
+    group: NDArray[np.int64] | None
+    anomalies: NDArray[np.float32]
+    anomaly_weight: NDArray[np.float64] | None
+    anomaly_group: NDArray[np.int64] | None
+    stratum: NDArray[np.int64] | None = None
+    shares: dict[int, float] | None = None
+    spectator: NDArray[np.float32] | None = None
+    stream: Stream | None = None
+
+
+DETECTORS: dict[str, type[Detector]] = {}
+"""Every class of detectors that has been imported, by its name: what presets, members and saved files name."""
+
+
+class Detector(BaseEstimator):
+    """Base of all detectors: a scikit-learn estimator whose scores are higher for more anomalous events.
+
+    `fit` takes an EventTable, a data frame or an (n, d) array. Rows with label 0 are background and the only ones that
+    a detector takes as normal; rows with label 1 are labelled anomalies, which detectors that learn from them use and
+    others leave out; rows with label -1 (data) are left out. Without labels, every row is background. A table brings
+    its own labels, weights and generators (as groups).
+
+    The sign is that of PyOD, not that of scikit-learn's outlier detectors: `decision_function` equals `anomaly_score`,
+    `predict` gives 1 for an anomaly and 0 else. Columns are matched by name, in any order, where both sides have names.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : (d,), if the training data had names
+    threshold_ : float
+        Score above which `predict` says anomaly: a fraction `contamination` of the training background lies above.
+    data_ : dict
+        Numbers of training events and the hash of their values.
+    """
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if not abstract:
+            DETECTORS[cls.__name__] = cls
+
+    uses_labels: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    contamination: float
+    preprocess: Preprocess
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X : EventTable, DataFrame or (n, d) array
+            Detectors that are trained by the engine also take a `StreamedTable`, or the path or paths of its parts.
+        y : int (n,), optional
+            0 background, 1 labelled anomaly, -1 not to be trained on. Default: the table's labels, else all 0.
+        sample_weight : (n,), optional
+            Default: the table's weights, else 1. Used in preprocessing, in the losses and for the threshold.
+        groups : int (n,), optional
+            Group of each event. Default: the table's generators.
+
+        Raises
+        ------
+        InputError
+            If a value is NaN or infinite, a feature is constant, a class that is needed is empty, or lengths differ.
+        """
+        between("contamination", self.contamination, 0, 1, ends="none")
+        if is_streamed(X):
+            if any(values is not None for values in (y, sample_weight, groups)):
+                raise InputError(
+                    "a streamed table brings its own labels, weights and generators; leave out y, "
+                    "sample_weight and groups"
+                )
+            return self._fit_stream(X if isinstance(X, StreamedTable) else StreamedTable(X))
+        training = self._prepare(X, y, sample_weight, groups)
+        self._fit(training)
+        scores = self._score(training.background)
+        self.threshold_ = weighted_quantile(scores, 1 - self.contamination, training.weight)
+        return self
+
+    def _fit_stream(self, table: StreamedTable) -> Self:
+        raise InputError(
+            f"{type(self).__name__} trains on a table in memory; read {table.paths[0]} with EventTable.load"
+        )
+
+    @abstractmethod
+    def _fit(self, training: Training) -> None:
+        """Train on preprocessed rows."""
+
+    @abstractmethod
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (n,) of preprocessed rows (n, d)."""
+
+    def _prepare(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Training:
+        numbers, names = matrix(X)
+        n = len(numbers)
+        if hasattr(X, "label") and hasattr(X, "X"):
+            y = X.label if y is None else y
+            sample_weight = X.weight if sample_weight is None else sample_weight
+            groups = X.generator if groups is None else groups
+        if n < 2:
+            raise InputError(f"n_samples = {n}: training needs at least 2 background events")
+        labels = np.zeros(n, np.int64) if y is None else _integers(y, n, "y")
+        inlier, rare = labels == 0, labels == 1
+        if not inlier.any():
+            raise InputError(
+                f"none of the {n} training events has label 0: a detector learns from background; "
+                "label it 0, or pass the features alone (table.X) to train on all events"
+            )
+        if self.needs_labels and not rare.any():
+            raise InputError(
+                f"{type(self).__name__} learns from labelled anomalies, but none of the {n} training events has "
+                "label 1; label some, or take a detector that needs none, such as VAE"
+            )
+        if inlier.sum() < 2:
+            raise InputError(f"n_samples = {int(inlier.sum())}: training needs at least 2 background events")
+        used = inlier | rare if self.uses_labels else inlier
+        refuse_not_finite(numbers[used], names)
+        w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if w is not None and w.shape != (n,):
+            raise InputError(f"sample_weight has shape {w.shape} for {n} events; give one weight an event")
+        g = None if groups is None else _integers(groups, n, "groups")
+        weight = mean_one(w, inlier)
+        spectator = self._spectator(X)
+        self._remember(numbers, names, inlier, rare, X)
+        self.preprocessor_: SkewLogStandardize | None = None
+        if self.preprocess is not None:
+            self.preprocessor_ = SkewLogStandardize(checked_threshold(self.preprocess))
+            self.preprocessor_.fit(numbers[inlier] if names is None else Named(numbers[inlier], names), None, weight)
+        return Training(
+            background=self._transform(numbers[inlier]),
+            weight=weight,
+            group=None if g is None else g[inlier],
+            anomalies=self._transform(numbers[rare])
+            if self.uses_labels
+            else np.empty((0, numbers.shape[1]), np.float32),
+            anomaly_weight=mean_one(w, rare) if self.uses_labels else None,
+            anomaly_group=None if g is None else g[rare],
+            spectator=None if spectator is None else spectator[inlier],
+        )
+
+    def _spectator(self, X: Any) -> NDArray[np.float32] | None:
+        """A column (n,) that the score is to be independent of, where a detector is asked for that."""
+        del X
+        return None
+
+    def _remember(self, numbers: NDArray[Any], names: tuple[str, ...] | None, inlier: Any, rare: Any, X: Any) -> None:
+        self.n_features_in_ = numbers.shape[1]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        values = np.ascontiguousarray(numbers, dtype=np.float32)
+        self.data_: dict[str, Any] = {
+            "background": int(inlier.sum()),
+            "anomalies": int(rare.sum()) if self.uses_labels else 0,
+            "sha256": hashlib.sha256(values.tobytes() + inlier.tobytes() + rare.tobytes()).hexdigest(),
+            "sources": [s.sha256 for s in getattr(X, "sources", ())],
+        }
+
+    def _transform(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
+        if self.preprocessor_ is None:
+            return np.require(numbers, np.float32, ["C", "W"])  # torch wants memory it may write to
+        if not len(numbers):
+            return np.empty(numbers.shape, np.float32)
+        names = self._names()
+        return self.preprocessor_.transform(numbers if names is None else Named(numbers, names))
+
+    def _names(self) -> tuple[str, ...] | None:
+        return tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None
+
+    def prepared(self, X: Any) -> NDArray[np.float32]:
+        """Rows as the model sees them: columns in the order of training, preprocessed, float32 (n, d).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If a column is missing or a value is NaN or infinite.
+        """
+        if not hasattr(self, "n_features_in_") or not hasattr(self, "threshold_"):
+            raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit first")
+        numbers, names = matrix(X)
+        numbers = align(numbers, names, self._names(), self.n_features_in_, type(self).__name__)
+        refuse_not_finite(numbers, self._names())
+        return self._transform(numbers)
+
+    def anomaly_score(self, X: Any) -> NDArray[np.float64]:
+        """Score of each event, float64 (n,): higher is more anomalous.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If a column is missing or a value is NaN or infinite.
+        """
+        if not is_streamed(X):
+            return self._score(self.prepared(X))
+        table = X if isinstance(X, StreamedTable) else StreamedTable(X)
+        parts = [self._score(self.prepared(Named(chunk.X, table.columns))) for chunk in table.chunks()]
+        return np.concatenate([np.empty(0), *parts])
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """The same as `anomaly_score`: PyOD's name and sign."""
+        return self.anomaly_score(X)
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """1 for events whose score is above `threshold_`, 0 for others (PyOD's convention), (n,)."""
+        return (self.anomaly_score(X) > self.threshold_).astype(np.int64)
+
+    def fit_predict(self, X: Any, y: ArrayLike | None = None, **fit: Any) -> NDArray[np.int64]:
+        """`fit`, then `predict` on the same events."""
+        return self.fit(X, y, **fit).predict(X)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted detector; see `NeuralDetector.save`.
+
+        Raises
+        ------
+        InputError
+            This detector's state is no set of arrays, and hepaa writes no pickles.
+        """
+        raise InputError(
+            f"{type(self).__name__} cannot be saved to {path}: it has no format but pickle, which hepaa neither writes "
+            "nor reads; keep its parameters and training table and fit it again"
+        )
+
+
+class Named:
+    """A matrix (n, d) with the names of its columns."""
+
+    def __init__(self, X: NDArray[Any], columns: tuple[str, ...]) -> None:
+        self.X, self.columns = X, columns
+
+
+def checked_threshold(preprocess: str) -> float | None:
+    """Skewness above which features are logged, for the parameter `preprocess`."""
+    if preprocess not in ("skewlog", "standard"):
+        raise InputError(f"preprocess is {preprocess!r}; it must be 'skewlog', 'standard' or None")
+    return 1.0 if preprocess == "skewlog" else None
+
+
+def _integers(values: Any, n: int, what: str) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.shape == (n, 1):
+        array = array[:, 0]
+    if array.shape != (n,):
+        raise InputError(f"{what} has shape {array.shape} for {n} events; give one number an event")
+    try:
+        whole = array.astype(np.int64)
+        same = np.array_equal(whole, array.astype(np.float64))
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise InputError(f"{what} must be whole numbers, one an event; it holds {array[:3].tolist()} ...")
+    return whole
+
+
+def mean_one(w: NDArray[np.float64] | None, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Weights of `rows`, scaled to mean 1; None if all are equal."""
+    n = int(rows.sum())
+    if w is None or not n:
+        return None
+    checked = event_weights(w[rows], n)
+    return None if checked is None else checked * (n / checked.sum())
+
+
+def weighted_quantile(values: NDArray[np.float64], q: float, weight: NDArray[np.float64] | None) -> float:
+    """Smallest value such that at least a fraction q of the weight lies at or below it; values (n,), weight (n,).
+
+    Negative weights count with their sign; the first crossing is taken.
+    """
+    if weight is None:
+        return float(np.quantile(values, q, method="inverted_cdf"))
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weight[order])
+    crossing = np.flatnonzero(below >= q * below[-1] * (1 - 1e-12))
+    return float(values[order[crossing[0]]])

@@ -1,0 +1,82 @@
+"""A detector that needs labels, trained on pseudo labels made from the background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hepaa.errors import InputError
+from hepaa.models.anorand.pseudo import with_pseudo_anomalies
+from hepaa.models.base import Detector
+from hepaa.models.combined.ensemble import train_within
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hepaa.models.base import Preprocess, Training
+
+
+class PseudoLabelled(Detector):
+    """A detector that learns from labels, trained on pseudo-anomalies instead: Anomaly Awareness without labels.
+
+    The pseudo-anomalies are those of AnoRand (`with_pseudo_anomalies`): background whose features have been moved by
+    independent noise, so that it lies off the region that their correlations leave to background. With "boosting" or
+    another classifier, the score is the ratio of the noised to the bare density.
+
+    Parameters
+    ----------
+    detector : name or detector
+        One that takes labelled anomalies; names are those of `hepaa.detector`. Its `preprocess` is not used.
+    sigma : float
+        Noise, in standard deviations of the preprocessed features.
+    noised, grown : float
+        Fractions of the background that are noised, and that the pseudo-anomalies then grow to.
+    neighbours : int
+        Of SMOTE.
+    seed : int
+        Of the noise, and of the detector if it is given by name.
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+
+    Attributes
+    ----------
+    detector_ : the fitted detector
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: str | Detector = "aa-lhco",
+        sigma: float = 1.0,
+        noised: float = 0.02,
+        grown: float = 0.05,
+        neighbours: int = 5,
+        seed: int = 0,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+    ) -> None:
+        self.detector = detector
+        self.sigma = sigma
+        self.noised = noised
+        self.grown = grown
+        self.neighbours = neighbours
+        self.seed = seed
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        used = with_pseudo_anomalies(
+            training,
+            sigma=self.sigma,
+            noised=self.noised,
+            grown=self.grown,
+            neighbours=self.neighbours,
+            seed=self.seed,
+        )
+        self.detector_ = train_within(self.detector, self, used, self.seed)
+        if not self.detector_.uses_labels:
+            raise InputError(f"{type(self.detector_).__name__} takes no labels; give a detector that learns from them")
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.detector_._score(x)

@@ -1,0 +1,1 @@
+"""Detectors whose score is a density: flows and mixtures."""

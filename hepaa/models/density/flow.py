@@ -1,0 +1,200 @@
+"""Normalising flow: a density of the background, whose improbable events are the anomalous ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import zuko
+from torch.func import vmap
+
+from hepaa.errors import InputError
+from hepaa.models.density.units import MEASURES, Measure, log_volume, traced_log_volume
+from hepaa.models.engine.neural import NeuralDetector
+from hepaa.models.engine.training import Stage
+from hepaa.models.losses.schedules import ONE
+from hepaa.models.nets.zuko_flows import call_with
+from hepaa.models.parameters import one_of, whole, widths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.engine.training import Model
+    from hepaa.models.losses.schedules import Schedule
+    from hepaa.models.losses.terms import Batch
+
+Kind = Literal["spline", "maf"]
+_KINDS: tuple[Kind, ...] = ("spline", "maf")
+
+
+class _LogDensity(torch.nn.Module):
+    """log p(x) of a zuko flow as a module's forward, so that its parameters can be exchanged for a call."""
+
+    def __init__(self, flow: torch.nn.Module) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, x: Tensor) -> Tensor:
+        """log p (B,) of x (B, d)."""
+        density: Tensor = self.flow().log_prob(x)
+        return density
+
+
+class FlowNet:
+    """A zuko flow as a function of its parameters. Outputs: `log_density` (..., B)."""
+
+    noise = 0
+
+    def __init__(self, d: int, kind: Kind, transforms: int, hidden: tuple[int, ...], bins: int) -> None:
+        options: dict[str, Any] = {"transforms": transforms, "hidden_features": hidden}
+        with torch.random.fork_rng(devices=[]):  # torch draws start values that `init` replaces
+            if kind == "spline":
+                flow: torch.nn.Module = zuko.flows.NSF(d, bins=bins, **options)
+            else:
+                flow = zuko.flows.MAF(d, **options)
+        self.module = _LogDensity(flow).requires_grad_(False)
+
+    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parameters of one member, uniform in +-1/sqrt(inputs of the layer), torch's default for linear layers."""
+        parameters = {}
+        for prefix, module in self.module.named_modules():
+            for name, tensor in module.named_parameters(prefix, recurse=False):
+                if not isinstance(module, torch.nn.Linear):
+                    raise InputError(f"parameter {name} of this flow has no known start values")
+                bound = module.in_features**-0.5
+                parameters[name] = torch.empty_like(tensor).uniform_(-bound, bound, generator=generator)
+        return parameters
+
+    def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
+        """Outputs for x (..., B, d)."""
+        del noise
+        self.module.to(x.device)
+
+        def density(parameters: dict[str, Tensor], events: Tensor) -> Tensor:
+            found: Tensor = call_with(self.module, parameters, events)
+            return found
+
+        one = density if x.dim() == 2 else vmap(density)
+        return {"log_density": one(dict(p), x)}
+
+
+@dataclass(frozen=True)
+class NegativeLogLikelihood:
+    """Mean of -log p(x) over the background of a batch."""
+
+    weight: Schedule = ONE
+    name: str = "nll"
+
+    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+        """Value of the term."""
+        rows, count = batch.background("per-class")
+        return -batch.average(out["log_density"][..., rows], rows, count)
+
+
+class Flow(NeuralDetector):
+    """Normalising flow on the features; score: -log p(x), by default per unit of the features as given.
+
+    Parameters
+    ----------
+    kind : "spline" or "maf"
+        Autoregressive rational-quadratic splines (Durkan et al., arXiv:1906.04032) or affine maps (MAF, Papamakarios
+        et al., arXiv:1705.07057).
+    transforms : int
+        How many one after the other.
+    hidden : tuple of int
+        Widths of each transform's hidden layers.
+    bins : int
+        Of a spline.
+    epochs : int
+    measure : "features" or "preprocessed"
+        Units of the density: those of the features as given, so that it does not depend on `preprocess`, or those of
+        the preprocessed features, which the flow is trained on; see `hepaa.models.density.units.log_volume`.
+
+    The other parameters and the attributes are those of `NeuralDetector`; early stopping is on by
+    default (`validation_fraction`, `patience`), for a density overfits where an autoencoder does not.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: Kind = "spline",
+        transforms: int = 3,
+        hidden: tuple[int, ...] = (64, 64),
+        bins: int = 8,
+        epochs: int = 50,
+        measure: Measure = "features",
+        batch_size: int = 512,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+        seeds: int = 1,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+        validation_fraction: float = 0.1,
+        patience: int | None = 5,
+        gradient_clip: float | None = 5.0,
+        weighted_loss: bool = True,
+        device: str | None = None,
+        verbose: bool = False,
+        callback: Callable[[int, Mapping[str, float]], None] | None = None,
+        balance: Balance = None,
+        metrics: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        amp: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.transforms = transforms
+        self.hidden = hidden
+        self.bins = bins
+        self.epochs = epochs
+        self.measure = measure
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self.seeds = seeds
+        self.preprocess = preprocess
+        self.contamination = contamination
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.gradient_clip = gradient_clip
+        self.weighted_loss = weighted_loss
+        self.device = device
+        self.verbose = verbose
+        self.callback = callback
+        self.balance = balance
+        self.metrics = metrics
+        self.checkpoint = checkpoint
+        self.amp = amp
+
+    def _fit(self, training: Training) -> None:
+        one_of("kind", self.kind, _KINDS)
+        one_of("measure", self.measure, MEASURES)
+        whole("epochs", self.epochs)
+        whole("transforms", self.transforms)
+        whole("bins", self.bins, 2)
+        widths("hidden", self.hidden)
+        super()._fit(training)
+
+    def _model(self, d: int) -> Model:
+        return FlowNet(d, self.kind, self.transforms, tuple(self.hidden), self.bins)
+
+    def _stages(self) -> list[Stage]:
+        return [Stage(self.epochs, (NegativeLogLikelihood(),))]
+
+    def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
+        del x
+        return -out["log_density"]
+
+    def member_scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """-log p (members, n) of rows that are preprocessed already (see `prepared`)."""
+        return super().member_scores(x) + log_volume(self.preprocessor_, x, self.measure)
+
+    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        score = super()._traced_score(p, x).double()
+        return score + traced_log_volume(self.preprocessor_, x, self.measure)

@@ -1,0 +1,1 @@
+"""The training engine: stages, batches, steps, stopping, checkpoints."""

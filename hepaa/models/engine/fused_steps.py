@@ -1,0 +1,133 @@
+"""Steps of the small VAE in one pass, gradients included: which models may take them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hepaa.models.engine.steps import _FUSED_BELOW, TorchSteps
+from hepaa.models.losses.schedules import ONE
+from hepaa.models.losses.terms import KL, PENALTIES, AnomalyPenalty, Reconstruction
+from hepaa.models.nets.mlp import GaussianVAE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hepaa.models.engine import fused
+    from hepaa.models.engine.batches import Deal, Pool
+    from hepaa.models.engine.optimiser import Adam, Parameters
+    from hepaa.models.losses.terms import Term
+
+    Model = Callable[..., Mapping[str, Tensor]]
+
+
+class FusedSteps(TorchSteps):
+    """Steps in one compiled loop, `hepaa.models.engine.fused`, member after member."""
+
+    def __init__(self, model: Any, terms: Sequence[Term], parameters: Parameters, optimiser: Adam) -> None:
+        super().__init__(model, terms, parameters, optimiser)
+        from hepaa.models.engine import fused
+
+        self.fused = fused
+        self.net = fused.lay_out(model.encoder.sizes, model.decoder.sizes)
+        self.at = [(Reconstruction, KL, AnomalyPenalty).index(type(term)) for term in terms]
+
+    def _objective(self, weights: Sequence[float]) -> fused.Objective:
+        by_kind = dict(zip(self.at, zip(weights, self.terms, strict=True), strict=True))
+        anomaly: Any = by_kind[2][1] if 2 in by_kind else None
+        clip = None if anomaly is None else anomaly.clip
+        normalisation = self.terms[0].normalisation  # type: ignore[attr-defined]
+        return self.fused.Objective(
+            reconstruction=float(by_kind[0][0]),
+            kl=float(by_kind[1][0]),
+            anomaly=float(by_kind[2][0]) if anomaly is not None else 0.0,
+            literal=normalisation == "literal",
+            per_class=normalisation == "per-class",
+            penalty=self.fused.NO_PENALTY if clip is None else 1 + PENALTIES.index(anomaly.penalty),
+            clip=float("inf") if clip is None else float(clip),
+        )
+
+    def run(self, deal: Deal, background: Pool, anomalies: Pool | None, weights: Sequence[float], sums: Tensor) -> int:
+        """See `Steps`."""
+        fused, adam = self.fused, self.optimiser
+        objective = self._objective(weights)
+        b1, b2 = adam.betas
+        rates = fused.Rates(adam.learning_rate, b1, b2, adam.epsilon, float("inf") if adam.clip is None else adam.clip)
+
+        def events(pool: Pool | None) -> Any:
+            x = np.empty((0, background.x.shape[1]), np.float32) if pool is None else pool.x.numpy()
+            weight = None if pool is None else pool.weight
+            return fused.Events(x, np.empty(0, np.float32) if weight is None else weight.numpy())
+
+        common, rare = events(background), events(anomalies if deal.rare else None)
+        steps = -(-deal.order.shape[1] // deal.common)
+        for k in range(len(self.parameters)):
+            found = np.zeros(3)
+            failed = fused.train(
+                self.parameters.flat[k].numpy(),
+                adam.mean[k].numpy(),
+                adam.square[k].numpy(),
+                adam.steps,
+                self.active is None or bool(self.active[k] > 0),
+                self.net,
+                objective,
+                rates,
+                common,
+                deal.order[k].numpy(),
+                rare,
+                np.empty(0, np.int64) if deal.dealt is None else deal.dealt[k].numpy(),
+                deal.noise[k].numpy(),  # type: ignore[index]
+                (deal.common, deal.rare),
+                found,
+            )
+            if failed >= 0:
+                batch = next(b for i, b in enumerate(deal.batches(background, anomalies)) if i == failed)
+                raise self.diagnosis(batch, weights, failed)
+            sums[:, k] += torch.from_numpy(found)[self.at]
+        adam.steps += steps
+        return steps
+
+
+def is_small_vae(model: Any, parameters: Parameters, events: int) -> bool:
+    """Whether this is a `GaussianVAE` on the CPU that a compiled loop over so many events beats torch on."""
+    if type(model) is not GaussianVAE or parameters.flat.device.type != "cpu":
+        return False
+    known = [name for net in (model.encoder, model.decoder) for layer in net.layers for name in layer]
+    return [name for name, _ in parameters.layout] == known and parameters.flat[0].numel() * events < _FUSED_BELOW
+
+
+def can_fuse(model: Any, terms: Sequence[Term], parameters: Parameters, batch_size: int) -> bool:
+    """Whether `fused` trains this model with these terms: a small VAE with squared errors."""
+    if not is_small_vae(model, parameters, batch_size):
+        return False
+    kinds = [type(term) for term in terms]
+    if kinds[:2] != [Reconstruction, KL] or kinds[2:] not in ([], [AnomalyPenalty]):
+        return False
+    normalisation = terms[0].normalisation  # type: ignore[attr-defined]
+    plain: list[Any] = [Reconstruction("mse", normalisation), KL(normalisation)]
+    if terms[2:]:
+        penalty: Any = terms[2]
+        plain.append(AnomalyPenalty("mse", penalty.penalty, penalty.clip, normalisation))
+    return all(replace(term, weight=ONE) == known_one for term, known_one in zip(terms, plain, strict=True))  # type: ignore[type-var]
+
+
+def can_score_fused(model: Any, parameters: Parameters) -> bool:
+    """Whether `fused_scores` is faster than torch."""
+    return is_small_vae(model, parameters, 512)
+
+
+def fused_scores(model: Any, parameters: Parameters, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """|x - x_hat|^2 (K, n) of rows x (n, d) with z = mu."""
+    from hepaa.models.engine import fused
+
+    net = fused.lay_out(model.encoder.sizes, model.decoder.sizes)
+    scores = np.zeros((len(parameters), len(x)))
+    for k, out in enumerate(scores):
+        fused.score(parameters.flat[k].numpy(), net, np.require(x, np.float32, ["C", "W"]), out)
+    return scores

@@ -1,0 +1,1 @@
+"""Terms of an objective and the schedules of their factors."""

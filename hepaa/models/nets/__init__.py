@@ -1,0 +1,1 @@
+"""Networks: what maps events to latent values and back, as functions of a flat vector of parameters."""

@@ -1,0 +1,1 @@
+"""Detectors of other libraries behind the same face: baselines to compare with."""

@@ -1,0 +1,149 @@
+"""What every detector must beat: no model at all, an isolation forest, and, as a ceiling, supervised boosting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn import ensemble
+
+from hepaa.models import saving as serialise
+from hepaa.models.base import Detector
+from hepaa.models.parameters import between, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from hepaa.models.base import Preprocess, Training
+
+
+class SumOfSquares(Detector):
+    """Sum of the squared standardised features: the score of a VAE that has learned nothing.
+
+    Parameters
+    ----------
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+    """
+
+    def __init__(self, *, preprocess: Preprocess = "skewlog", contamination: float = 0.05) -> None:
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        """Nothing beyond the preprocessing."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted detector: the preprocessing as safetensors to `path`, all else as JSON beside it.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If `path` does not end in .safetensors.
+        """
+        serialise.save(self, path)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _record(self) -> dict[str, Any]:
+        return {}
+
+    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        """There is nothing beyond the preprocessing."""
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        values = x.astype(np.float64)
+        total: NDArray[np.float64] = np.einsum("ij,ij->i", values, values)
+        return total
+
+
+class IsolationForest(Detector):
+    """scikit-learn's isolation forest (Liu, Ting, Zhou 2008) on preprocessed background, with our sign.
+
+    Parameters
+    ----------
+    trees : int
+    seed : int
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+    """
+
+    def __init__(
+        self, *, trees: int = 100, seed: int = 0, preprocess: Preprocess = "skewlog", contamination: float = 0.05
+    ) -> None:
+        self.trees = trees
+        self.seed = seed
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        whole("trees", self.trees)
+        whole("seed", self.seed, 0)
+        self.model_ = ensemble.IsolationForest(n_estimators=self.trees, random_state=self.seed)
+        self.model_.fit(training.background, sample_weight=training.weight)
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray(-self.model_.score_samples(x), dtype=np.float64)
+
+
+class SupervisedBoosting(Detector):
+    """Gradient boosting of background against labelled anomalies: what a search that knows its signal would reach.
+
+    Both classes count the same whatever their numbers and weights. Score: the log odds.
+
+    Parameters
+    ----------
+    iterations : int
+        Boosting iterations.
+    learning_rate : float
+    seed : int
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+    """
+
+    uses_labels: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        iterations: int = 100,
+        learning_rate: float = 0.1,
+        seed: int = 0,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+    ) -> None:
+        self.iterations = iterations
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        whole("iterations", self.iterations)
+        whole("seed", self.seed, 0)
+        between("learning_rate", self.learning_rate, 0, ends="high")
+        n, m = len(training.background), len(training.anomalies)
+        weights = [
+            np.full(size, 1.0) if w is None else w for w, size in ((training.weight, n), (training.anomaly_weight, m))
+        ]
+        self.model_ = ensemble.HistGradientBoostingClassifier(
+            max_iter=self.iterations, learning_rate=self.learning_rate, random_state=self.seed, early_stopping=False
+        )
+        self.model_.fit(
+            np.concatenate([training.background, training.anomalies]),
+            np.repeat([0, 1], [n, m]),
+            sample_weight=np.concatenate([weights[0] / n, weights[1] / m]) * ((n + m) / 2),
+        )
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray(self.model_.decision_function(x), dtype=np.float64)

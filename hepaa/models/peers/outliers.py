@@ -1,0 +1,132 @@
+"""Any outlier model of scikit-learn or PyOD by name, as a detector: our sign, weights, preprocessing and seed."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError, nearest
+from hepaa.models.base import Detector
+from hepaa.models.parameters import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from hepaa.models.base import Preprocess, Training
+
+SKLEARN: dict[str, str] = {
+    "BayesianGaussianMixture": "sklearn.mixture",
+    "EllipticEnvelope": "sklearn.covariance",
+    "GaussianMixture": "sklearn.mixture",
+    "IsolationForest": "sklearn.ensemble",
+    "KernelDensity": "sklearn.neighbors",
+    "LocalOutlierFactor": "sklearn.neighbors",
+    "OneClassSVM": "sklearn.svm",
+}
+"""Models of scikit-learn with `score_samples`, and where they live."""
+
+
+def _pyod_modules() -> dict[str, str]:
+    """Modules of PyOD's models by the name of the class that each is named after, in lower case."""
+    spec = find_spec("pyod")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    folder = [f"{place}/models" for place in spec.submodule_search_locations]
+    names = (module.name for module in pkgutil.iter_modules(folder))
+    return {name.replace("_", ""): name for name in names if not name.startswith(("_", "base", "ts_", "pyg_"))}
+
+
+def outlier_class(name: str) -> tuple[type[Any], bool]:
+    """The class of a model, and whether it is PyOD's.
+
+    Parameters
+    ----------
+    name : str
+        "LocalOutlierFactor" or "sklearn.LocalOutlierFactor"; "ECOD" or "pyod.ECOD", in any case.
+
+    Raises
+    ------
+    InputError
+        If neither library has it; the message says whether PyOD is there.
+    """
+    library, _, bare = name.rpartition(".")
+    if library in ("", "sklearn") and bare in SKLEARN:
+        return getattr(import_module(SKLEARN[bare]), bare), False
+    modules = _pyod_modules() if library in ("", "pyod") else {}
+    if bare.lower() in modules:
+        module = import_module(f"pyod.models.{modules[bare.lower()]}")
+        found = next((v for k, v in vars(module).items() if k.lower() == bare.lower() and inspect.isclass(v)), None)
+        if found is not None:
+            return found, True
+    there = "" if _pyod_modules() else "; PyOD is not installed: pip install 'hepaa[baselines]'"
+    raise InputError(f"outlier model {name!r} is unknown; {nearest(bare, [*SKLEARN, *modules])}{there}")
+
+
+class OutlierModel(Detector):
+    """An outlier model of scikit-learn or PyOD on preprocessed background; score: higher is more anomalous.
+
+    Parameters
+    ----------
+    model : str
+        Class name, such as "LocalOutlierFactor", "OneClassSVM", "pyod.ECOD", "pyod.KNN"; see `outlier_class`.
+    options : mapping or None
+        Parameters of that class. A seed, and novelty detection for LocalOutlierFactor, are set here.
+    seed : int
+    preprocess : "skewlog", "standard" or None
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
+
+    Event weights go to a model that takes them. For one that does not, as many background events are drawn, with
+    replacement, in proportion to their weights; negative weights are refused then.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "LocalOutlierFactor",
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.seed = seed
+        self.preprocess = preprocess
+        self.contamination = contamination
+
+    def _fit(self, training: Training) -> None:
+        whole("seed", self.seed, 0)
+        cls, self.of_pyod_ = outlier_class(self.model)
+        known = inspect.signature(cls).parameters
+        options = dict(self.options or {})
+        for key in options:
+            if key not in known:
+                raise InputError(f"{self.model} has no option {key!r}; {nearest(key, known)}")
+        ours: dict[str, Any] = {"random_state": self.seed, "novelty": True, "verbose": 0}
+        defaults = {k: v for k, v in ours.items() if k in known and k not in options}
+        self.model_ = cls(**defaults, **options)
+        x, weight = training.background, training.weight
+        if weight is None:
+            self.model_.fit(x)
+        elif "sample_weight" in inspect.signature(self.model_.fit).parameters:
+            self.model_.fit(x, sample_weight=weight)
+        else:
+            if (weight < 0).any():
+                raise InputError(
+                    f"{self.model} takes no weights, and {int((weight < 0).sum())} of {len(x)} background events have "
+                    "negative ones, by which no event can be drawn; train without weights"
+                )
+            drawn = np.random.default_rng(self.seed).choice(len(x), len(x), p=weight / weight.sum())
+            self.model_.fit(x[drawn])
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        scores = self.model_.decision_function(x) if self.of_pyod_ else -self.model_.score_samples(x)
+        return np.asarray(scores, dtype=np.float64)

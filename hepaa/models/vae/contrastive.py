@@ -1,0 +1,187 @@
+"""VAE whose latent space is ordered by generators or by views: enriched background (BEAD)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from hepaa.errors import InputError
+from hepaa.models.engine.training import Stage
+from hepaa.models.losses.contrastive import NTXent, SupCon
+from hepaa.models.losses.schedules import Fixed, Linear
+from hepaa.models.nets.encoders import jets_of
+from hepaa.models.parameters import between, one_of, whole
+from hepaa.models.vae.vae import VAE
+from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.losses.reconstruction import ErrorKind
+    from hepaa.models.losses.schedules import Schedule
+    from hepaa.models.losses.terms import Term
+    from hepaa.models.nets.encoders import EncoderKind
+    from hepaa.models.nets.posteriors import PosteriorKind
+    from hepaa.models.nets.priors import PriorKind
+    from hepaa.models.vae.vae import Autoencoder
+    from hepaa.models.vae.views import View
+
+Contrastive = Literal["supcon", "ntxent"]
+_CONTRASTIVE: tuple[Contrastive, ...] = ("supcon", "ntxent")
+
+
+class ContrastiveNet:
+    """An autoencoder that in training also gives the latent means of two random views of each event.
+
+    Outputs are those of the autoencoder, and with noise `view_a`, `view_b` (..., B, latent).
+    """
+
+    def __init__(self, net: Autoencoder, view: View) -> None:
+        self.net, self.view = net, view
+        self.noise = net.noise + 2 * view.noise
+
+    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parameters of one member."""
+        return self.net.init(generator)
+
+    def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """x_hat (..., B, d), without noise."""
+        return self.net.reconstruct(p, x)
+
+    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """mu (..., B, latent)."""
+        return self.net.means(p, x)
+
+    def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
+        """Outputs for x (..., B, d)."""
+        if noise is None:
+            return self.net(p, x)
+        own, first, second = noise.tensor_split((self.net.noise, self.net.noise + self.view.noise), dim=-1)
+        out = self.net(p, x, own)
+        views = torch.cat([self.view(x, first), self.view(x, second)], dim=-2)
+        out["view_a"], out["view_b"] = self.net.means(p, views).chunk(2, dim=-2)
+        return out
+
+
+class ContrastiveVAE(VAE):
+    """VAE with a contrastive term on the latent means, after BEAD's enriched backgrounds.
+
+    Loss: E(x) + beta KL + contrastive_weight * C. C is SupCon with the events of the same generator as positives, so
+    that every generator gets a cluster of its own, or NT-Xent between two random views of each event. Score: E(x) with
+    z = mu; `hepaa.scores` has the latent ones, such as the distance from the nearest generator cluster.
+
+    Parameters
+    ----------
+    contrastive : "supcon" or "ntxent"
+        "supcon" needs groups: `fit(X, groups=g)`, or a table with two generators or more.
+    contrastive_weight : float
+    temperature : float
+        T of both losses.
+    anneal_epochs : int or None
+        The contrastive weight rises linearly from 0 over so many epochs; None: it is there from the start.
+    views : "noise" or "physical"
+        Views of "ntxent": normal noise on the preprocessed features, or another orientation and smeared momenta: of the
+        particles of jets where `particles` is given, and else of the columns that are momenta (`views.py`).
+    view_noise : float
+        Standard deviation of the noise, in preprocessed units; the relative smearing of momenta for "physical".
+
+    The other parameters and the attributes are those of `VAE`; "contrastive" joins `history_`.
+    """
+
+    contrastive: Contrastive
+    contrastive_weight: float
+    temperature: float
+    anneal_epochs: int | None
+    views: ViewKind
+    view_noise: float
+
+    def __init__(
+        self,
+        *,
+        contrastive: Contrastive = "supcon",
+        contrastive_weight: float = 1.0,
+        temperature: float = 0.1,
+        anneal_epochs: int | None = None,
+        views: ViewKind = "noise",
+        view_noise: float = 0.1,
+        hidden: tuple[int, ...] = (16,),
+        latent: int = 2,
+        beta: float = 1.0,
+        beta_epochs: int | None = None,
+        capacity: float | None = None,
+        reconstruction: ErrorKind = "mse",
+        posterior: PosteriorKind = "gaussian",
+        flow_steps: int = 4,
+        flow_context: int = 0,
+        prior: PriorKind = "standard",
+        components: int = 10,
+        concentration: float = 1.0,
+        encoder: EncoderKind = "mlp",
+        particles: int | None = None,
+        decorrelate: str | None = None,
+        disco_weight: float = 10.0,
+        epochs: int = 50,
+        batch_size: int = 512,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+        seeds: int = 1,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        gradient_clip: float | None = None,
+        weighted_loss: bool = True,
+        device: str | None = None,
+        verbose: bool = False,
+        callback: Callable[[int, Mapping[str, float]], None] | None = None,
+        balance: Balance = None,
+        metrics: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        amp: bool = False,
+    ) -> None:
+        self._take(locals())
+
+    def _fit(self, training: Training) -> None:
+        one_of("contrastive", self.contrastive, _CONTRASTIVE)
+        one_of("views", self.views, VIEWS)
+        between("view_noise", self.view_noise, 0, ends="high")
+        between("contrastive_weight", self.contrastive_weight, 0)
+        between("temperature", self.temperature, 0.03)
+        if self.anneal_epochs is not None:
+            whole("anneal_epochs", self.anneal_epochs)
+        if self.contrastive == "supcon":
+            groups = np.zeros(0, np.int64) if training.group is None else training.group
+            names, numbers = np.unique(groups, return_inverse=True)
+            if len(names) < 2:
+                raise InputError(
+                    "contrastive='supcon' needs background of two groups (generators) or more, and there is "
+                    f"{'one' if len(names) else 'none'}; pass groups, or take contrastive='ntxent'"
+                )
+            training = replace(training, group=numbers)
+        else:
+            training = replace(training, group=None)
+        super()._fit(training)
+
+    def _model(self, d: int) -> Autoencoder:
+        net = super()._model(d)
+        return net if self.contrastive == "supcon" else ContrastiveNet(net, self._view(d))
+
+    def _view(self, d: int) -> View:
+        if self.views == "noise":
+            return Noise(d, self.view_noise)
+        if self.particles is not None:
+            return Jets(self.particles, jets_of(d, self.particles), self.view_noise)
+        return Momenta(self._names(), self.preprocessor_, self.view_noise)
+
+    def _stages(self) -> list[Stage]:
+        w = self.contrastive_weight
+        ramp: Schedule = Fixed(w) if self.anneal_epochs is None else Linear(0.0, w, self.anneal_epochs)
+        contrast: Term = (SupCon if self.contrastive == "supcon" else NTXent)(self.temperature, ramp)
+        return [Stage(self.epochs, (self._reconstruction(), self._kl(), contrast, *self._penalties()))]

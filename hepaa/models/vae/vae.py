@@ -1,0 +1,337 @@
+"""The variational autoencoder, with a choice of encoder, posterior, prior and reconstruction error."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from hepaa.errors import InputError, nearest
+from hepaa.models.engine.device import generator
+from hepaa.models.engine.neural import NeuralDetector
+from hepaa.models.engine.training import Model, Stage, pieces
+from hepaa.models.losses.disco import DisCo
+from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, ErrorKind, EventError
+from hepaa.models.losses.schedules import Fixed, Linear
+from hepaa.models.losses.terms import KL, CapacityKL, Normalisation, Ramp, Reconstruction
+from hepaa.models.nets.encoders import ENCODERS, PARTICLE_ENCODERS, EncoderKind, coder, jets_of
+from hepaa.models.nets.latent import LatentNet
+from hepaa.models.nets.mlp import GaussianVAE
+from hepaa.models.nets.posteriors import POSTERIORS, PosteriorKind, posterior_flow
+from hepaa.models.nets.priors import PRIORS, PriorKind, prior_of
+from hepaa.models.parameters import between, one_of, whole, widths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.losses.terms import Term
+    from hepaa.models.onnx_export import Graph
+
+
+class Autoencoder(Model, Protocol):
+    """A model that can give the reconstruction alone, and the latent means alone."""
+
+    def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """x_hat (..., B, d) for x (..., B, d), without noise."""
+        ...
+
+    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """mu (..., B, latent) for x (..., B, d)."""
+        ...
+
+
+class VAE(NeuralDetector):
+    """Variational autoencoder; an event is as anomalous as it is badly reconstructed.
+
+    Loss: E(x) + beta KL, with E the reconstruction error summed over features (Kingma and Welling, arXiv:1312.6114).
+    Network: d - hidden - (mu, log variance) - reversed hidden - d, ReLU between. Score: E(x) with z = mu, or, with a
+    flow, with z its image of mu.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Widths of the encoder's hidden layers.
+    latent : int
+        Dimensions of the latent space.
+    beta : float
+        Weight of the KL term.
+    beta_epochs : int or None
+        beta rises linearly from 0 over so many epochs (a warm-up, against a latent space that is not used); None: it is
+        there from the start.
+    capacity : float or None
+        The loss has beta |KL - C| in place of beta KL, C rising linearly from 0 to `capacity` [nats] over the epochs;
+        `history_["kl"]` is then |KL - C| (arXiv:1804.03599).
+    reconstruction : "mse", "huber", "bce", "gaussian", "pt-weighted" or "emd"
+        E(x); see `hepaa.models.losses.reconstruction.EventError`. "bce" is for features in [0, 1], such as images, with
+        preprocess=None, "gaussian" learns the variance of every feature, the last two are for particles.
+    posterior : one of `hepaa.models.nets.posteriors.POSTERIORS`
+        "gaussian", or the flow that the Gaussian sample goes through: "planar", "sylvester-orthogonal",
+        "sylvester-householder", "sylvester-triangular", "conv", "iaf", "maf", "spline".
+    flow_steps, flow_context : int
+        Steps of the flow; how many numbers the encoder gives to it, 0 for a flow that is the same for all events.
+    prior : "standard", "mixture", "vamp" or "dirichlet"
+        N(0, 1); learned Gaussians; the posteriors of learned pseudo-inputs; Dirichlet, whose latent space is a simplex
+        (see `hepaa.models.nets.priors`).
+    components : int
+        Of the two learned priors.
+    concentration : float
+        alpha of the Dirichlet: below 1 events gather at the corners.
+    encoder : "mlp", "deepsets", "transformer" or "conv"
+        The second and third take jets (feature sets "constituents-..."), in any order of the particles of a jet, the
+        last square images; all three with preprocess=None. See `hepaa.models.nets.encoders` for what `hidden` is there.
+    particles : int or None
+        Particles of a jet: the columns are jets x particles x (share of pT, delta eta, delta phi), share 0 for padding.
+    decorrelate : str or None
+        Column of the training table, such as "mjj", that the score is to be independent of in background.
+    disco_weight : float
+        Weight of the penalty for it; see `hepaa.models.losses.disco.DisCo`.
+    epochs : int
+
+    The other parameters and the attributes are those of `hepaa.models.engine.neural.NeuralDetector`.
+    """
+
+    hidden: tuple[int, ...]
+    latent: int
+    beta: float
+    beta_epochs: int | None
+    capacity: float | None
+    reconstruction: ErrorKind
+    posterior: PosteriorKind
+    flow_steps: int
+    flow_context: int
+    prior: PriorKind
+    components: int
+    concentration: float
+    encoder: EncoderKind
+    particles: int | None
+    decorrelate: str | None
+    disco_weight: float
+    epochs: int
+
+    def __init__(
+        self,
+        *,
+        hidden: tuple[int, ...] = (16,),
+        latent: int = 2,
+        beta: float = 1.0,
+        beta_epochs: int | None = None,
+        capacity: float | None = None,
+        reconstruction: ErrorKind = "mse",
+        posterior: PosteriorKind = "gaussian",
+        flow_steps: int = 4,
+        flow_context: int = 0,
+        prior: PriorKind = "standard",
+        components: int = 10,
+        concentration: float = 1.0,
+        encoder: EncoderKind = "mlp",
+        particles: int | None = None,
+        decorrelate: str | None = None,
+        disco_weight: float = 10.0,
+        epochs: int = 50,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+        seeds: int = 1,
+        preprocess: Preprocess = "skewlog",
+        contamination: float = 0.05,
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        gradient_clip: float | None = None,
+        weighted_loss: bool = True,
+        device: str | None = None,
+        verbose: bool = False,
+        callback: Callable[[int, Mapping[str, float]], None] | None = None,
+        balance: Balance = None,
+        metrics: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        amp: bool = False,
+    ) -> None:
+        self._take(locals())
+
+    def _take(self, values: Mapping[str, Any]) -> None:
+        """Set the parameters of the constructor, whose local variables `values` are."""
+        for name in self._get_param_names():
+            setattr(self, name, values[name])
+
+    model_: Autoencoder
+
+    def _model(self, d: int) -> Autoencoder:
+        plain = (self.posterior, self.prior, self.encoder) == ("gaussian", "standard", "mlp")
+        if plain and self.reconstruction != "gaussian":
+            return GaussianVAE(d, self.hidden, self.latent)
+        return self._latent_net(d)
+
+    def _latent_net(self, d: int) -> LatentNet:
+        """The model in its general form, with the same parameters."""
+        context = 0 if self.posterior == "gaussian" else self.flow_context
+        both = coder(self.encoder, d, self.hidden, self.latent, 2 * self.latent + context, self.particles)
+        unit = self.reconstruction == "bce"
+        return LatentNet(
+            *both,
+            self.latent,
+            posterior=posterior_flow(self.posterior, self.latent, self.flow_steps, context),
+            context=context,
+            prior=prior_of(self.prior, self.latent, d, self.components, self.concentration, unit=unit),
+            variances=d if self.reconstruction == "gaussian" else 0,
+        )
+
+    def _error(self) -> EventError:
+        return EventError(self.reconstruction, self.particles or 0)
+
+    def _reconstruction(self, normalisation: Normalisation = "per-class") -> Reconstruction:
+        simple = self.reconstruction in ("mse", "huber", "bce")
+        return Reconstruction(self.reconstruction if simple else self._error(), normalisation)
+
+    def _kl(self, normalisation: Normalisation = "per-class", *, grown: bool = False) -> Term:
+        """The KL term; `grown`: beta and capacity have reached their ends."""
+        if self.capacity is None:
+            warm = grown or self.beta_epochs is None
+            return KL(normalisation, Fixed(self.beta) if warm else Linear(0.0, self.beta, self.beta_epochs or 1))
+        start = self.capacity if grown else 0.0
+        return CapacityKL(Ramp(self.beta, Linear(start, self.capacity, self.epochs)), normalisation)
+
+    def _stages(self) -> list[Stage]:
+        return [Stage(self.epochs, (self._reconstruction(), self._kl(), *self._penalties()))]
+
+    def _penalties(self) -> tuple[Term, ...]:
+        """Terms of all stages that are not there by default."""
+        if self.decorrelate is None:
+            return ()
+        return (DisCo(self._reconstruction().kind, Fixed(self.disco_weight)),)
+
+    def _spectator(self, X: Any) -> NDArray[np.float32] | None:
+        if self.decorrelate is None:
+            return None
+        if not hasattr(X, "columns"):
+            raise InputError(f"decorrelate={self.decorrelate!r} names a column: train on an EventTable or a data frame")
+        if not hasattr(X, "spectators") and self.decorrelate not in X.columns:
+            raise InputError(f"decorrelate: no column {self.decorrelate!r}; {nearest(self.decorrelate, X.columns)}")
+        values = np.asarray(X[self.decorrelate], dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(f"decorrelate: column {self.decorrelate!r} holds NaN or infinite values")
+        return values
+
+    def _fit(self, training: Training) -> None:
+        one_of("reconstruction", self.reconstruction, ERRORS)
+        one_of("posterior", self.posterior, POSTERIORS)
+        one_of("prior", self.prior, PRIORS)
+        one_of("encoder", self.encoder, ENCODERS)
+        whole("epochs", self.epochs)
+        whole("latent", self.latent, 2 if self.prior == "dirichlet" else 1)
+        whole("flow_steps", self.flow_steps)
+        whole("flow_context", self.flow_context, 0)
+        whole("components", self.components)
+        widths("hidden", self.hidden)
+        between("beta", self.beta, 0)
+        between("disco_weight", self.disco_weight, 0)
+        if self.decorrelate is not None and training.stream is not None:
+            raise InputError("decorrelate needs a table in memory; read the parts with EventTable.load")
+        between("concentration", self.concentration, 0, ends="none")
+        if self.beta_epochs is not None:
+            whole("beta_epochs", self.beta_epochs)
+        if self.capacity is not None:
+            between("capacity", self.capacity, 0)
+            if self.beta_epochs is not None:
+                raise InputError("beta_epochs and capacity are two ways to begin without a KL term; take one of them")
+        self._check_inputs(training)
+        super()._fit(training)
+
+    def _check_inputs(self, training: Training) -> None:
+        """Raise InputError where the features are not what encoder and reconstruction need."""
+        particles = self.encoder in PARTICLE_ENCODERS or self.reconstruction in PARTICLE_ERRORS
+        if self.particles is not None:
+            whole("particles", self.particles)
+        if (particles or self.encoder == "conv") and self.preprocess is not None:
+            what = f"encoder={self.encoder!r}" if self.encoder != "mlp" else f"reconstruction={self.reconstruction!r}"
+            raise InputError(f"{what} takes jets or images as they are: set preprocess=None")
+        if particles:
+            jets_of(training.background.shape[1], self.particles)
+            if self.prior == "vamp":
+                raise InputError("prior='vamp' has no pseudo-inputs that are jets; take prior='mixture'")
+        if self.reconstruction == "bce":
+            for x in (training.background, training.anomalies):
+                if len(x) and not (x.min() >= 0 and x.max() <= 1):
+                    raise InputError(
+                        f"reconstruction 'bce' needs features in [0, 1]; these reach from {x.min():g} to {x.max():g}: "
+                        "scale them and set preprocess=None, or take reconstruction='mse'"
+                    )
+
+    def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
+        return self._error()(x, out)
+
+    @property
+    def _scores_squared_error(self) -> bool:
+        return self.reconstruction == "mse"
+
+    def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        out = {"x_hat": self.model_.reconstruct(p, x)}
+        if self.reconstruction == "gaussian":
+            out["x_logvar"] = p["decoder.logvar"]
+        return self._event_score(x, out)
+
+    def _averaged(self, out: Mapping[str, NDArray[np.float32]], function: Callable[..., Tensor]) -> NDArray[np.float64]:
+        """function(x, outputs) of `outputs`, in float64, averaged over members."""
+        tensors = {name: torch.from_numpy(values.astype(np.float64)) for name, values in out.items()}
+        if "x_logvar" in tensors:
+            tensors["x_logvar"] = tensors["x_logvar"][:, :1]  # there once for every piece of events
+        x = tensors["x"].expand(len(out["x_hat"]), -1, -1)
+        return np.asarray(function(x, tensors).mean(0).numpy())
+
+    def event_errors(self, out: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """E(x) of each event (n,) from the `outputs` of events, members averaged."""
+        return self._averaged(out, self._error())
+
+    def feature_errors(self, out: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Share of every feature in E(x) (n, d) from the `outputs` of events, members averaged.
+
+        Raises
+        ------
+        InputError
+            If the error is the energy mover's distance.
+        """
+        if self.reconstruction == "emd":
+            raise InputError("the energy mover's distance compares whole jets: a feature has no share in it")
+        return self._averaged(out, self._error().features)
+
+    @torch.no_grad()
+    def importance_weighted(self, X: Any, samples: int, seed: int) -> NDArray[np.float64]:
+        """See `hepaa.scores.importance_weighted`."""
+        whole("samples", samples)
+        data = torch.from_numpy(self.prepared(X)).to(self.parameters_.flat.device)
+        noise = torch.randn(samples, self.latent, generator=generator(seed, "importance")).to(data.device)
+        net, error, frozen = self._latent_net(self.n_features_in_), self._error(), self.parameters_.frozen()
+        parts = []
+        for x in pieces(self.parameters_, data):
+            each = []
+            for eps in noise:
+                out, ratio = net.sample(frozen, x, eps.expand(*x.shape[:-1], -1))
+                each.append((-error(x, out) - ratio).double())
+            weight = torch.logsumexp(torch.stack(each), dim=0) - log(samples)
+            parts.append(-weight.reshape(self.seeds, -1).cpu().numpy())
+        return np.asarray(np.concatenate(parts, axis=1).mean(axis=0))
+
+    @property
+    def _has_onnx_graph(self) -> bool:
+        plain = isinstance(VAE._model(self, self.n_features_in_), GaussianVAE)
+        return plain and self.reconstruction in ("mse", "huber", "bce")
+
+    def _onnx_score(self, graph: Graph, x: str) -> str:
+        net = GaussianVAE(self.n_features_in_, self.hidden, self.latent)
+        x_hat = graph.mlp(net.decoder, graph.first(graph.mlp(net.encoder, x), self.latent))
+        if self.reconstruction == "bce":  # softplus(x_hat) - x x_hat
+            softplus = graph.add("Softplus", x_hat)
+            return graph.sum_last(graph.add("Sub", softplus, graph.add("Mul", x, x_hat)))
+        off = graph.add("Sub", x, x_hat)
+        square = graph.add("Mul", off, off)
+        if self.reconstruction == "huber":
+            size = graph.add("Abs", off)
+            line = graph.add("Sub", graph.add("Mul", size, graph.constant(2.0)), graph.constant(1.0))
+            square = graph.add("Where", graph.add("Less", size, graph.constant(1.0)), square, line)
+        return graph.sum_last(square)
