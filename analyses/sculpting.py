@@ -27,8 +27,8 @@ from study import Study
 from table import Row
 
 import hepaa
-from hepaa.stats.decorrelation import QuantileFlattening
-from hepaa.stats.gate import sculpting_gate, spectrum_edges
+from hepaa.stats.flattening import QuantileFlattening
+from hepaa.stats.sculpting import sculpting_gate, spectrum_edges
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,11 +23,12 @@ import numpy as np
 from study import Study
 from table import Line
 
-from hepaa import pipeline, plots
+from hepaa import plots
 from hepaa.card import Card
 from hepaa.demo import path as demo
 from hepaa.progress import Silent
-from hepaa.results import evaluate
+from hepaa.run import pipeline
+from hepaa.run.results import evaluate
 from hepaa.stats.reach import luminosity_for, z_versus_luminosity
 
 if TYPE_CHECKING:

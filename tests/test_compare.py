@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from hepaa.cli import main
-from hepaa.compare import compare
 from hepaa.errors import InputError
+from hepaa.report.compare import compare
 
 CARD = {"name": "zh", "output": "out", "seed": 0, "luminosity_fb": 300.0, "split": {"train": 0.7, "salt": ""}}
 

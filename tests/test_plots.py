@@ -281,10 +281,9 @@ def test_feature_pulls_writes_every_number():
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_mass_sculpting_says_the_verdict(passed):
-    from hepaa.stats.background import Sculpting
     from hepaa.stats.bumps import Bump
-    from hepaa.stats.gate import Gate
     from hepaa.stats.likelihood import ToyP
+    from hepaa.stats.sculpting import Gate, Sculpting
 
     bump = Bump(2.0, 3.0, 30, 10.0, 5.0, ToyP(0.01, 2.33, True))
     shape = Sculpting(0.1, 0.01, 0.005, 0.2, 0.1, 0.5)

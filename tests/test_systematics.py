@@ -12,11 +12,11 @@ import uproot
 
 import hepaa
 from hepaa.card import Rules, SystematicCard, parse_card
-from hepaa.fits import write_fits
-from hepaa.results import evaluate
+from hepaa.run.results import evaluate
+from hepaa.run.variations import uncertainties, varied, with_varied_scores, with_weight_ratios
+from hepaa.run.workspaces import write_fits
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import score_histograms
-from hepaa.systematics import uncertainties, varied, with_varied_scores, with_weight_ratios
 from hepaa.table import EventTable, concatenate
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")

@@ -155,7 +155,7 @@ def card_work(card: Card) -> list[tuple[FeatureTask, list[str]]]:
 
 
 def read_card(card: Card, batch: Batch) -> tuple[EventTable, Outcome | None]:
-    """The table of a card, as `hepaa.pipeline.read` gives it, made in batches.
+    """The table of a card, as `hepaa.run.reading.read` gives it, made in batches.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def read_card(card: Card, batch: Batch) -> tuple[EventTable, Outcome | None]:
 
 def card_table(card: Card, outcome: Outcome | None, progress: Reporter) -> EventTable:
     """Rows of all samples of a card, each normalised."""
-    from hepaa.pipeline import normalised, read_sample
+    from hepaa.run.reading import normalised, read_sample
 
     tables, number = [], 0
     for sample in card.samples:
@@ -189,14 +189,14 @@ def card_table(card: Card, outcome: Outcome | None, progress: Reporter) -> Event
 
 
 def run(card: Card, batch: Batch, *, overwrite: bool = False) -> Path:
-    """`hepaa.pipeline.run`, with its events read in batches; `missing.json` in the folder says what it lacks.
+    """`hepaa.run.pipeline.run`, with its events read in batches; `missing.json` in the folder says what it lacks.
 
     Returns
     -------
     Path
         The folder of results.
     """
-    from hepaa import pipeline
+    from hepaa.run import pipeline
 
     outcomes: list[Outcome | None] = []
 

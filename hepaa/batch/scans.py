@@ -55,7 +55,7 @@ class TrialTask:
     """
 
     kind: ClassVar[str] = "trial"
-    needs: ClassVar[tuple[str, ...]] = ("hepaa.pipeline",)
+    needs: ClassVar[tuple[str, ...]] = ("hepaa.run.pipeline",)
     folder: str
     identity: Identity
     shard_events: int
@@ -77,7 +77,7 @@ class TrialTask:
         IncompleteError
             If features are missing.
         """
-        from hepaa import pipeline
+        from hepaa.run import pipeline
 
         store = Store(self.folder)
         card = load_card(shard.path)

@@ -151,7 +151,7 @@ class FeatureTask:
         if not self.systematics:
             return table
         from hepaa.card import SystematicCard
-        from hepaa.systematics import with_weight_ratios
+        from hepaa.run.variations import with_weight_ratios
 
         varied = [SystematicCard(**entry) for entry in self.systematics]
         return with_weight_ratios(table, events, varied, process=self.process, data=self.role == "data")

@@ -32,8 +32,8 @@ def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batc
 
 
 def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> None:
-    from hepaa import pipeline
     from hepaa.progress import reporter
+    from hepaa.run import pipeline
 
     if batch is not None and batch.executor is not None:
         from hepaa.batch.runs import run as run_in_batches

@@ -50,7 +50,7 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
     """
     from hepaa.detectors import load_detector
     from hepaa.io.root.results import write_scores_root
-    from hepaa.pipeline import score as scored
+    from hepaa.run.pipeline import score as scored
 
     if batch.executor is not None:
         from hepaa.batch.runs import save_rows, tables_in
@@ -95,8 +95,8 @@ def hist(
     Example: hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist
     """
     from hepaa.card import HistogramCard
-    from hepaa.pipeline import histogram
     from hepaa.plots import Look
+    from hepaa.run.pipeline import histogram
 
     if batch.executor is not None:
         from hepaa.batch.runs import histogram as histogram_in_batches
@@ -138,8 +138,8 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from hepaa.compare import QUANTITIES
-    from hepaa.compare import compare as lines_of
+    from hepaa.report.compare import QUANTITIES
+    from hepaa.report.compare import compare as lines_of
 
     lines = lines_of(runs)
     if as_json:

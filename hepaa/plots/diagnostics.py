@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.stats.gate import Gate
+    from hepaa.stats.sculpting import Gate
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -213,7 +213,7 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
     Parameters
     ----------
     gate : Gate
-        As from `hepaa.stats.gate.sculpting_gate`.
+        As from `hepaa.stats.sculpting.sculpting_gate`.
     xlabel : str
     look : Look, optional
     """

@@ -10,8 +10,8 @@ import numpy as np
 from hepaa import plots
 from hepaa.errors import InputError, nearest
 from hepaa.io.files import file_name
-from hepaa.stats.gate import Gate
 from hepaa.stats.reach import z_versus_luminosity
+from hepaa.stats.sculpting import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

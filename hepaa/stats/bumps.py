@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from hepaa.errors import InputError
-from hepaa.stats.background import sideband_fit
 from hepaa.stats.likelihood import ToyP, q0_of
+from hepaa.stats.sidebands import sideband_fit
 from hepaa.stats.significance import p_to_z, poisson_z, z_to_p
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def bump_hunt(
     widths : sequence of int
         Widths of the windows, in bins.
     parameters, sqrt_s
-        As for `hepaa.stats.background.sideband_fit`, with its errors.
+        As for `hepaa.stats.sidebands.sideband_fit`, with its errors.
     toys : int
     rng : numpy.random.Generator
     """

@@ -20,8 +20,8 @@ from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path
 from hepaa.errors import CardError, InputError
-from hepaa.pipeline import read
 from hepaa.progress import Silent
+from hepaa.run.reading import read
 from hepaa.table import EventTable
 
 
@@ -178,7 +178,7 @@ def test_a_scan_reads_once_and_goes_on(card, tmp_path):
 def test_one_generator_is_left_out_of_training_and_stays_in_the_test(card, tmp_path):
     cards = trials(load_card(card), leave_out="generators")
     assert [c.split.train_without for c in cards.values()] == [["one"], ["two"]]
-    from hepaa.pipeline import divide
+    from hepaa.run.pipeline import divide
 
     chosen = next(iter(cards.values()))
     parts = divide(chosen, read(chosen, Silent()))

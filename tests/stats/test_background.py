@@ -6,7 +6,7 @@ from scipy import optimize, stats
 from scipy.spatial.distance import jensenshannon
 
 from hepaa.errors import InputError
-from hepaa.stats import background as bkg
+from hepaa.stats import sidebands as bkg
 
 EDGES = np.geomspace(1200, 7000, 41)
 X = (EDGES[1:] + EDGES[:-1]) / 2 / 13000

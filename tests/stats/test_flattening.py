@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from hepaa.errors import InputError, NotFittedError
-from hepaa.stats.decorrelation import MondrianCalibration, QuantileFlattening
+from hepaa.stats.flattening import MondrianCalibration, QuantileFlattening
 
 N = 60_000
 

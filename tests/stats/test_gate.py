@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hepaa.errors import InputError
-from hepaa.stats.gate import sculpting_gate, spectrum_edges
+from hepaa.stats.sculpting import sculpting_gate, spectrum_edges
 
 EDGES = np.linspace(1500, 5000, 51)
 
@@ -81,7 +81,7 @@ def test_on_lhco_events_a_detector_that_knows_mjj_fails_and_passes_once_it_is_fl
     import pandas as pd
 
     from hepaa.models.presets import detector
-    from hepaa.stats.decorrelation import QuantileFlattening
+    from hepaa.stats.flattening import QuantileFlattening
 
     frame = pd.read_csv(data / "lhco" / "rd_event_features_12k.csv.gz")
     columns = ["mjj", "dEtajj", "dPhijj", "dRjj", "dPtjj", "sumPtjj", "sumPtAllJets", "vecSumPtjj"]

@@ -2,7 +2,7 @@
 
 Kasieczka and Shih, Phys. Rev. Lett. 125 (2020) 122001, arXiv:2001.05310. Distance correlation: Szekely, Rizzo, Bakirov,
 Ann. Statist. 35 (2007) 2769; it is zero if and only if the two are independent. Transforms that flatten a score after
-the training are in `hepaa.stats.decorrelation`.
+the training are in `hepaa.stats.flattening`.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.io.files import file_name, write_json, write_text
 from hepaa.io.root.results import write_histograms_root
-from hepaa.results import binning_for
+from hepaa.run.results import binning_for
+from hepaa.run.variations import uncertainties
 from hepaa.stats import fit
 from hepaa.stats.histogram import score_histograms
 from hepaa.stats.systematics import Normalisation
 from hepaa.stats.workspace import datacard, workspace
-from hepaa.systematics import uncertainties
 from hepaa.table import BACKGROUND, SIGNAL
 from hepaa.table.selection import select
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hepaa.card import Card
-    from hepaa.results import DetectorResult
+    from hepaa.run.results import DetectorResult
     from hepaa.stats.histogram import ScoreHistograms
     from hepaa.stats.systematics import Uncertainty
     from hepaa.table import EventTable

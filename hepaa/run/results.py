@@ -9,14 +9,14 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.stats.gate import Gate, sculpting_gate, spectrum_edges
+from hepaa.run.variations import BACKGROUND_UNCERTAINTY, uncertainties
 from hepaa.stats.histogram import BinnedSignificance, Binning, ScoreHistograms, choose_binning, score_histograms
 from hepaa.stats.limits import median_limit_error, upper_limit
 from hepaa.stats.performance import SIC, Performance, Roc, performance, roc, sic
 from hepaa.stats.reach import luminosity_error, luminosity_for
+from hepaa.stats.sculpting import Gate, sculpting_gate, spectrum_edges
 from hepaa.stats.systematics import relative_shifts
 from hepaa.stats.transfer import FalsePositives, false_positives
-from hepaa.systematics import BACKGROUND_UNCERTAINTY, uncertainties
 from hepaa.table import BACKGROUND, DATA, SIGNAL
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def evaluate(
     name : str
         The detector; its score is the column `score_NAME` of both tables.
     validation, test : EventTable
-        Disjoint parts, each weighted to the full yield; the test part with the columns of `hepaa.systematics`.
+        Disjoint parts, each weighted to the full yield; the test part with the columns of `hepaa.run.variations`.
     card : Rules
         Such as a Card: for the binning, the uncertainties and the sculpting gate.
     left_out : sequence of str

@@ -1,0 +1,1 @@
+"""A run: from a card to scores, histograms, significances and the report."""
