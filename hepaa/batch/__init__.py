@@ -8,11 +8,18 @@ they are the same to the last bit whoever computed them.
 
 from __future__ import annotations
 
-from hepaa.batch.engine import Outcome, process
-from hepaa.batch.executors import Dask, LocalJobs, Processes, executor, serial
-from hepaa.batch.shards import Plan, Shard, fileset_tasks, make_plan, read_fileset
+from hepaa.batch.engine import process
+from hepaa.batch.executors.choose import executor
+from hepaa.batch.executors.dask import Dask
+from hepaa.batch.executors.local import LocalJobs, Processes, serial
+from hepaa.batch.filesets import fileset_tasks, read_fileset
+from hepaa.batch.outcome import Outcome
+from hepaa.batch.plan import Plan, make_plan
+from hepaa.batch.shard import Shard
 from hepaa.batch.store import Store
-from hepaa.batch.tasks import FeatureTask, HistogramTask, ScoreTask
+from hepaa.batch.tasks.features import FeatureTask
+from hepaa.batch.tasks.histogram import HistogramTask
+from hepaa.batch.tasks.score import ScoreTask
 
 __all__ = [
     "Dask",

@@ -7,12 +7,14 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hepaa.batch.executors import Dask, LocalJobs, Processes, serial
+from hepaa.batch.executors.dask import Dask
+from hepaa.batch.executors.local import LocalJobs, Processes, serial
 from hepaa.batch.meter import Meter
-from hepaa.batch.shards import Plan
+from hepaa.batch.outcome import Failure, Outcome
+from hepaa.batch.plan import Plan
 from hepaa.batch.store import Store
 from hepaa.batch.work import Receipts, Watched, Work
 from hepaa.errors import IncompleteError
@@ -23,70 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hepaa.batch.executors import Executor
-    from hepaa.batch.shards import Shard
+    from hepaa.batch.executors.local import Executor
+    from hepaa.batch.shard import Shard
     from hepaa.progress import Reporter
 
 RETRIES = 2
 """How often a shard is tried again."""
 
 _OURS = (Processes, LocalJobs, Dask)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A shard that is missing from a result.
-
-    Attributes
-    ----------
-    path : str
-    start, stop : int or None
-        Range of events; None is the whole file.
-    events : int or None
-        How many are missing; None where only reading would tell.
-    good_events : int or None
-        Whole events before the break of a truncated file.
-    attempts : int
-    reason : str
-    """
-
-    path: str
-    start: int | None
-    stop: int | None
-    events: int | None
-    good_events: int | None
-    attempts: int
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What there is when the engine stops.
-
-    Attributes
-    ----------
-    plan : Plan
-    store : Store
-    receipts : dict of key -> receipt
-    missing : tuple of Failure
-        Empty, or as many as were allowed.
-    computed : int
-        Shards that were computed now, not found.
-    """
-
-    plan: Plan
-    store: Store
-    receipts: dict[str, dict[str, Any]]
-    missing: tuple[Failure, ...]
-    computed: int
-
-    def of_task(self, number: int) -> list[tuple[str, dict[str, Any]]]:
-        """Keys and receipts of one task, in the order of the plan."""
-        return [
-            (shard.key, self.receipts[shard.key])
-            for shard in self.plan.shards
-            if shard.task == number and shard.key in self.receipts
-        ]
 
 
 def process(
@@ -107,7 +53,7 @@ def process(
     folder : Path
         Of the batch; made where it is missing.
     executor : Executor
-        One of `hepaa.batch.executors`, or of coffea.
+        One of `hepaa.batch.executors.local`, or of coffea.
     retries : int
         How often a shard is tried again after it failed, or its worker died.
     allow_missing : int

@@ -25,6 +25,7 @@ IDENTITIES: tuple[Identity, ...] = ("content", "stat")
 
 _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = ("numpy", "awkward", "numba", "fastjet", "pyarrow", "uproot", "h5py", "torch")
+_NO_RESULTS = ("cli", "plots", "report", "simulate", "demo")
 _EDGE = 1 << 16
 
 
@@ -123,18 +124,21 @@ def _libraries() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of hepaa and of the libraries whose arithmetic enters a result, on this machine."""
-    return {**_libraries(), "source": source_digest(("io", "features", "batch/tasks.py"))}
+    return {**_libraries(), "source": source_digest()}
 
 
-@lru_cache(maxsize=16)
-def source_digest(rooms: tuple[str, ...]) -> str:
-    """16 hexadecimal digits of the source code in these rooms of the package, so that an edit is another version."""
-    found = hashlib.sha256()
-    for room in rooms:
-        where = _PACKAGE / room
-        for path in sorted(where.rglob("*.py")) if where.is_dir() else [where]:
-            found.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()[:16]
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """16 hexadecimal digits of the source code of the package, so that an edit is another version.
+
+    What only speaks, draws or makes samples is left out: no stored result passes through it.
+    """
+    code = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        name = path.relative_to(_PACKAGE)
+        if name.parts[0] not in _NO_RESULTS:
+            code.update(name.as_posix().encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()[:16]
 
 
 def function_digest(function: Any) -> str:

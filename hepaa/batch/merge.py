@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.batch.engine import Outcome
+    from hepaa.batch.outcome import Outcome
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hepaa.batch.shards import Plan
+    from hepaa.batch.plan import Plan
     from hepaa.progress import Reporter
 
 _LOG_EVERY_S = 60.0

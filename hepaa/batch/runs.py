@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.batch import merge
-from hepaa.batch.engine import RETRIES, Outcome, process
-from hepaa.batch.executors import Executor, serial
-from hepaa.batch.shards import SHARD_EVENTS, fileset_tasks, make_plan, read_fileset
-from hepaa.batch.tasks import FeatureTask, HistogramTask, ScoreTask
+from hepaa.batch.engine import RETRIES, process
+from hepaa.batch.executors.local import Executor, serial
+from hepaa.batch.filesets import fileset_tasks, read_fileset
+from hepaa.batch.plan import SHARD_EVENTS, Plan, make_plan
+from hepaa.batch.tasks.features import FeatureTask
+from hepaa.batch.tasks.histogram import HistogramTask
+from hepaa.batch.tasks.score import ScoreTask
+from hepaa.card import Card
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.progress import Silent
@@ -23,12 +28,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hepaa.batch.keys import Identity
-    from hepaa.batch.shards import Plan
-    from hepaa.batch.tasks import Task
+    from hepaa.batch.outcome import Outcome
+    from hepaa.batch.plan import Plan
+    from hepaa.batch.shard import Task
     from hepaa.card import Card, HistogramCard
     from hepaa.events import Role
     from hepaa.progress import Reporter
     from hepaa.stats.histogram import ScoreHistograms
+    from hepaa.table import EventTable
 
 
 @dataclass(frozen=True)
@@ -331,3 +338,9 @@ def score_histograms(cells: Mapping[tuple[str, str, int], merge.Cell], binning: 
         background_events=np.sum([cell.events for cell in sums[BACKGROUND].values()], axis=0),
         binning=binning,
     )
+
+
+def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:
+    """The plan to read a card; None where nothing of it can be read in batches."""
+    work = card_work(card)
+    return make_plan(work, folder=folder, identity=identity, shard_events=shard_events) if work else None

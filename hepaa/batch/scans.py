@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa import io
 from hepaa.batch import keys
-from hepaa.batch.engine import Outcome
-from hepaa.batch.runs import card_table, card_work
-from hepaa.batch.shards import Plan, Shard, make_plan
-from hepaa.batch.store import Store
-from hepaa.batch.tasks import Part
-from hepaa.card import Card, load_card, parse_card
-from hepaa.errors import IncompleteError, InputError, nearest
+from hepaa.batch.plan import Plan
+from hepaa.batch.runs import features_plan
+from hepaa.batch.shard import Shard
+from hepaa.batch.tasks.trial import TrialTask
+from hepaa.card import Card, parse_card
+from hepaa.errors import InputError, nearest
 from hepaa.io.files import atomic_path, file_name, write_json
 from hepaa.io.sniff import is_remote
 
@@ -29,85 +28,8 @@ if TYPE_CHECKING:
 
     from hepaa.batch.keys import Identity
     from hepaa.batch.runs import Batch
-    from hepaa.progress import Reporter
-    from hepaa.table import EventTable
 
 Folds = Literal["generators", "processes"]
-
-_ROOMS = (
-    "io", "features", "models", "stats", "card.py", "detectors.py", "fits.py", "pipeline.py", "preprocess.py",
-    "results.py", "samples.py", "scores.py", "systematics.py", "table.py",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """Runs a card, whose file is the shard. The folder of the run lies beside its receipt.
-
-    Attributes
-    ----------
-    folder : str
-        Of the batch, where the features of the card are stored.
-    identity, shard_events
-        As the features were planned.
-    inputs : str
-        Hash of the keys of those features.
-    """
-
-    kind: ClassVar[str] = "trial"
-    needs: ClassVar[tuple[str, ...]] = ("hepaa.run.pipeline",)
-    folder: str
-    identity: Identity
-    shard_events: int
-    inputs: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and for keys."""
-        return {"kind": self.kind, **asdict(self)}
-
-    def code(self) -> dict[str, str]:
-        """Versions of the code behind the result."""
-        return {"rooms": keys.source_digest(_ROOMS)}
-
-    def compute(self, shard: Shard) -> Part:
-        """Run the card on the features in the store.
-
-        Raises
-        ------
-        IncompleteError
-            If features are missing.
-        """
-        from hepaa.run import pipeline
-
-        store = Store(self.folder)
-        card = load_card(shard.path)
-        card = card.model_copy(update={"output": str(store.run_path(shard.key))})
-        read: list[EventTable] = []
-
-        def reader(chosen: Card, progress: Reporter) -> EventTable:
-            read.append(card_table(chosen, self._stored(chosen, store), progress))
-            return read[0]
-
-        folder = pipeline.run(card, overwrite=True, reader=reader)
-        numbers = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        squares = float((read[0].weight ** 2).sum())
-        return Part(read[0].n, read[0].sum_weights, squares, result={"detectors": numbers["detectors"]})
-
-    def _stored(self, card: Card, store: Store) -> Outcome | None:
-        plan = features_plan(card, store.root, self.identity, self.shard_events)
-        if plan is None:
-            return None
-        receipts = {s.key: found for s in plan.shards if (found := store.receipt(s.key)) is not None}
-        for shard in plan.shards:
-            if shard.key not in receipts:
-                raise IncompleteError(f"{shard.describe()}: its features are not in {self.folder}; run the scan again")
-        return Outcome(plan, store, receipts, (), 0)
-
-
-def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:
-    """The plan to read a card; None where nothing of it can be read in batches."""
-    work = card_work(card)
-    return make_plan(work, folder=folder, identity=identity, shard_events=shard_events) if work else None
 
 
 def trials(

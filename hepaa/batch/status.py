@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hepaa.batch.shards import Plan
+from hepaa.batch.plan import Plan
 from hepaa.batch.store import Store
 from hepaa.batch.work import Work
 from hepaa.errors import IncompleteError, InputError

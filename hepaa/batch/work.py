@@ -22,7 +22,8 @@ from hepaa.io.files import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hepaa.batch.shards import Plan, Shard
+    from hepaa.batch.plan import Plan
+    from hepaa.batch.shard import Shard
 
 
 _TIDYING = 0.01

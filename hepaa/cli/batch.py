@@ -125,8 +125,8 @@ def plan(source: Path, feature_set: str | None, selection: str | None, batch: Ba
 
 
 def _work_of(source: Path, feature_set: str | None, selection: str | None) -> Any:
+    from hepaa.batch.filesets import fileset_tasks, read_fileset
     from hepaa.batch.runs import card_work
-    from hepaa.batch.shards import fileset_tasks, read_fileset
     from hepaa.card import load_card
 
     if source.suffix != ".json":
@@ -215,8 +215,8 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
     """
     from dataclasses import replace
 
+    from hepaa.batch.executors.sites import SiteExecutor, site
     from hepaa.batch.runs import run
-    from hepaa.batch.sites import SiteExecutor, site
     from hepaa.card import load_card
 
     where, loaded = site(system, **wishes), load_card(card)

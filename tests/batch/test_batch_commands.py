@@ -13,9 +13,9 @@ import yaml
 from batch_samples import computed, fingerprint, lhe_files
 from click.testing import CliRunner
 
+from hepaa.batch.executors.sites import Site
 from hepaa.batch.runs import Batch, read_card, tables_in
 from hepaa.batch.scans import scan, trials
-from hepaa.batch.sites import Site
 from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path

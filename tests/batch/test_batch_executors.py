@@ -30,8 +30,8 @@ from hepaa.batch import (
     process,
     serial,
 )
-from hepaa.batch.executors import add
-from hepaa.batch.sites import Site, SiteExecutor
+from hepaa.batch.executors.local import add
+from hepaa.batch.executors.sites import Site, SiteExecutor
 from hepaa.demo import path
 from hepaa.errors import InputError
 from hepaa.events import Sample

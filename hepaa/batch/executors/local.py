@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 import os
-import queue
 import subprocess
 import sys
 import time
@@ -31,9 +30,9 @@ Function = Callable[[Any], Any]
 Answer = tuple[Any, "int | BaseException"]
 
 _iadd: Callable[[Any, Any], Any] = operator.iadd
-_POLL_S = 0.5
+POLL_S = 0.5
 _GONE = (BrokenPipeError, ConnectionResetError)
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Executor(Protocol):
@@ -118,7 +117,7 @@ class Processes:
                 worker.kill()
                 worker.join()
                 line.close()
-        return accumulator, _loss(lost, len(items))
+        return accumulator, loss(lost, len(items))
 
 
 def _start(function: Function) -> tuple[BaseProcess, connection.Connection]:
@@ -170,8 +169,8 @@ def _stop(worker: BaseProcess, line: connection.Connection) -> None:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started in this block use one thread each: the cores are shared out by shards."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
@@ -186,7 +185,8 @@ def _end(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _loss(lost: Sequence[str], of: int) -> int | BaseException:
+def loss(lost: Sequence[str], of: int) -> int | BaseException:
+    """The second half of an answer: 0, or how many of the items were lost, and how."""
     if not lost:
         return 0
     return IncompleteError(f"{len(lost)} of {of} items were lost: {lost[0]}")
@@ -243,100 +243,10 @@ class LocalJobs:
                         del waiting[key]
                 if not running:
                     break
-                time.sleep(_POLL_S)
+                time.sleep(POLL_S)
         finally:
             for job in jobs:
                 job.kill()
                 job.wait()
         ends = [f"job {i} ended with {_end(job.returncode)}" for i, job in enumerate(jobs) if job.returncode]
-        return accumulator, _loss(ends, len(jobs)) if waiting else 0
-
-
-@dataclass(frozen=True)
-class Dask:
-    """Workers of dask.distributed: the scheduler at an address, or a client that is connected already.
-
-    Attributes
-    ----------
-    address : str
-        "tcp://HOST:PORT"; "" where a client is given.
-    client : distributed.Client, optional
-    timeout_s : float
-        How long to wait for the scheduler.
-    """
-
-    address: str = ""
-    client: Any = None
-    timeout_s: float = 30.0
-
-    def __call__(self, items: Sequence[Any], function: Function, accumulator: Any) -> Answer:
-        """Map over the workers; a scheduler that goes away loses what was not back yet."""
-        if self.client is not None:
-            return _over_dask(self.client, items, function, accumulator)
-        from distributed import Client
-
-        try:
-            client = Client(self.address, timeout=self.timeout_s, set_as_default=False)
-        except OSError as failure:
-            return accumulator, IncompleteError(f"no dask scheduler answers at {self.address} ({failure})")
-        with client:
-            return _over_dask(client, items, function, accumulator)
-
-
-def _over_dask(client: Any, items: Sequence[Any], function: Function, accumulator: Any) -> Answer:
-    # not pure: dask would take equal calls for one and give the old answer, failures included
-    futures = client.map(function, items, pure=False, retries=0)
-    finished: queue.Queue[Any] = queue.Queue()
-    for future in futures:
-        future.add_done_callback(finished.put)
-    lost: list[str] = []
-    left = len(futures)
-    while left:
-        try:
-            future = finished.get(timeout=_POLL_S)
-        except queue.Empty:
-            if client.status != "running":
-                lost += [f"the dask scheduler went away (the client is {client.status})"] * left
-                break
-            continue
-        left -= 1
-        if future.status == "finished":
-            accumulator = add(accumulator, future.result())
-        else:
-            failure = future.exception() if future.status == "error" else "the scheduler forgot it"
-            lost.append(f"{future.status}: {failure}")
-    return accumulator, _loss(lost, len(items))
-
-
-def executor(text: str) -> Executor:
-    """The executor that a word on the command line stands for.
-
-    Parameters
-    ----------
-    text : str
-        "serial"; "processes" or "processes:4"; "local-jobs" or "local-jobs:4"; "dask://HOST:PORT"; "htcondor" or
-        "slurm", with options of `hepaa.batch.sites.Site` behind a colon: "slurm:jobs=50,memory=4GB,queue=short".
-
-    Raises
-    ------
-    InputError
-        If it is none of these.
-    """
-    name, _, options = text.partition(":")
-    if name == "serial" and not options:
-        return serial
-    if name in ("processes", "local-jobs"):
-        if options and not options.isdigit():
-            raise InputError(f"--executor {text}: give a number of workers, as in {name}:4")
-        number = (int(options),) if options else ()
-        return Processes(*number) if name == "processes" else LocalJobs(*number)
-    if name == "dask":
-        return Dask(f"tcp:{options}")
-    if name in ("htcondor", "slurm"):
-        from hepaa.batch.sites import Site, SiteExecutor
-
-        return SiteExecutor(Site.parse(name, options))
-    raise InputError(
-        f"there is no executor {text!r}; available: serial, processes[:N], local-jobs[:N], dask://HOST:PORT, "
-        "htcondor[:OPTIONS], slurm[:OPTIONS]"
-    )
+        return accumulator, loss(ends, len(jobs)) if waiting else 0

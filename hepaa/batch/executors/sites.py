@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hepaa.batch.executors import Answer, Dask, Function
+from hepaa.batch.executors.dask import Dask
+from hepaa.batch.executors.local import THREADS, Answer, Function
 from hepaa.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Site:
             "processes": self.cores,
             "memory": self.memory,
             "python": self.python,
-            "job_script_prologue": [*(f"export {name}=1" for name in _THREADS), *filter(None, [self.prologue])],
+            "job_script_prologue": [*(f"export {name}=1" for name in THREADS), *filter(None, [self.prologue])],
             "scheduler_options": {"dashboard_address": None},
             "worker_extra_args": ["--no-dashboard"],
         }
@@ -134,7 +135,7 @@ class Site:
                 f"arguments = \"-c 'exec {self.python} {command} $(Process)'\"\n"
                 f"request_cpus = 1\nrequest_memory = {self.memory}\nrequest_disk = {self.disk}\n"
                 f"+MaxRuntime = {self.seconds}\n{flavour}"
-                f'environment = "{" ".join(f"{name}=1" for name in _THREADS)}"\n'
+                f'environment = "{" ".join(f"{name}=1" for name in THREADS)}"\n'
                 f"getenv = true\nlog = {folder}/condor.log\noutput = {folder}/job-$(Process).out\n"
                 f"error = {folder}/job-$(Process).err\nqueue {self.jobs}\n"
             )
@@ -144,13 +145,10 @@ class Site:
             f"#!/bin/sh\n#SBATCH --array=0-{self.jobs - 1}\n#SBATCH --ntasks=1\n#SBATCH --cpus-per-task=1\n"
             f"#SBATCH --mem={self.memory.removesuffix('B')}\n#SBATCH --time={self.walltime}\n#SBATCH --signal=TERM@60\n"
             f"{partition}#SBATCH --output={folder}/job-%a.out\n"
-            + "".join(f"export {name}=1\n" for name in _THREADS)
+            + "".join(f"export {name}=1\n" for name in THREADS)
             + (f"{self.prologue}\n" if self.prologue else "")
             + f'exec {self.python} {command} "$SLURM_ARRAY_TASK_ID"\n'
         )
-
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)

@@ -4,76 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hepaa import io
 from hepaa.batch import keys
-from hepaa.batch.tasks import FeatureTask, task_from_dict
+from hepaa.batch.shard import Shard
+from hepaa.batch.tasks.registry import task_from_dict
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
-from hepaa.io.parquet.columns import count_rows
 from hepaa.io.pieces import row_ranges
-from hepaa.io.sniff import is_remote, split_key
+from hepaa.io.sniff import split_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from hepaa.batch.keys import Identity
-    from hepaa.batch.tasks import Task
+    from hepaa.batch.shard import Task
 
 SHARD_EVENTS = 100_000
 """Events in a shard, where a file can be read from any event on."""
 
 _HASHES = "hashes.json"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A piece of work.
-
-    Attributes
-    ----------
-    path : str
-        A file, `file:name` for something inside it, or root://host//file.
-    start, stop : int or None
-        Range of events; None is the whole file.
-    task : int
-        Which task of the plan.
-    key : str
-        Key of the result.
-    identity : dict
-        State of the file when the plan was made.
-    """
-
-    path: str
-    start: int | None
-    stop: int | None
-    task: int
-    key: str
-    identity: dict[str, Any]
-
-    @property
-    def events(self) -> int | None:
-        """Events in it; None where only reading tells."""
-        return None if self.start is None or self.stop is None else self.stop - self.start
-
-    def describe(self) -> str:
-        """File and range, in words."""
-        return self.path if self.start is None else f"{self.path}, events {self.start} .. {self.stop}"
-
-    def changed(self) -> bool:
-        """Whether the file is another than when the plan was made."""
-        return keys.changed(self.path, self.identity)
-
-    def prepare(self) -> None:
-        """Refuse a file that could not be read; spare the readers a second hash of one whose content is known."""
-        if "unreadable" in self.identity:
-            raise InputError(self.identity["unreadable"])
-        if "sha256" in self.identity:
-            from hepaa.io.files import remember_sha256
-
-            remember_sha256(split_key(self.path)[0], self.identity["sha256"])
 
 
 @dataclass(frozen=True)
@@ -191,72 +143,5 @@ def _remembered(folder: Path) -> dict[str, str]:
 
 
 def _ranges(path: str, size: int, task: Task) -> list[tuple[int | None, int | None]]:
-    n = io.count(path, schema=task.schema) if isinstance(task, FeatureTask) else count_rows(path)
+    n = task.count(path)
     return [(None, None)] if n is None or n <= size else list(row_ranges(n, size))
-
-
-def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
-    """A fileset as coffea writes it: {dataset: {"files": ..., "metadata": {...}}}.
-
-    Parameters
-    ----------
-    path : JSON file
-        `files` is a list of paths, or a mapping of path -> name of the tree, or of path -> {"object_path": tree, ...}.
-        Relative paths start at the folder of the file.
-
-    Returns
-    -------
-    dict of dataset -> {"files": list of str, "metadata": dict}
-
-    Raises
-    ------
-    InputError
-        If it is no such file.
-    """
-    where = Path(path)
-    try:
-        content = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as damage:
-        raise InputError(f"{where}: not a readable fileset ({damage})") from None
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"{where}: a fileset is a mapping of dataset names to {{'files': ..., 'metadata': ...}}")
-    found = {}
-    for name, entry in content.items():
-        files, metadata = (entry.get("files"), entry.get("metadata")) if isinstance(entry, dict) else (entry, None)
-        if isinstance(files, dict):
-            listed = [_with_tree(file, tree, f"{where}: {name}") for file, tree in files.items()]
-        elif isinstance(files, list) and all(isinstance(file, str) for file in files):
-            listed = list(files)
-        else:
-            raise InputError(f"{where}: {name}: 'files' is a list of paths, or a mapping of path to tree")
-        found[name] = {
-            "files": [file if is_remote(file) else str(where.parent / file) for file in listed],
-            "metadata": dict(metadata or {}),
-        }
-    return found
-
-
-def _with_tree(file: str, tree: Any, where: str) -> str:
-    name = tree.get("object_path") if isinstance(tree, dict) else tree
-    if name is not None and not isinstance(name, str):
-        raise InputError(f"{where}: {file}: the tree is named by text or 'object_path', not {tree!r}")
-    return f"{file}:{name}" if name else file
-
-
-def fileset_tasks(
-    fileset: Mapping[str, Mapping[str, Any]], feature_set: str, *, selection: str | None = None, schema: Any = None
-) -> list[tuple[FeatureTask, list[str]]]:
-    """One task for each dataset; its metadata may name `process` (default: the dataset), `role` and `generator`."""
-    work = []
-    for name, entry in fileset.items():
-        said = entry["metadata"]
-        task = FeatureTask(
-            feature_set,
-            process=str(said.get("process", name)),
-            role=said.get("role", "background"),
-            generator=str(said.get("generator", "unknown")),
-            selection=selection,
-            schema=schema,
-        )
-        work.append((task, list(entry["files"])))
-    return work

@@ -1,0 +1,81 @@
+"""Filesets: lists of files by data set, as coffea writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hepaa.batch.tasks.features import FeatureTask
+from hepaa.errors import InputError
+from hepaa.io.sniff import is_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
+    """A fileset as coffea writes it: {dataset: {"files": ..., "metadata": {...}}}.
+
+    Parameters
+    ----------
+    path : JSON file
+        `files` is a list of paths, or a mapping of path -> name of the tree, or of path -> {"object_path": tree, ...}.
+        Relative paths start at the folder of the file.
+
+    Returns
+    -------
+    dict of dataset -> {"files": list of str, "metadata": dict}
+
+    Raises
+    ------
+    InputError
+        If it is no such file.
+    """
+    where = Path(path)
+    try:
+        content = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as damage:
+        raise InputError(f"{where}: not a readable fileset ({damage})") from None
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{where}: a fileset is a mapping of dataset names to {{'files': ..., 'metadata': ...}}")
+    found = {}
+    for name, entry in content.items():
+        files, metadata = (entry.get("files"), entry.get("metadata")) if isinstance(entry, dict) else (entry, None)
+        if isinstance(files, dict):
+            listed = [_with_tree(file, tree, f"{where}: {name}") for file, tree in files.items()]
+        elif isinstance(files, list) and all(isinstance(file, str) for file in files):
+            listed = list(files)
+        else:
+            raise InputError(f"{where}: {name}: 'files' is a list of paths, or a mapping of path to tree")
+        found[name] = {
+            "files": [file if is_remote(file) else str(where.parent / file) for file in listed],
+            "metadata": dict(metadata or {}),
+        }
+    return found
+
+
+def _with_tree(file: str, tree: Any, where: str) -> str:
+    name = tree.get("object_path") if isinstance(tree, dict) else tree
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"{where}: {file}: the tree is named by text or 'object_path', not {tree!r}")
+    return f"{file}:{name}" if name else file
+
+
+def fileset_tasks(
+    fileset: Mapping[str, Mapping[str, Any]], feature_set: str, *, selection: str | None = None, schema: Any = None
+) -> list[tuple[FeatureTask, list[str]]]:
+    """One task for each dataset; its metadata may name `process` (default: the dataset), `role` and `generator`."""
+    work = []
+    for name, entry in fileset.items():
+        said = entry["metadata"]
+        task = FeatureTask(
+            feature_set,
+            process=str(said.get("process", name)),
+            role=said.get("role", "background"),
+            generator=str(said.get("generator", "unknown")),
+            selection=selection,
+            schema=schema,
+        )
+        work.append((task, list(entry["files"])))
+    return work

@@ -1,0 +1,114 @@
+"""A shard is a piece of work; a task is what is asked of it; a part is the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from hepaa.batch import keys
+from hepaa.errors import InputError
+from hepaa.io.sniff import split_key
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from hepaa.table import EventTable
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A piece of work.
+
+    Attributes
+    ----------
+    path : str
+        A file, `file:name` for something inside it, or root://host//file.
+    start, stop : int or None
+        Range of events; None is the whole file.
+    task : int
+        Which task of the plan.
+    key : str
+        Key of the result.
+    identity : dict
+        State of the file when the plan was made.
+    """
+
+    path: str
+    start: int | None
+    stop: int | None
+    task: int
+    key: str
+    identity: dict[str, Any]
+
+    @property
+    def events(self) -> int | None:
+        """Events in it; None where only reading tells."""
+        return None if self.start is None or self.stop is None else self.stop - self.start
+
+    def describe(self) -> str:
+        """File and range, in words."""
+        return self.path if self.start is None else f"{self.path}, events {self.start} .. {self.stop}"
+
+    def changed(self) -> bool:
+        """Whether the file is another than when the plan was made."""
+        return keys.changed(self.path, self.identity)
+
+    def prepare(self) -> None:
+        """Refuse a file that could not be read; spare the readers a second hash of one whose content is known."""
+        if "unreadable" in self.identity:
+            raise InputError(self.identity["unreadable"])
+        if "sha256" in self.identity:
+            from hepaa.io.files import remember_sha256
+
+            remember_sha256(split_key(self.path)[0], self.identity["sha256"])
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Result of a task on one shard.
+
+    Attributes
+    ----------
+    events : int
+        Events that were read, before any cut.
+    sum_weights, sum_weights2 : float
+        Their sum w and sum w^2.
+    table : EventTable or None
+        Rows, where the task makes rows.
+    result : dict or None
+        Numbers, where it makes numbers; for JSON.
+    """
+
+    events: int
+    sum_weights: float
+    sum_weights2: float
+    table: EventTable | None = None
+    result: dict[str, Any] | None = None
+
+
+class Task(Protocol):
+    """What a shard can be asked. `needs`: modules whose threads have to be known before it starts."""
+
+    kind: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options, for JSON and for keys."""
+        ...
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> Self:
+        """From what `to_dict` gave, without `kind`."""
+        ...
+
+    def code(self) -> dict[str, str]:
+        """Versions of code behind the result that is not hepaa's."""
+        ...
+
+    def count(self, path: str) -> int | None:
+        """Events or rows of a file that can be entered anywhere; else None."""
+        ...
+
+    def compute(self, shard: Shard) -> Part:
+        """The result, from nothing but the shard and the options."""
+        ...

@@ -1,0 +1,35 @@
+"""Tasks by the name that plans know them by. A new task is one file here and one line in `TASKS`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hepaa.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from hepaa.batch.shard import Task
+
+TASKS = {
+    "features": "hepaa.batch.tasks.features.FeatureTask",
+    "score": "hepaa.batch.tasks.score.ScoreTask",
+    "histogram": "hepaa.batch.tasks.histogram.HistogramTask",
+    "trial": "hepaa.batch.tasks.trial.TrialTask",
+}
+"""Class of each kind of task; imported when a plan has one, for some bring torch along."""
+
+
+def task_from_dict(content: dict[str, Any]) -> Task:
+    """The task that `to_dict` wrote.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind of task.
+    """
+    kind = content["kind"]
+    if kind not in TASKS:
+        raise InputError(f"there is no task {kind!r}; {nearest(str(kind), TASKS)}")
+    module, _, name = TASKS[kind].rpartition(".")
+    task: Task = getattr(import_module(module), name).from_dict({k: v for k, v in content.items() if k != "kind"})
+    return task

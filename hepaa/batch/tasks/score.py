@@ -1,0 +1,72 @@
+"""Rows of stored tables to the same rows with scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hepaa import io
+from hepaa.batch.tasks.rows import part_of_rows, rows_of
+from hepaa.errors import InputError
+from hepaa.io.parquet.columns import count_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hepaa.batch.shard import Part, Shard
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """Rows of a stored table to the same rows with a score beside them.
+
+    Attributes
+    ----------
+    models : tuple of (name, path, sha256)
+        The score of each is the column `score_NAME`.
+    """
+
+    kind: ClassVar[str] = "score"
+    needs: ClassVar[tuple[str, ...]] = ("hepaa.detectors",)
+    models: tuple[tuple[str, str, str], ...]
+
+    @classmethod
+    def of(cls, models: Mapping[str, str | Path]) -> ScoreTask:
+        """Scores of saved detectors, by the name that their columns get."""
+        return cls(tuple((name, str(path), io.sha256(path)) for name, path in models.items()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and for keys."""
+        return {"kind": self.kind, "models": [list(model) for model in self.models]}
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> ScoreTask:
+        """From what `to_dict` gave, without `kind`."""
+        return cls(tuple((name, path, digest) for name, path, digest in options["models"]))
+
+    def count(self, path: str) -> int | None:
+        """Rows of a table."""
+        return count_rows(path)
+
+    def code(self) -> dict[str, str]:
+        """All of it is hepaa's."""
+        return {}
+
+    def compute(self, shard: Shard) -> Part:
+        """Scored rows of one shard.
+
+        Raises
+        ------
+        InputError
+            If the model is another than when the plan was made, or does not fit the table.
+        """
+        from hepaa.detectors import load_detector
+
+        table = rows_of(shard)
+        scores = {}
+        for name, path, digest in self.models:
+            if io.sha256(path) != digest:
+                raise InputError(f"{path}: this model has changed since the plan was made; make the plan again")
+            scores[f"score_{name}"] = load_detector(path).anomaly_score(table)
+        return part_of_rows(table, replace(table.with_spectators(**scores), cutflow=table.cutflow))
