@@ -97,10 +97,10 @@ _HOME = {
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
-    "hepaa.events": ("Events",),
+    "hepaa.events": ("Events", "Sample"),
     "hepaa.table.streamed": ("StreamedTable",),
     "hepaa.table.preprocess": ("SkewLogStandardize",),
-    "hepaa.table.mixing": ("Sample", "leave_one_generator_out", "mix", "split"),
+    "hepaa.table.mixing": ("leave_one_generator_out", "mix", "split"),
     "hepaa.stats.calibration": ("conformal_pvalues",),
     "hepaa.table": ("EventTable", "Source", "concatenate"),
 }  # fmt: skip

@@ -359,7 +359,7 @@ def test_presets_are_the_published_settings() -> None:
     assert (mnist["hidden"], mnist["latent"], mnist["reconstruction"], mnist["epochs"]) == ((400,), 20, "bce", 10)
     assert (mnist["finetune_epochs"], mnist["lambda_max"], mnist["preprocess"]) == (5, 0.1, None)
     for name in PRESETS:
-        assert type(detector(name, seed=1)) is PRESETS[name][0]
+        assert type(detector(name, seed=1)) is DETECTORS[PRESETS[name][0]]
     for name, cls in DETECTORS.items():
         assert type(detector(name, seed=1)) is cls
     with pytest.raises(InputError, match="did you mean 'aa-zh'"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import pytest
+from helpers.jets import coordinates, slow_cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jet_reference import coordinates, slow_cluster
 
 import hepaa
 from hepaa.features.jets import constituents, exclusive_jets, four_momenta, inclusive_jets

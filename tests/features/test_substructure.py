@@ -8,9 +8,9 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
+from helpers.jets import coordinates, fastjet_taus, slow_cluster, slow_soft_drop, slow_tau
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jet_reference import coordinates, fastjet_taus, slow_cluster, slow_soft_drop, slow_tau
 from scipy.optimize import minimize
 
 import hepaa

@@ -15,9 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from batch_samples import TASK, computed, fingerprint, lhe_files
 from click.testing import CliRunner
-from test_batch_executors import dask_workers
+from helpers.batches import TASK, computed, dask_workers, fingerprint, lhe_files
 
 from hepaa.batch import Dask, FeatureTask, LocalJobs, Processes, Store, keys, make_plan, merge, process, serial
 from hepaa.batch.status import status, work_on_share

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import socket
 import subprocess
 import sys
-import time
 import warnings
 from functools import reduce
 
 import numpy as np
 import pytest
-from batch_samples import TASK, computed, fingerprint, lhe_files
+from helpers.batches import TASK, computed, dask_workers, fingerprint, lhe_files
 
 from hepaa import io
 from hepaa.batch import (
@@ -37,36 +34,6 @@ from hepaa.errors import InputError
 from hepaa.events import Sample
 from hepaa.features.registry import features
 from hepaa.table import EventTable
-
-
-def answers(port):
-    with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextlib.contextmanager
-def dask_workers(n):
-    """A scheduler and `n` worker processes; the address."""
-    pytest.importorskip("distributed")
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env}
-    port = random.Random().randrange(20000, 60000)
-    module = [sys.executable, "-m"]
-    at = f"127.0.0.1:{port}"
-    command = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    started = [subprocess.Popen([*module, *command], **quiet)]
-    worker = ["distributed.cli.dask_worker", f"tcp://{at}", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
-    try:
-        started += [subprocess.Popen([*module, *worker], **quiet) for _ in range(n)]
-        end = time.monotonic() + 60
-        while not answers(port):
-            assert time.monotonic() < end, "the scheduler does not start"
-            time.sleep(0.1)
-        yield at, started
-    finally:
-        for one in started:
-            one.kill()
-            one.wait()
 
 
 def array_jobs(items, function, accumulator):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import jensenshannon
 
 from hepaa.errors import InputError
-from hepaa.stats.sculpting import sculpting_gate, spectrum_edges
+from hepaa.stats.sculpting import jensen_shannon, sculpting, sculpting_gate, spectrum_edges
 
 EDGES = np.linspace(1500, 5000, 51)
 
@@ -102,3 +103,29 @@ def test_on_lhco_events_a_detector_that_knows_mjj_fails_and_passes_once_it_is_fl
     assert gates["with mjj"].bump.overall.bound  # beyond all toys
     assert gates["flattened"].passed
     assert gates["flattened"].sculpting.jsd < 0.1 * gates["with mjj"].sculpting.jsd
+
+
+def test_divergence_equals_scipy():
+    rng = np.random.default_rng(4)
+    p, q = rng.uniform(size=20), rng.uniform(size=20)
+    assert jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q, base=2) ** 2)
+    assert jensen_shannon([1, 0], [0, 3]) == pytest.approx(1)
+    assert jensen_shannon([1, 2], [2, 4]) == pytest.approx(0, abs=1e-15)
+    with pytest.raises(InputError, match="positive totals"):
+        jensen_shannon([0, 0], [1, 1])
+
+
+def test_sculpting_tells_a_mass_cut_from_an_innocent_one():
+    rng = np.random.default_rng(5)
+    m = 2000 + rng.exponential(600, 20_000)
+    honest = sculpting(m, rng.uniform(size=len(m)) > 0.95, rng=rng)
+    assert honest.p > 0.01
+    assert honest.jsd == pytest.approx(honest.expected, rel=0.5)
+    score = m + 400 * rng.normal(size=len(m))
+    guilty = sculpting(m, score > np.quantile(score, 0.95), rng=rng)
+    assert guilty.p == pytest.approx(1 / 201)
+    assert guilty.jsd > 20 * guilty.expected
+    assert guilty.mean_shift > 1
+    assert guilty.eps_b == pytest.approx(0.05, abs=1e-3)
+    with pytest.raises(InputError, match="0 of 3 events pass"):
+        sculpting([1.0, 2.0, 3.0], [False] * 3, rng=rng)

@@ -8,9 +8,9 @@ import numba
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.jets import coordinates, fastjet_dijets, fastjet_taus, slow_cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jet_reference import coordinates, fastjet_dijets, fastjet_taus, slow_cluster
 from scipy.stats import ks_2samp
 
 import hepaa

@@ -7,8 +7,8 @@ import gzip
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from helpers.lhe import FIELDS, Plain, assert_same, number, read
 from hypothesis import HealthCheck, given, settings
-from lhe_reference import FIELDS, Plain, assert_same, number, read
 
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io.lhe import read as lhe

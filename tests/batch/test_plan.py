@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from batch_samples import TASK, lhe_files
+from helpers.batches import TASK, lhe_files
 
 from hepaa import io
 from hepaa.batch import FeatureTask, HistogramTask, Plan, ScoreTask, Store, fileset_tasks, keys, make_plan, read_fileset

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from parallel_cases import CASES, COMMAND, events, fit, fit_stream
+from helpers import parallel as helper
+from helpers.parallel import CASES, COMMAND, events, fit, fit_stream
 
 from hepaa.cli import main
 from hepaa.detectors import VAE, load_detector
@@ -22,7 +23,7 @@ from hepaa.models.engine.parallel import own_device
 from hepaa.models.processes import processes
 from hepaa.table import EventTable
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def together(tmp_path_factory):
     EventTable.build(x, tuple("abcde"), weight=weight, label=y).save(folder / "train.parquet")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*torchrun, str(Path(__file__).with_name("parallel_cases.py")), str(folder)],
+        [*torchrun, str(Path(helper.__file__)), str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "HEPAA_DEVICE": "cpu"},
         capture_output=True,
         text=True,

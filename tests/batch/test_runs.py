@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from batch_samples import computed, fingerprint, lhe_files
 from click.testing import CliRunner
+from helpers.batches import computed, fingerprint, lhe_files
 
 from hepaa.batch.executors.sites import Site
 from hepaa.batch.runs import Batch, read_card, tables_in

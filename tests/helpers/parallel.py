@@ -1,4 +1,4 @@
-"""Trainings that processes share in `test_parallel.py`: `torchrun --nproc-per-node=2 parallel_cases.py FOLDER`."""
+"""Trainings that processes share in `test_parallel.py`: `torchrun --nproc-per-node=2 parallel.py FOLDER`."""
 
 from __future__ import annotations
 
