@@ -16,13 +16,14 @@ nox.options.default_venv_backend = "virtualenv"
 
 # A fixed release with a CPU build, asked for first: otherwise pip takes a CUDA build of several gigabytes.
 TORCH = "torch==2.13.0"
+# Containers often forbid Python to keep what it compiles: then each process of a test compiles all that it imports.
+KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _install(session: nox.Session, *packages: str) -> None:
-    # Most of what is installed is never imported; Python compiles the rest when it is.
-    session.install("--no-compile", TORCH)
-    session.install("--no-compile", *packages)
+    session.install(TORCH)
+    session.install(*packages)
 
 
 @nox.session
@@ -36,15 +37,16 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The default tests; `-- -m slow` runs the long ones."""
     _install(session, "-e", ".[test,simulate]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *session.posargs, env=KEEP_BYTECODE)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes."""
-    session.install("ruff==0.17.6")
+    """Style, common mistakes, and which package may import which."""
+    session.install("ruff==0.17.6", "import-linter==2.17")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
 
 
 @nox.session
