@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hepaa import html
 from hepaa.errors import CardError, nearest
 from hepaa.events import Role
 
@@ -286,6 +287,10 @@ class Card(Rules):
     def to_yaml(self) -> str:
         """The card with all defaults, as YAML that gives the same card again."""
         return yaml.safe_dump(self.model_dump(by_alias=True, mode="json"), sort_keys=False, allow_unicode=True)
+
+    def _repr_html_(self) -> str:
+        """The YAML, for notebooks."""
+        return html.text(self.to_yaml(), caption="run card")
 
 
 def load_card(path: str | Path) -> Card:

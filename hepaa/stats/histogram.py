@@ -7,11 +7,13 @@ that is chosen and quoted on the same events counts its own fluctuations as sign
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import hist
 import numpy as np
 
+from hepaa import html
 from hepaa.errors import InputError, nearest
 from hepaa.stats.binning import Binning, choose_binning, finite_scores
 from hepaa.stats.significance import (
@@ -93,6 +95,16 @@ class ScoreHistograms:
     def b_variance(self) -> NDArray[np.float64]:
         """Sum of squared background weights in each bin."""
         return _total(self.backgrounds, len(self.binning))[1]
+
+    def _repr_html_(self) -> str:
+        """Yields of each bin, for notebooks."""
+        edges = self.binning.edges
+        bins = [f"{low:.4g} .. {high:.4g}" for low, high in pairwise(edges)]
+        yields = {name: h.values() for name, h in (self.backgrounds | self.signals).items()}
+        yields |= {"MC error of background": np.sqrt(self.b_variance)}
+        yields |= {} if self.data is None else {"data": self.data.values()}
+        columns = [v.tolist() for v in yields.values()]
+        return html.table(["score", *yields], zip(bins, *columns, strict=True), caption="events in bins of the score")
 
     def s(self, signal: str | None = None) -> NDArray[np.float64]:
         """Signal yield in each bin: of one signal, or of all of them together."""
@@ -255,6 +267,15 @@ class BinnedSignificance:
     def shared(self) -> NDArray[np.float64]:
         """All shared relative uncertainties of b, (k, bins)."""
         return np.stack([np.full(len(self.b), self.systematic), *self.shifts.values()])
+
+    def _repr_html_(self) -> str:
+        """Yields and Z of each bin and of all, for notebooks."""
+        columns = (self.s, self.b, self.sigma_b, self.z, self.z_error)
+        rows = list(zip(*(c.tolist() for c in columns), strict=True))
+        total = (float(self.s.sum()), float(self.b.sum()), "", self.total, self.total_error)
+        header = ["", "s", "b", "sigma of b", "Z", "MC error of Z"]
+        numbered = [(f"bin {i}", *row) for i, row in enumerate(rows)]
+        return html.table(header, [*numbered, ("all", *total)], caption="expected significance")
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

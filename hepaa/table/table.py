@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hepaa import html
 from hepaa.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import awkward as ak
+    import pandas
     from numpy.typing import ArrayLike, NDArray
 
 BACKGROUND, SIGNAL, DATA = 0, 1, -1
+_LABELS = {BACKGROUND: "background", SIGNAL: "signal", DATA: "data"}
 ROW_ARRAYS = ("weight", "label", "process", "generator", "file", "event")
 
 
@@ -223,8 +227,55 @@ class EventTable:
         new = {k: np.array(v, dtype=np.float32) for k, v in columns.items()}
         return replace(self, spectators={**self.spectators, **new})
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """Data frame of all columns: features, spectators, weight, label, names of process and generator, event.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise InputError("to_pandas needs pandas; install it with: python -m pip install pandas") from None
+        return pd.DataFrame(self._columns())
+
+    def to_awkward(self) -> ak.Array:
+        """Array of records (n,) with the columns of `to_pandas`."""
+        import awkward as ak
+
+        return ak.zip(self._columns())
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {name: self[name] for name in (*self.columns, *self.spectators)}
+        columns |= {"weight": self.weight, "label": self.label}
+        columns["process"] = np.asarray(self.processes)[self.process]
+        columns["generator"] = np.asarray(self.generators)[self.generator]
+        return columns | {"event": self.event}
+
+    def _repr_html_(self) -> str:
+        """Columns, events of each process, and the cutflow, for notebooks."""
+        title = f"{self.feature_set or 'features'}: {self.n} events, sum of weights {self.sum_weights:.4g}"
+        ranges = [(name, *_range(self[name])) for name in (*self.columns, *self.spectators)]
+        samples = np.stack([self.process, self.generator, self.label.astype(np.int16)], axis=1)
+        groups, number = np.unique(samples, axis=0, return_inverse=True)
+        events, sums = np.bincount(number), np.bincount(number, self.weight)
+        counts = [
+            (self.processes[p], self.generators[g], _LABELS[k], int(n), float(w))
+            for (p, g, k), n, w in zip(groups.tolist(), events, sums, strict=True)
+        ]
+        parts = [
+            html.table(["column", "least", "mean", "greatest"], ranges, caption=title),
+            html.table(["process", "generator", "label", "events", "sum of weights"], counts),
+        ]
+        if self.cutflow:
+            steps = [(r.step, r.process, r.generator, r.n, r.sum_weights) for r in self.cutflow]
+            parts.append(html.table(["cut", "process", "generator", "events", "sum of weights"], steps, "cutflow"))
+        return "".join(parts)
+
     def __repr__(self) -> str:
-        counts = {name: int(np.sum(self.label == k)) for k, name in ((0, "background"), (1, "signal"), (-1, "data"))}
+        counts = {name: int(np.sum(self.label == k)) for k, name in _LABELS.items()}
         rows = ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "no events"
         return f"EventTable({self.feature_set or 'features'}: {rows}; {', '.join(self.columns)})"
 
@@ -264,6 +315,13 @@ class EventTable:
         from hepaa.io.parquet.columns import read_table
 
         return read_table(path)
+
+
+def _range(values: NDArray[np.float32]) -> tuple[float, float, float] | tuple[str, str, str]:
+    """Least value, mean and greatest value."""
+    if not len(values):
+        return "", "", ""
+    return float(values.min()), float(values.mean(dtype=np.float64)), float(values.max())
 
 
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
