@@ -18,7 +18,6 @@ import numpy as np
 
 from hepaa.errors import HepaaError, InputError, TruncatedInputError, nearest
 from hepaa.io.files import one_line
-from hepaa.io.rawchunks import DamagedChunkError, RawChunks, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,8 +266,6 @@ class RowReader:
             len(layout.blocks) == 1 and layout.blocks[0].field is None and layout.blocks[0].positions == whole
         )
         self._scratch: dict[str, NDArray[Any]] = {}
-        only = next(iter(self._datasets.values())) if self._direct else None
-        self._raw = RawChunks(only) if only is not None and readable(only) else None
 
     @property
     def chunk_rows(self) -> int:
@@ -287,16 +284,8 @@ class RowReader:
         chunk = self.chunk_rows
         return max(n_bytes // max(row * chunk, 1), 1) * chunk
 
-    def read(self, start: int, stop: int, out: NDArray[Any], ends: NDArray[np.int64] | None = None) -> None:
-        """Fill `out`, (stop - start, width), C-contiguous.
-
-        Parameters
-        ----------
-        start, stop : int
-        out : array of type `native`, (stop - start, width)
-        ends : int64 (stop - start,), optional
-            Filled with the column from which on a row is zero up to, and without, its last column, or a later one.
-            `out` is then not written in between.
+    def read(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Fill `out`, (stop - start, width), C-contiguous and of type `native`.
 
         Raises
         ------
@@ -304,22 +293,10 @@ class RowReader:
             If a chunk cannot be read; it tells how many rows before it are good and where in the file it
             lies.
         """
-        whole = start
-        if self._raw is not None and out.dtype == self.native:
-            whole = max(min(stop, self._raw.n), start)
-            part = slice(0, whole - start)
-            try:
-                self._raw.read(start, whole, out[part], None if ends is None else ends[part])
-            except DamagedChunkError as error:
-                raise self._error(max(error.row, start), error.byte, error) from error
-            except OSError as error:
-                raise self._broken(start, whole, error) from error
-        if ends is not None:
-            ends[whole - start :] = self.layout.width
         try:
-            self._read(whole, stop, out[whole - start :])
+            self._read(start, stop, out)
         except OSError as error:
-            raise self._broken(whole, stop, error) from error
+            raise self._broken(start, stop, error) from error
 
     def _read(self, start: int, stop: int, out: NDArray[Any]) -> None:
         if stop == start:
@@ -355,9 +332,6 @@ class RowReader:
             except OSError:
                 byte = _chunk_offset(dataset, begin)
                 break
-        return self._error(good, byte, error)
-
-    def _error(self, good: int, byte: int, error: Exception) -> TruncatedInputError:
         return TruncatedInputError(
             f"{self._path}: {self.layout.key!r} cannot be read from event {good} on (byte {byte}: {one_line(error)}); "
             f"{good} events before it are good: copy the file again, or keep those with keep_partial",

@@ -1,4 +1,4 @@
-"""LHCO raw events against `pandas.read_hdf`: events a second, and memory while iterating.
+"""LHCO raw events against HDF5 alone and `pandas.read_hdf`: events a second, and memory while iterating.
 
 Run with `pytest -m bench -s tests/benchmarks/bench_lhco.py`.
 """
@@ -23,14 +23,15 @@ pytestmark = pytest.mark.bench
 
 REPEATS = 5
 EVENTS = {"blosc": 30_000, "zlib": 10_000}
-FACTOR = {"blosc": 12.0, "zlib": 3.0}
+AT_LEAST = 0.6
+"""Of the speed of h5py alone, which reads the same rows and drops them."""
 PEAK_MB = 150.0
 
 # The peak of the process also counts the import of numba, so the memory that is held now is watched from a thread.
 _MEMORY = """
 import sys, threading, time
 from pathlib import Path
-from hepaa.io import lhco
+from hepaa.io.lhco import read as lhco
 
 def held():
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 1e6
@@ -59,8 +60,8 @@ def real(data):
     return pd.read_hdf(data / "lhco" / "events_anomalydetection_tiny.h5")
 
 
-@pytest.mark.parametrize("complib", FACTOR)
-def test_speed_against_pandas(real, tmp_path, complib):
+@pytest.mark.parametrize("complib", EVENTS)
+def test_speed_against_hdf5_alone(real, tmp_path, complib):
     path, events = tmp_path / "events.h5", EVENTS[complib]
     pd.concat([real] * (events // len(real)), ignore_index=True).to_hdf(
         path, key="df", format="fixed", complib=complib, complevel=5
@@ -98,7 +99,7 @@ def test_speed_against_pandas(real, tmp_path, complib):
         speed, ratio = events / median(values), median(times["pandas"]) / median(values)
         limit = median(times["read_direct alone"]) / median(values)
         print(f"  {name:<18} {speed:>9.0f} events/s  {ratio:6.1f} x pandas  {limit:5.2f} x read_direct")
-    assert median(times["pandas"]) / median(times["hepaa iterate"]) >= FACTOR[complib]
+    assert median(times["read_direct alone"]) / median(times["hepaa iterate"]) >= AT_LEAST
 
 
 @pytest.mark.parametrize("n", [5_000, 50_000])

@@ -130,22 +130,21 @@ def iterate(
             (min(reader.rows_for(_SLAB_BYTES), step_rows), layout.width),
             reader.native if reader.native.kind == "f" else np.float64,
         )
-        ends = np.empty(len(slab), np.int64)
         header: dict[str, Any] = {"key": layout.key, "layout": layout.kind, "events": layout.n}
         for begin, end in row_ranges(asked_to, step_rows, asked_from):
             ragged = _Ragged(str(path), np.dtype(dtype), begin, end - begin, layout.width == WIDTHS[1])
             try:
                 for low, high in row_ranges(end - begin, len(slab)):
                     rows = slab[: high - low]
-                    reader.read(begin + low, begin + high, rows, ends[: high - low])
-                    ragged.add(rows, ends)
+                    reader.read(begin + low, begin + high, rows)
+                    ragged.add(rows)
             except TruncatedInputError as error:
                 if not keep_partial:
                     raise
                 first = begin + ragged.n
                 rows = slab[: max(error.good_events - first, 0)]
-                reader.read(first, first + len(rows), rows, ends[: len(rows)])
-                ragged.add(rows, ends)
+                reader.read(first, first + len(rows), rows)
+                ragged.add(rows)
                 yield ragged.events({**header, "broken": str(error)}, sample)
                 return
             yield ragged.events(header, sample)
@@ -190,11 +189,11 @@ class _Ragged:
         self._label = np.empty(capacity, np.int8) if has_label else None
         self._momenta = [np.empty(0, dtype) for _ in range(3)]
 
-    def add(self, rows: NDArray[Any], ends: NDArray[np.int64]) -> None:
-        """Take the particles, and the label, of more rows, zero from column ends[i] on."""
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take the particles, and the label, of more rows."""
         n, used = len(rows), int(self._offsets[self.n])
         self._make_room(used, n)
-        bad = _fill(rows, ends, self._offsets[self.n : self.n + n + 1], *self._momenta)
+        bad = _fill(rows, self._offsets[self.n : self.n + n + 1], *self._momenta)
         if bad >= 0:
             raise InputError(
                 f"{self._path}: event {self._first + self.n + bad} has a momentum that is negative or not finite; "
@@ -240,13 +239,13 @@ class _Ragged:
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(rows, ends, offsets, pt, eta, phi):  # type: ignore[no-untyped-def]
+def _fill(rows, offsets, pt, eta, phi):  # type: ignore[no-untyped-def]
     """Append the particles of all rows from `offsets[0]` on; the first row with an impossible momentum, or -1."""
     k = offsets[0]
     for i in range(rows.shape[0]):
-        end = min(ends[i], 2100)
-        for j in range(end, min(end + 2, 2100)):
-            rows[i, j] = 0.0  # a momentum may begin before the end
+        end = 2100
+        while end > 0 and rows[i, end - 3] == 0.0:  # padding, which is most of a row
+            end -= 3
         good = True
         for j in range(0, end, 3):
             p, e, f = rows[i, j], rows[i, j + 1], rows[i, j + 2]
