@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hepaa.models import saving as serialise
+from hepaa.models import saving
 from hepaa.models.anorand.anorand import AnoRand
 from hepaa.models.base import DETECTORS, Detector
 from hepaa.models.combined.ensemble import Ensemble
@@ -62,5 +62,4 @@ def load_detector(path: str | Path) -> Detector:
     InputError
         If a file is missing, damaged, or written by a newer version.
     """
-    savable = {name: cls for name, cls in DETECTORS.items() if hasattr(cls, "_take_back")}
-    return serialise.load(path, savable)
+    return saving.load(path, {name: cls for name, cls in DETECTORS.items() if cls.savable})

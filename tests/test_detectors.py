@@ -144,6 +144,11 @@ class TestContract:
         with pytest.raises(NotFittedError, match=r"call fit first"):
             copy.anomaly_score(np.zeros((2, 5)))
         assert all(p.kind is p.KEYWORD_ONLY for p in inspect.signature(type(copy)).parameters.values())
+        assert not any(parameter.endswith("_") for parameter in copy.get_params())
+        with pytest.raises(TypeError, match="unexpected keyword argument 'width'"):
+            small(name, width=3)
+        with pytest.raises(TypeError, match="positional"):
+            type(copy)(3)
 
     def test_works_in_a_pipeline(self, name: str, events: Any) -> None:
         pipe = Pipeline([("scale", StandardScaler()), ("detector", small(name, preprocess=None))])

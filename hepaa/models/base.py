@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from hepaa.errors import InputError
+from hepaa.models import saving
 from hepaa.models.parameters import between
 from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
 from hepaa.table.streamed import StreamedTable, is_streamed
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.models.engine.streaming import Stream
+
+_PREPROCESSING = ("mean_", "scale_", "skewness_", "log_")
+_NOT_SAVED = ("callback", "checkpoint", "device", "metrics", "verbose")  # they belong to a session, not to a model
 
 Preprocess = Literal["skewlog", "standard"] | None
 Balance = Literal["groups"] | Mapping[int | str, float] | None
@@ -53,7 +57,20 @@ DETECTORS: dict[str, type[Detector]] = {}
 """Every class of detectors that has been imported, by its name: what presets, members and saved files name."""
 
 
-class Detector(BaseEstimator):
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
+class Estimator(BaseEstimator):
+    """A scikit-learn estimator whose parameters are the annotated fields of its class and of those above it.
+
+    They make a constructor that takes keywords alone, from whose signature scikit-learn reads `get_params`, `clone` and
+    `repr`. What `fit` learns is no field, and is not annotated in a class.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(kw_only=True, eq=False, repr=False)(cls)
+
+
+class Detector(Estimator):
     """Base of all detectors: a scikit-learn estimator whose scores are higher for more anomalous events.
 
     `fit` takes an EventTable, a data frame or an (n, d) array. Rows with label 0 are background and the only ones that
@@ -63,6 +80,13 @@ class Detector(BaseEstimator):
 
     The sign is that of PyOD, not that of scikit-learn's outlier detectors: `decision_function` equals `anomaly_score`,
     `predict` gives 1 for an anomaly and 0 else. Columns are matched by name, in any order, where both sides have names.
+
+    Parameters
+    ----------
+    preprocess : "skewlog", "standard" or None
+        Logarithm of skewed features and standardisation; standardisation alone; neither.
+    contamination : float
+        Fraction of training background that `predict` calls anomalous.
 
     Attributes
     ----------
@@ -74,15 +98,19 @@ class Detector(BaseEstimator):
         Numbers of training events and the hash of their values.
     """
 
+    uses_labels: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    savable: ClassVar[bool] = False
+    fitted_arrays: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold all that a savable detector has learned, besides what all have."""
+
+    preprocess: Preprocess = "skewlog"
+    contamination: float = 0.05
+
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
         if not abstract:
             DETECTORS[cls.__name__] = cls
-
-    uses_labels: ClassVar[bool] = False
-    needs_labels: ClassVar[bool] = False
-    contamination: float
-    preprocess: Preprocess
 
     def fit(
         self,
@@ -260,17 +288,77 @@ class Detector(BaseEstimator):
         return self.fit(X, y, **fit).predict(X)
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted detector; see `NeuralDetector.save`.
+        """Write the fitted detector: arrays as safetensors to `path`, all else as JSON beside it (suffix .json).
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         InputError
-            This detector's state is no set of arrays, and hepaa writes no pickles.
+            If `path` does not end in .safetensors, or the state of this detector is no set of arrays: hepaa writes no
+            pickles.
         """
-        raise InputError(
-            f"{type(self).__name__} cannot be saved to {path}: it has no format but pickle, which hepaa neither writes "
-            "nor reads; keep its parameters and training table and fit it again"
-        )
+        if not self.savable:
+            raise InputError(
+                f"{type(self).__name__} cannot be saved to {path}: it has no format but pickle, which hepaa neither "
+                "writes nor reads; keep its parameters and training table and fit it again"
+            )
+        saving.save(self, path)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> Self:
+        """The fitted detector from the two parts of its file; see `hepaa.models.saving`."""
+        made = cls(**record["parameters"])
+        made.n_features_in_ = record["n_features"]
+        if record["feature_names"] is not None:
+            made.feature_names_in_ = np.array(record["feature_names"], dtype=object)
+        made.preprocessor_ = made._saved_preprocessor(arrays)
+        made.data_, made.threshold_ = record["data"], record["threshold"]
+        made._restore(arrays, record)
+        return made
+
+    def _saved_preprocessor(self, arrays: Mapping[str, NDArray[Any]]) -> SkewLogStandardize | None:
+        if self.preprocess is None:
+            return None
+        fitted = SkewLogStandardize(checked_threshold(self.preprocess))
+        for name in _PREPROCESSING:
+            setattr(fitted, name, arrays[f"preprocess.{name}"])
+        fitted.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            fitted.feature_names_in_ = self.feature_names_in_
+        return fitted
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays of the file: what `fit` has learned, and the preprocessing."""
+        fitted = self.preprocessor_
+        names = _PREPROCESSING if fitted is not None else ()
+        return self._arrays() | {f"preprocess.{name}": np.asarray(getattr(fitted, name)) for name in names}
+
+    def to_record(self) -> dict[str, Any]:
+        """All else that is in the file, as JSON."""
+        names = self._names()
+        return {
+            "parameters": {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_SAVED},
+            "feature_names": None if names is None else list(names),
+            "n_features": self.n_features_in_,
+            "threshold": self.threshold_,
+            **self._record(),
+            "data": self.data_,
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """What `fit` has learned, as arrays."""
+        return {name: np.ascontiguousarray(getattr(self, name)) for name in self.fitted_arrays}
+
+    def _record(self) -> dict[str, Any]:
+        """What else it has learned, as JSON."""
+        return {}
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        """Become what `_arrays` and `_record` describe; parameters and preprocessing are there already."""
+        del record
+        for name in self.fitted_arrays:
+            setattr(self, name, arrays[name])
 
 
 class Named:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import safetensors
@@ -18,18 +18,15 @@ from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError, nearest
 from hepaa.io.files import atomic_path, write_json
 from hepaa.models.processes import is_first
-from hepaa.table.preprocess import SkewLogStandardize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Detector
-
 FORMAT = "hepaa-detector"
 FORMAT_VERSION = 1
-_NOT_SAVED = ("callback", "checkpoint", "device", "metrics", "verbose")  # they belong to a session, not to a model
+_Saved_co = TypeVar("_Saved_co", covariant=True)
 
 
 def _sidecar(path: str | Path) -> tuple[Path, Path]:
@@ -40,22 +37,26 @@ def _sidecar(path: str | Path) -> tuple[Path, Path]:
 
 
 class Savable(Protocol):
-    """What a detector that can be saved has besides the state that every detector has."""
+    """A detector that can be saved."""
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        """What `fit` has learned, as arrays."""
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays that there are to keep."""
         ...
 
-    def _record(self) -> dict[str, Any]:
-        """What else there is to keep, as JSON."""
-        ...
-
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        """Become what `_arrays` and `_record` describe; the common state is there already."""
+    def to_record(self) -> dict[str, Any]:
+        """All else, as JSON: "parameters" are those of the class, and "threshold" what fitting ends with."""
         ...
 
 
-def save(detector: Any, path: str | Path) -> None:
+class SavableClass(Protocol[_Saved_co]):
+    """A class of detectors that can be read back."""
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> _Saved_co:
+        """The fitted detector from what `to_arrays` and `to_record` gave."""
+        ...
+
+
+def save(detector: Savable, path: str | Path) -> None:
     """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete.
 
     Of several processes that train together, the first one writes.
@@ -65,23 +66,12 @@ def save(detector: Any, path: str | Path) -> None:
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
     if not is_first():
         return
-    arrays: dict[str, Any] = detector._arrays()
-    if detector.preprocessor_ is not None:
-        for name in ("mean_", "scale_", "skewness_", "log_"):
-            arrays[f"preprocess.{name}"] = np.asarray(getattr(detector.preprocessor_, name))
-    blob = safetensors.numpy.save(arrays)
-    names = detector._names()
-    parameters = {k: v for k, v in detector.get_params(deep=False).items() if k not in _NOT_SAVED}
+    blob = safetensors.numpy.save(detector.to_arrays())
     record = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "class": type(detector).__name__,
-        "parameters": parameters,
-        "feature_names": None if names is None else list(names),
-        "n_features": detector.n_features_in_,
-        "threshold": detector.threshold_,
-        **detector._record(),
-        "data": detector.data_,
+        **detector.to_record(),
         "arrays_sha256": hashlib.sha256(blob).hexdigest(),
         "versions": {
             "hepaa": __version__,
@@ -96,7 +86,7 @@ def save(detector: Any, path: str | Path) -> None:
     write_json(record, json_path)
 
 
-def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
+def load(path: str | Path, classes: Mapping[str, SavableClass[_Saved_co]]) -> _Saved_co:
     """Read what `save` wrote.
 
     Parameters
@@ -138,25 +128,4 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     parameters: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
     if isinstance(parameters.get("balance"), dict):  # JSON has no numbers as keys
         parameters["balance"] = {int(k) if k.isdecimal() else k: v for k, v in parameters["balance"].items()}
-    detector: Any = classes[record["class"]](**parameters)
-    detector.n_features_in_ = record["n_features"]
-    if record["feature_names"] is not None:
-        detector.feature_names_in_ = np.array(record["feature_names"], dtype=object)
-    detector.preprocessor_ = _preprocessor(detector, arrays)
-    detector.data_ = record["data"]
-    detector.threshold_ = record["threshold"]
-    detector._take_back(arrays, record)
-    loaded: Detector = detector
-    return loaded
-
-
-def _preprocessor(detector: Detector, arrays: Mapping[str, Any]) -> SkewLogStandardize | None:
-    if detector.preprocess is None:
-        return None
-    fitted = SkewLogStandardize(1.0 if detector.preprocess == "skewlog" else None)
-    for name in ("mean_", "scale_", "skewness_", "log_"):
-        setattr(fitted, name, arrays[f"preprocess.{name}"])
-    fitted.n_features_in_ = detector.n_features_in_
-    if hasattr(detector, "feature_names_in_"):
-        fitted.feature_names_in_ = detector.feature_names_in_
-    return fitted
+    return classes[record["class"]].from_arrays(arrays, {**record, "parameters": parameters})

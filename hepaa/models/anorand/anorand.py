@@ -18,13 +18,13 @@ from hepaa.models.nets.mlp import MLP
 from hepaa.models.parameters import between, one_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.base import Preprocess, Training
     from hepaa.models.engine.training import Model
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Batch
@@ -151,64 +151,16 @@ class AnoRand(NeuralDetector):
     uses_labels: ClassVar[bool] = True
     fitted_numbers: ClassVar[tuple[str, ...]] = ("supervised_",)
 
-    def __init__(
-        self,
-        *,
-        labels: Labels = "auto",
-        pseudo: Pseudo = "around",
-        sigma: float = 2.0,
-        copies: int = 4,
-        noised: float = 0.02,
-        grown: float = 0.05,
-        neighbours: int = 5,
-        combination: Combination = "auto",
-        classifier_weight: float = 0.9,
-        epochs: int = 50,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "standard",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.0,
-        patience: int | None = None,
-        gradient_clip: float | None = None,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        self.labels = labels
-        self.pseudo = pseudo
-        self.sigma = sigma
-        self.copies = copies
-        self.noised = noised
-        self.grown = grown
-        self.neighbours = neighbours
-        self.combination = combination
-        self.classifier_weight = classifier_weight
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.seed = seed
-        self.seeds = seeds
-        self.preprocess = preprocess
-        self.contamination = contamination
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.gradient_clip = gradient_clip
-        self.weighted_loss = weighted_loss
-        self.device = device
-        self.verbose = verbose
-        self.callback = callback
-        self.balance = balance
-        self.metrics = metrics
-        self.checkpoint = checkpoint
-        self.amp = amp
+    preprocess: Preprocess = "standard"
+    labels: Labels = "auto"
+    pseudo: Pseudo = "around"
+    sigma: float = 2.0
+    copies: int = 4
+    noised: float = 0.02
+    grown: float = 0.05
+    neighbours: int = 5
+    combination: Combination = "auto"
+    classifier_weight: float = 0.9
 
     def _fit(self, training: Training) -> None:
         super()._fit(self.used(training))
@@ -312,6 +264,6 @@ class AnoRand(NeuralDetector):
         parts = np.stack([self.alpha_, self.distance_scale_, self.logit_scale_, self.offset_])
         return super()._arrays() | {"parts": parts}
 
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        super()._take_back(arrays, record)
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        super()._restore(arrays, record)
         self.alpha_, self.distance_scale_, self.logit_scale_, self.offset_ = arrays["parts"].copy()

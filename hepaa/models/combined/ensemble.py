@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import clone
 
 from hepaa.errors import InputError
-from hepaa.models import saving as serialise
 from hepaa.models.base import Detector
 from hepaa.models.parameters import between, one_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Preprocess, Training
-    from hepaa.models.saving import Savable
+    from hepaa.models.base import Training
 
     Array = NDArray[np.float64]
 
@@ -122,10 +119,8 @@ class Ensemble(Detector):
         more steeply for one that finds most of them.
     seed : int
         Of the members that have one and are given by name.
-    preprocess : "skewlog", "standard" or None
-        Of all members.
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`; all members have its preprocessing.
 
     Attributes
     ----------
@@ -133,25 +128,13 @@ class Ensemble(Detector):
     """
 
     uses_labels: ClassVar[bool] = True
+    savable: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        *,
-        members: Sequence[str | Detector] = ("flow", "gaussian-mixture"),
-        method: Method = "score",
-        handicap: Sequence[float] | None = None,
-        slope: Sequence[float] | None = None,
-        seed: int = 0,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.members = members
-        self.method = method
-        self.handicap = handicap
-        self.slope = slope
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    members: Sequence[str | Detector] = ("flow", "gaussian-mixture")
+    method: Method = "score"
+    handicap: Sequence[float] | None = None
+    slope: Sequence[float] | None = None
+    seed: int = 0
 
     def _fit(self, training: Training) -> None:
         one_of("method", self.method, _METHODS)
@@ -177,43 +160,37 @@ class Ensemble(Detector):
         for number in numbers:
             between(f"a {what}", number, 0)
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted ensemble: arrays as safetensors to `path`, all else as JSON beside it (suffix .json).
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays of all members.
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
         InputError
-            If `path` does not end in .safetensors, a member cannot be saved, or was given as an object.
+            If a member cannot be saved, or was given as an object.
         """
-        for given, member in zip(self.members, getattr(self, "members_", ()), strict=False):
-            if not isinstance(given, str):
+        out: dict[str, NDArray[Any]] = {}
+        for i, (name, member) in enumerate(zip(self.members, self.members_, strict=True)):
+            if not isinstance(name, str):
                 raise InputError(
                     f"member {type(member).__name__} was given as an object, which a file has no name for; to save the "
                     "ensemble, give its members by the names of presets"
                 )
-            if not hasattr(member, "_take_back"):
-                raise InputError(f"member {given!r} cannot be saved: it has no format but pickle")
-        serialise.save(self, path)
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        out: dict[str, NDArray[Any]] = {}
-        for i, member in enumerate(self.members_):
-            out |= {f"{i}.{name}": array for name, array in cast("Savable", member)._arrays().items()}
+            if not member.savable:
+                raise InputError(f"member {name!r} cannot be saved: it has no format but pickle")
+            out |= {f"{i}.{key}": array for key, array in member._arrays().items()}
         for i, rarity in enumerate(self.rarity_):
-            out |= {f"{i}.rarity.{name}": array for name, array in rarity.arrays().items()}
+            out |= {f"{i}.rarity.{key}": array for key, array in rarity.arrays().items()}
         return out
 
     def _record(self) -> dict[str, Any]:
-        return {"members": [cast("Savable", member)._record() for member in self.members_]}
+        return {"members": [member._record() for member in self.members_]}
 
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
         self.members_, self.rarity_ = [], []
         for i, name in enumerate(self.members):
             own = {k.removeprefix(f"{i}."): v for k, v in arrays.items() if k.startswith(f"{i}.")}
             member = within(name, self, self.seed)
-            cast("Savable", member)._take_back(own, record["members"][i])
+            member._restore(own, record["members"][i])
             self.members_.append(member)
             if self.method != "score":
                 self.rarity_.append(Rarity.of_arrays({k.removeprefix("rarity."): v for k, v in own.items()}))

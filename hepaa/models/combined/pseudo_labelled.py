@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Preprocess, Training
+    from hepaa.models.base import Training
 
 
 class PseudoLabelled(Detector):
@@ -35,35 +35,20 @@ class PseudoLabelled(Detector):
         Of SMOTE.
     seed : int
         Of the noise, and of the detector if it is given by name.
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`.
 
     Attributes
     ----------
     detector_ : the fitted detector
     """
 
-    def __init__(
-        self,
-        *,
-        detector: str | Detector = "aa-lhco",
-        sigma: float = 1.0,
-        noised: float = 0.02,
-        grown: float = 0.05,
-        neighbours: int = 5,
-        seed: int = 0,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.detector = detector
-        self.sigma = sigma
-        self.noised = noised
-        self.grown = grown
-        self.neighbours = neighbours
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    detector: str | Detector = "aa-lhco"
+    sigma: float = 1.0
+    noised: float = 0.02
+    grown: float = 0.05
+    neighbours: int = 5
+    seed: int = 0
 
     def _fit(self, training: Training) -> None:
         used = with_pseudo_anomalies(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.models.base import Detector, Preprocess, Training
+    from hepaa.models.base import Training
     from hepaa.models.combined.ensemble import Method
 
     Array = NDArray[np.float64]
@@ -71,26 +72,11 @@ class RelevantDensity(Ensemble):
         Columns that are not left out.
     """
 
-    method: Method = "score"
-    handicap: Sequence[float] | None = None
-    slope: Sequence[float] | None = None
-
-    def __init__(
-        self,
-        *,
-        members: Sequence[str | Detector] = ("flow", "gaussian-mixture"),
-        alike: float = 0.15,
-        gain: float = 0.005,
-        seed: int = 0,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.members = members
-        self.alike = alike
-        self.gain = gain
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    method: Method = field(default="score", init=False)
+    handicap: Sequence[float] | None = field(default=None, init=False)
+    slope: Sequence[float] | None = field(default=None, init=False)
+    alike: float = 0.15
+    gain: float = 0.005
 
     def _fit(self, training: Training) -> None:
         between("alike", self.alike, 0, 1)
@@ -161,8 +147,8 @@ class RelevantDensity(Ensemble):
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return super()._arrays() | {"kept": self.kept_}
 
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        super()._take_back(arrays, record)
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        super()._restore(arrays, record)
         self._keep(arrays["kept"])
 
     def _score(self, x: NDArray[np.float32]) -> Array:

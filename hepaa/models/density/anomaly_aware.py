@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch.nn import functional as F
 
-from hepaa.models.density.flow import Flow, Kind, NegativeLogLikelihood
+from hepaa.models.density.flow import Flow, NegativeLogLikelihood
 from hepaa.models.engine.training import Stage
 from hepaa.models.losses.schedules import Linear
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from torch import Tensor
 
-    from hepaa.models.base import Balance, Preprocess, Training
-    from hepaa.models.density.units import Measure
+    from hepaa.models.base import Training
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Batch
 
@@ -76,66 +74,10 @@ class AnomalyAwareFlow(Flow):
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        *,
-        kind: Kind = "spline",
-        transforms: int = 3,
-        hidden: tuple[int, ...] = (64, 64),
-        bins: int = 8,
-        epochs: int = 50,
-        lambda_max: float = 1.0,
-        margin: float = 10.0,
-        finetune_epochs: int = 10,
-        anomaly_fraction: float = 0.1,
-        measure: Measure = "features",
-        batch_size: int = 512,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.1,
-        patience: int | None = 5,
-        gradient_clip: float | None = 5.0,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            transforms=transforms,
-            hidden=hidden,
-            bins=bins,
-            epochs=epochs,
-            measure=measure,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-            seeds=seeds,
-            preprocess=preprocess,
-            contamination=contamination,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            gradient_clip=gradient_clip,
-            weighted_loss=weighted_loss,
-            device=device,
-            verbose=verbose,
-            callback=callback,
-            balance=balance,
-            metrics=metrics,
-            checkpoint=checkpoint,
-            amp=amp,
-        )
-        self.lambda_max = lambda_max
-        self.margin = margin
-        self.finetune_epochs = finetune_epochs
-        self.anomaly_fraction = anomaly_fraction
+    lambda_max: float = 1.0
+    margin: float = 10.0
+    finetune_epochs: int = 10
+    anomaly_fraction: float = 0.1
 
     def _fit(self, training: Training) -> None:
         whole("finetune_epochs", self.finetune_epochs)

@@ -18,14 +18,13 @@ from hepaa.models.nets.zuko_flows import call_with
 from hepaa.models.parameters import one_of, whole, widths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.base import Training
     from hepaa.models.engine.training import Model
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Batch
@@ -112,65 +111,23 @@ class Flow(NeuralDetector):
         Widths of each transform's hidden layers.
     bins : int
         Of a spline.
-    epochs : int
     measure : "features" or "preprocessed"
         Units of the density: those of the features as given, so that it does not depend on `preprocess`, or those of
         the preprocessed features, which the flow is trained on; see `hepaa.models.density.units.log_volume`.
 
-    The other parameters and the attributes are those of `NeuralDetector`; early stopping is on by
-    default (`validation_fraction`, `patience`), for a density overfits where an autoencoder does not.
+    The other parameters and the attributes are those of `NeuralDetector`; early stopping is on by default
+    (`validation_fraction`, `patience`), for a density overfits where an autoencoder does not.
     """
 
-    def __init__(
-        self,
-        *,
-        kind: Kind = "spline",
-        transforms: int = 3,
-        hidden: tuple[int, ...] = (64, 64),
-        bins: int = 8,
-        epochs: int = 50,
-        measure: Measure = "features",
-        batch_size: int = 512,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.1,
-        patience: int | None = 5,
-        gradient_clip: float | None = 5.0,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.transforms = transforms
-        self.hidden = hidden
-        self.bins = bins
-        self.epochs = epochs
-        self.measure = measure
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.seed = seed
-        self.seeds = seeds
-        self.preprocess = preprocess
-        self.contamination = contamination
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.gradient_clip = gradient_clip
-        self.weighted_loss = weighted_loss
-        self.device = device
-        self.verbose = verbose
-        self.callback = callback
-        self.balance = balance
-        self.metrics = metrics
-        self.checkpoint = checkpoint
-        self.amp = amp
+    kind: Kind = "spline"
+    transforms: int = 3
+    hidden: tuple[int, ...] = (64, 64)
+    bins: int = 8
+    measure: Measure = "features"
+    batch_size: int = 512
+    validation_fraction: float = 0.1
+    patience: int | None = 5
+    gradient_clip: float | None = 5.0
 
     def _fit(self, training: Training) -> None:
         one_of("kind", self.kind, _KINDS)

@@ -12,7 +12,7 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.neighbors import KDTree, NearestNeighbors
 
 from hepaa.errors import InputError
-from hepaa.models.arrays import ArrayDetector
+from hepaa.models.base import Detector
 from hepaa.models.density.units import MEASURES, log_volume
 from hepaa.models.parameters import between, one_of, whole
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Preprocess, Training
+    from hepaa.models.base import Training
     from hepaa.models.density.units import Measure
 
     Array = NDArray[np.float64]
@@ -41,7 +41,7 @@ def _positive(weight: Array | None, n: int, who: str) -> Array:
     return weight
 
 
-class GaussianMixture(ArrayDetector):
+class GaussianMixture(Detector):
     """Mixture of Gaussians with full covariances; score: -log p(x), by default per unit of the features as given.
 
     Fitted by expectation maximisation (Dempster, Laird, Rubin 1977) from k-means++ centres. Event weights count as so
@@ -59,9 +59,8 @@ class GaussianMixture(ArrayDetector):
     seed : int
     measure : "features" or "preprocessed"
         Units of the density; see `hepaa.models.density.units.log_volume`.
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`.
 
     Attributes
     ----------
@@ -69,28 +68,15 @@ class GaussianMixture(ArrayDetector):
         Precisions as lower triangles L^-1 of the covariances L L^T.
     """
 
+    savable: ClassVar[bool] = True
     fitted_arrays: ClassVar[tuple[str, ...]] = ("log_weights_", "means_", "precisions_")
 
-    def __init__(
-        self,
-        *,
-        components: int = 32,
-        iterations: int = 100,
-        floor: float = 1e-3,
-        restarts: int = 1,
-        seed: int = 0,
-        measure: Measure = "features",
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.components = components
-        self.iterations = iterations
-        self.floor = floor
-        self.restarts = restarts
-        self.seed = seed
-        self.measure = measure
-        self.preprocess = preprocess
-        self.contamination = contamination
+    components: int = 32
+    iterations: int = 100
+    floor: float = 1e-3
+    restarts: int = 1
+    seed: int = 0
+    measure: Measure = "features"
 
     def _fit(self, training: Training) -> None:
         for name in ("components", "iterations", "restarts"):
@@ -174,7 +160,7 @@ def _log_joint(x: Array, log_weights: Array, means: Array, precisions: Array) ->
     return found
 
 
-class NearestNeighbours(ArrayDetector):
+class NearestNeighbours(Detector):
     """Density from the mean distance r to the nearest background events: d log r, by default per unit of the features.
 
     k neighbours within r in d dimensions mean a density of k / (V r^d) (Loftsgaarden, Quesenberry 1965), so the score
@@ -186,28 +172,16 @@ class NearestNeighbours(ArrayDetector):
     neighbours : int or None
     measure : "features" or "preprocessed"
         Units of the density; see `hepaa.models.density.units.log_volume`.
-    preprocess : "skewlog", "standard" or None
-        Distances are those of preprocessed features.
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
 
-    Event weights act on preprocessing and threshold alone: a neighbour is a neighbour.
+    The other parameters and the attributes are those of `Detector`; distances are those of preprocessed features. Event
+    weights act on preprocessing and threshold alone: a neighbour is a neighbour.
     """
 
+    savable: ClassVar[bool] = True
     fitted_arrays: ClassVar[tuple[str, ...]] = ("points_",)
 
-    def __init__(
-        self,
-        *,
-        neighbours: int | None = None,
-        measure: Measure = "features",
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.neighbours = neighbours
-        self.measure = measure
-        self.preprocess = preprocess
-        self.contamination = contamination
+    neighbours: int | None = None
+    measure: Measure = "features"
 
     def _fit(self, training: Training) -> None:
         one_of("measure", self.measure, MEASURES)
@@ -222,8 +196,8 @@ class NearestNeighbours(ArrayDetector):
         search = NearestNeighbors(n_neighbors=self.k_, algorithm="kd_tree" if d <= _TREE_UP_TO else "brute")
         self.search_ = search.fit(self.points_)
 
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        super()._take_back(arrays, record)
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        super()._restore(arrays, record)
         self._plant()
 
     def _score(self, x: NDArray[np.float32]) -> Array:

@@ -11,12 +11,12 @@ import torch
 
 from hepaa.errors import InputError, nearest
 from hepaa.models import onnx_export
-from hepaa.models import saving as serialise
 from hepaa.models.base import Detector, Training, checked_threshold, mean_one, weighted_quantile
 from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
 from hepaa.models.engine.fused_steps import can_score_fused, fused_scores
 from hepaa.models.engine.metrics import MetricsFile, both
+from hepaa.models.engine.optimiser import Parameters
 from hepaa.models.engine.parallel import own_device
 from hepaa.models.engine.streaming import Stream, Survey, pick
 from hepaa.models.engine.training import Pool, Settings, Trainer, outputs, pieces
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Balance
-    from hepaa.models.engine.optimiser import Parameters
     from hepaa.models.engine.training import Model, Stage
     from hepaa.table.streamed import StreamedTable
 
@@ -47,17 +46,13 @@ class NeuralDetector(Detector, abstract=True):
 
     Parameters
     ----------
-    batch_size : int
+    epochs, batch_size : int
     learning_rate : float
         Of Adam.
     seed : int
         Source of start values, order of events and noise. The same seed gives the same scores on the same machine.
     seeds : int
         How many models to train at once, with seeds seed, seed + 1, ...; the score is their mean.
-    preprocess : "skewlog", "standard" or None
-        Logarithm of skewed features and standardisation; standardisation alone; neither.
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
     validation_fraction : float
         Background held out of training; its loss is `history_["validation"]`.
     patience : int or None
@@ -92,26 +87,25 @@ class NeuralDetector(Detector, abstract=True):
         First epoch of each stage of the training.
     """
 
-    batch_size: int
-    learning_rate: float
-    seed: int
-    seeds: int
-    validation_fraction: float
-    patience: int | None
-    gradient_clip: float | None
-    weighted_loss: bool
-    device: str | None
-    verbose: bool
-    callback: Callable[[int, Mapping[str, float]], None] | None
-    balance: Balance
-    metrics: str | Path | None
-    checkpoint: str | Path | None
-    amp: bool
-
+    savable: ClassVar[bool] = True
     fitted_numbers: ClassVar[tuple[str, ...]] = ()
-    history_: dict[str, list[float]]
-    stage_starts_: list[int]
-    parameters_: Parameters
+
+    epochs: int = 50
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    seed: int = 0
+    seeds: int = 1
+    validation_fraction: float = 0.0
+    patience: int | None = None
+    gradient_clip: float | None = None
+    balance: Balance = None
+    weighted_loss: bool = True
+    device: str | None = None
+    verbose: bool = False
+    callback: Callable[[int, Mapping[str, float]], None] | None = None
+    metrics: str | Path | None = None
+    checkpoint: str | Path | None = None
+    amp: bool = False
 
     @property
     def finetune_from(self) -> int | None:
@@ -283,18 +277,6 @@ class NeuralDetector(Detector, abstract=True):
             parts = list(outputs(self.model_, self.parameters_, data))
         return {name: torch.cat([p[name] for p in parts], dim=1).cpu().numpy() for name in parts[0]} | {"x": x}
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted detector: arrays as safetensors to `path`, all else as JSON beside it (suffix .json).
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InputError
-            If `path` does not end in .safetensors.
-        """
-        serialise.save(self, path)
-
     def to_onnx(self, path: str | Path) -> None:
         """Write the fitted detector as ONNX: raw features in, score out; see `hepaa.models.onnx_export.export`.
 
@@ -333,22 +315,17 @@ class NeuralDetector(Detector, abstract=True):
             "stage_starts": self.stage_starts_,
         }
 
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        flat = arrays["parameters"]
         self.history_, self.stage_starts_ = record["history"], record["stage_starts"]
         for name in self.fitted_numbers:
             setattr(self, name, record["numbers"][name])
-        self._restore(arrays["parameters"])
-
-    def _restore(self, flat: NDArray[np.float32]) -> None:
-        """Take parameters (members, P) as saved."""
         self.model_ = self._model(self.n_features_in_)
         layout = self.model_.init(torch.Generator().manual_seed(0))
         expected = sum(t.numel() for t in layout.values())
         if flat.shape != (self.seeds, expected):
             raise InputError(f"parameters have shape {flat.shape}, this model needs {(self.seeds, expected)}")
         device = pick_device(self.device)
-        from hepaa.models.engine.optimiser import Parameters
-
         shapes = [(name, tuple(t.shape)) for name, t in layout.items()]
         self.parameters_ = Parameters(torch.from_numpy(flat.copy()).to(device), shapes)
 

@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from sklearn import ensemble
 
-from hepaa.models import saving as serialise
 from hepaa.models.base import Detector
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Preprocess, Training
+    from hepaa.models.base import Training
 
 
 class SumOfSquares(Detector):
     """Sum of the squared standardised features: the score of a VAE that has learned nothing.
 
-    Parameters
-    ----------
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+    The parameters and the attributes are those of `Detector`.
     """
 
-    def __init__(self, *, preprocess: Preprocess = "skewlog", contamination: float = 0.05) -> None:
-        self.preprocess = preprocess
-        self.contamination = contamination
+    savable: ClassVar[bool] = True
 
     def _fit(self, training: Training) -> None:
         """Nothing beyond the preprocessing."""
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted detector: the preprocessing as safetensors to `path`, all else as JSON beside it.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        InputError
-            If `path` does not end in .safetensors.
-        """
-        serialise.save(self, path)
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    def _record(self) -> dict[str, Any]:
-        return {}
-
-    def _take_back(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        """There is nothing beyond the preprocessing."""
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         values = x.astype(np.float64)
@@ -71,18 +40,12 @@ class IsolationForest(Detector):
     ----------
     trees : int
     seed : int
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`.
     """
 
-    def __init__(
-        self, *, trees: int = 100, seed: int = 0, preprocess: Preprocess = "skewlog", contamination: float = 0.05
-    ) -> None:
-        self.trees = trees
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    trees: int = 100
+    seed: int = 0
 
     def _fit(self, training: Training) -> None:
         whole("trees", self.trees)
@@ -105,28 +68,16 @@ class SupervisedBoosting(Detector):
         Boosting iterations.
     learning_rate : float
     seed : int
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`.
     """
 
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        *,
-        iterations: int = 100,
-        learning_rate: float = 0.1,
-        seed: int = 0,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    iterations: int = 100
+    learning_rate: float = 0.1
+    seed: int = 0
 
     def _fit(self, training: Training) -> None:
         whole("iterations", self.iterations)

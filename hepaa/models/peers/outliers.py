@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.models.base import Preprocess, Training
+    from hepaa.models.base import Training
 
 SKLEARN: dict[str, str] = {
     "BayesianGaussianMixture": "sklearn.mixture",
@@ -79,28 +79,16 @@ class OutlierModel(Detector):
     options : mapping or None
         Parameters of that class. A seed, and novelty detection for LocalOutlierFactor, are set here.
     seed : int
-    preprocess : "skewlog", "standard" or None
-    contamination : float
-        Fraction of training background that `predict` calls anomalous.
+
+    The other parameters and the attributes are those of `Detector`.
 
     Event weights go to a model that takes them. For one that does not, as many background events are drawn, with
     replacement, in proportion to their weights; negative weights are refused then.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = "LocalOutlierFactor",
-        options: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-    ) -> None:
-        self.model = model
-        self.options = options
-        self.seed = seed
-        self.preprocess = preprocess
-        self.contamination = contamination
+    model: str = "LocalOutlierFactor"
+    options: Mapping[str, Any] | None = None
+    seed: int = 0
 
     def _fit(self, training: Training) -> None:
         whole("seed", self.seed, 0)

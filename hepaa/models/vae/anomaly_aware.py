@@ -13,14 +13,7 @@ from hepaa.models.vae.mixup import mixed
 from hepaa.models.vae.vae import VAE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from hepaa.models.base import Balance, Preprocess, Training
-    from hepaa.models.losses.reconstruction import ErrorKind
-    from hepaa.models.nets.encoders import EncoderKind
-    from hepaa.models.nets.posteriors import PosteriorKind
-    from hepaa.models.nets.priors import PriorKind
+    from hepaa.models.base import Training
 
 
 class AnomalyAwareVAE(VAE):
@@ -55,60 +48,14 @@ class AnomalyAwareVAE(VAE):
 
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
-    lambda_max: float
-    finetune_epochs: int
-    anomaly_fraction: float
-    penalty: Penalty
-    clip: float | None
-    normalisation: Normalisation
-    mixup: float
 
-    def __init__(
-        self,
-        *,
-        hidden: tuple[int, ...] = (16,),
-        latent: int = 2,
-        beta: float = 1.0,
-        beta_epochs: int | None = None,
-        capacity: float | None = None,
-        reconstruction: ErrorKind = "mse",
-        posterior: PosteriorKind = "gaussian",
-        flow_steps: int = 4,
-        flow_context: int = 0,
-        prior: PriorKind = "standard",
-        components: int = 10,
-        concentration: float = 1.0,
-        encoder: EncoderKind = "mlp",
-        particles: int | None = None,
-        decorrelate: str | None = None,
-        disco_weight: float = 10.0,
-        epochs: int = 50,
-        lambda_max: float = 1.0,
-        finetune_epochs: int = 10,
-        anomaly_fraction: float = 0.1,
-        penalty: Penalty = "clip",
-        clip: float | None = 200.0,
-        normalisation: Normalisation = "per-class",
-        mixup: float = 0.0,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.0,
-        patience: int | None = None,
-        gradient_clip: float | None = None,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        self._take(locals())
+    lambda_max: float = 1.0
+    finetune_epochs: int = 10
+    anomaly_fraction: float = 0.1
+    penalty: Penalty = "clip"
+    clip: float | None = 200.0
+    normalisation: Normalisation = "per-class"
+    mixup: float = 0.0
 
     def _fit(self, training: Training) -> None:
         one_of("penalty", self.penalty, PENALTIES)

@@ -18,18 +18,13 @@ from hepaa.models.vae.vae import VAE
 from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from torch import Tensor
 
-    from hepaa.models.base import Balance, Preprocess, Training
-    from hepaa.models.losses.reconstruction import ErrorKind
+    from hepaa.models.base import Training
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Term
-    from hepaa.models.nets.encoders import EncoderKind
-    from hepaa.models.nets.posteriors import PosteriorKind
-    from hepaa.models.nets.priors import PriorKind
     from hepaa.models.vae.vae import Autoencoder
     from hepaa.models.vae.views import View
 
@@ -95,58 +90,13 @@ class ContrastiveVAE(VAE):
     The other parameters and the attributes are those of `VAE`; "contrastive" joins `history_`.
     """
 
-    contrastive: Contrastive
-    contrastive_weight: float
-    temperature: float
-    anneal_epochs: int | None
-    views: ViewKind
-    view_noise: float
-
-    def __init__(
-        self,
-        *,
-        contrastive: Contrastive = "supcon",
-        contrastive_weight: float = 1.0,
-        temperature: float = 0.1,
-        anneal_epochs: int | None = None,
-        views: ViewKind = "noise",
-        view_noise: float = 0.1,
-        hidden: tuple[int, ...] = (16,),
-        latent: int = 2,
-        beta: float = 1.0,
-        beta_epochs: int | None = None,
-        capacity: float | None = None,
-        reconstruction: ErrorKind = "mse",
-        posterior: PosteriorKind = "gaussian",
-        flow_steps: int = 4,
-        flow_context: int = 0,
-        prior: PriorKind = "standard",
-        components: int = 10,
-        concentration: float = 1.0,
-        encoder: EncoderKind = "mlp",
-        particles: int | None = None,
-        decorrelate: str | None = None,
-        disco_weight: float = 10.0,
-        epochs: int = 50,
-        batch_size: int = 512,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.0,
-        patience: int | None = None,
-        gradient_clip: float | None = None,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        self._take(locals())
+    batch_size: int = 512
+    contrastive: Contrastive = "supcon"
+    contrastive_weight: float = 1.0
+    temperature: float = 0.1
+    anneal_epochs: int | None = None
+    views: ViewKind = "noise"
+    view_noise: float = 0.1
 
     def _fit(self, training: Training) -> None:
         one_of("contrastive", self.contrastive, _CONTRASTIVE)

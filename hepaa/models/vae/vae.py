@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -25,12 +25,11 @@ from hepaa.models.parameters import between, one_of, whole, widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.base import Balance, Preprocess, Training
+    from hepaa.models.base import Training
     from hepaa.models.losses.terms import Term
     from hepaa.models.onnx_export import Graph
 
@@ -92,75 +91,26 @@ class VAE(NeuralDetector):
         Column of the training table, such as "mjj", that the score is to be independent of in background.
     disco_weight : float
         Weight of the penalty for it; see `hepaa.models.losses.disco.DisCo`.
-    epochs : int
 
     The other parameters and the attributes are those of `hepaa.models.engine.neural.NeuralDetector`.
     """
 
-    hidden: tuple[int, ...]
-    latent: int
-    beta: float
-    beta_epochs: int | None
-    capacity: float | None
-    reconstruction: ErrorKind
-    posterior: PosteriorKind
-    flow_steps: int
-    flow_context: int
-    prior: PriorKind
-    components: int
-    concentration: float
-    encoder: EncoderKind
-    particles: int | None
-    decorrelate: str | None
-    disco_weight: float
-    epochs: int
-
-    def __init__(
-        self,
-        *,
-        hidden: tuple[int, ...] = (16,),
-        latent: int = 2,
-        beta: float = 1.0,
-        beta_epochs: int | None = None,
-        capacity: float | None = None,
-        reconstruction: ErrorKind = "mse",
-        posterior: PosteriorKind = "gaussian",
-        flow_steps: int = 4,
-        flow_context: int = 0,
-        prior: PriorKind = "standard",
-        components: int = 10,
-        concentration: float = 1.0,
-        encoder: EncoderKind = "mlp",
-        particles: int | None = None,
-        decorrelate: str | None = None,
-        disco_weight: float = 10.0,
-        epochs: int = 50,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        seed: int = 0,
-        seeds: int = 1,
-        preprocess: Preprocess = "skewlog",
-        contamination: float = 0.05,
-        validation_fraction: float = 0.0,
-        patience: int | None = None,
-        gradient_clip: float | None = None,
-        weighted_loss: bool = True,
-        device: str | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, Mapping[str, float]], None] | None = None,
-        balance: Balance = None,
-        metrics: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        amp: bool = False,
-    ) -> None:
-        self._take(locals())
-
-    def _take(self, values: Mapping[str, Any]) -> None:
-        """Set the parameters of the constructor, whose local variables `values` are."""
-        for name in self._get_param_names():
-            setattr(self, name, values[name])
-
-    model_: Autoencoder
+    hidden: tuple[int, ...] = (16,)
+    latent: int = 2
+    beta: float = 1.0
+    beta_epochs: int | None = None
+    capacity: float | None = None
+    reconstruction: ErrorKind = "mse"
+    posterior: PosteriorKind = "gaussian"
+    flow_steps: int = 4
+    flow_context: int = 0
+    prior: PriorKind = "standard"
+    components: int = 10
+    concentration: float = 1.0
+    encoder: EncoderKind = "mlp"
+    particles: int | None = None
+    decorrelate: str | None = None
+    disco_weight: float = 10.0
 
     def _model(self, d: int) -> Autoencoder:
         plain = (self.posterior, self.prior, self.encoder) == ("gaussian", "standard", "mlp")
@@ -271,7 +221,8 @@ class VAE(NeuralDetector):
         return self.reconstruction == "mse"
 
     def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        out = {"x_hat": self.model_.reconstruct(p, x)}
+        net = cast("Autoencoder", self.model_)
+        out = {"x_hat": net.reconstruct(p, x)}
         if self.reconstruction == "gaussian":
             out["x_logvar"] = p["decoder.logvar"]
         return self._event_score(x, out)
