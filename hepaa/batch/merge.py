@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path, write_json
 from hepaa.table import EventTable, concatenate
+from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,36 +24,10 @@ if TYPE_CHECKING:
     from hepaa.batch.outcome import Outcome
 
 
-@dataclass(frozen=True, eq=False)
-class Total:
-    """Sums over the shards of one task; exact, so that their order does not matter.
-
-    Attributes
-    ----------
-    events : int
-        Events read.
-    sum_weights, sum_weights2 : float
-        Their sum w and sum w^2, each the float64 nearest to the sum of those of the shards.
-    cross_section_pb : float or None
-        As the first file states it.
-    """
-
-    events: int
-    sum_weights: float
-    sum_weights2: float
-    cross_section_pb: float | None
-
-
-def total(outcome: Outcome, task: int = 0) -> Total:
-    """Sums over one task of a plan."""
-    receipts = [receipt for _, receipt in outcome.of_task(task)]
-    stated = (((receipt["result"] or {}).get("cross_section_pb")) for receipt in receipts)
-    return Total(
-        sum(receipt["events"] for receipt in receipts),
-        math.fsum(receipt["sum_weights"] for receipt in receipts),
-        math.fsum(receipt["sum_weights2"] for receipt in receipts),
-        next((value for value in stated if value), None),
-    )
+def tally(outcome: Outcome, task: int = 0) -> Tally:
+    """Events and sums of weights of one task of a plan; the same bits whatever the shards were."""
+    names = [field.name for field in fields(Tally)]
+    return Tally.total(Tally(**{name: receipt[name] for name in names}) for _, receipt in outcome.of_task(task))
 
 
 def table(outcome: Outcome, task: int | None = None) -> EventTable:

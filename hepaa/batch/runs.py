@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +12,15 @@ from hepaa.batch import merge
 from hepaa.batch.engine import RETRIES, process
 from hepaa.batch.executors.local import Executor, serial
 from hepaa.batch.filesets import fileset_tasks, read_fileset
-from hepaa.batch.plan import SHARD_EVENTS, Plan, make_plan
+from hepaa.batch.plan import SHARD_EVENTS, make_plan
 from hepaa.batch.tasks.features import FeatureTask
 from hepaa.batch.tasks.histogram import HistogramTask
 from hepaa.batch.tasks.score import ScoreTask
-from hepaa.card import Card
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.progress import Silent
-from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
+from hepaa.run.reading import normalised, read_sample
+from hepaa.table import BACKGROUND, DATA, SIGNAL, concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchSetup:
     """How work is to be done, whatever it is.
 
     Attributes
@@ -161,7 +160,7 @@ def card_work(card: Card) -> list[tuple[FeatureTask, list[str]]]:
     ]
 
 
-def read_card(card: Card, batch: Batch) -> tuple[EventTable, Outcome | None]:
+def read_card(card: Card, batch: BatchSetup) -> tuple[EventTable, Outcome | None]:
     """The table of a card, as `hepaa.run.reading.read` gives it, made in batches.
 
     Returns
@@ -177,25 +176,17 @@ def read_card(card: Card, batch: Batch) -> tuple[EventTable, Outcome | None]:
 
 def card_table(card: Card, outcome: Outcome | None, progress: Reporter) -> EventTable:
     """Rows of all samples of a card, each normalised."""
-    from hepaa.run.reading import normalised, read_sample
-
     tables, number = [], 0
     for sample in card.samples:
         if sample.max_events is not None or outcome is None:
-            with progress.bar(f"reading {sample.process} ({sample.generator})", None) as advance:
-                tables.append(read_sample(card, sample, advance))
-            continue
-        total = merge.total(outcome, number)
-        rows = merge.table(outcome, number)
-        number += 1
-        if sample.truth is not None and total.events == 0:
-            raise InputError(f"{', '.join(sample.files)}: no events with truth = {sample.truth}")
-        cross_section = sample.cross_section_pb or total.cross_section_pb
-        tables.append(normalised(card, sample, rows, total.sum_weights, cross_section))
+            tables.append(read_sample(card, sample, progress))
+        else:
+            tables.append(normalised(card, sample, merge.table(outcome, number), merge.tally(outcome, number)))
+            number += 1
     return concatenate(tables)
 
 
-def run(card: Card, batch: Batch, *, overwrite: bool = False) -> Path:
+def run(card: Card, batch: BatchSetup, *, overwrite: bool = False) -> Path:
     """`hepaa.run.pipeline.run`, with its events read in batches; `missing.json` in the folder says what it lacks.
 
     Returns
@@ -220,7 +211,7 @@ def run(card: Card, batch: Batch, *, overwrite: bool = False) -> Path:
     return folder
 
 
-def score(models: Mapping[str, Path], tables: Sequence[str], batch: Batch) -> Outcome:
+def score(models: Mapping[str, Path], tables: Sequence[str], batch: BatchSetup) -> Outcome:
     """Scores of saved detectors for the rows of tables; `save_rows` writes them."""
     return batch.do(batch.plan([(ScoreTask.of(models), list(tables))]))
 
@@ -231,7 +222,7 @@ def histogram(
     tables: Sequence[str],
     options: HistogramCard,
     output: Path,
-    batch: Batch,
+    batch: BatchSetup,
     *,
     background_uncertainty: float,
 ) -> dict[str, Any]:
@@ -278,7 +269,7 @@ def histogram(
     )
     outcome = batch.do(batch.plan([(HistogramTask(column, binning.edges), list(tables))]))
     found = score_histograms(merge.cells(r for _, r in outcome.of_task(0)), binning).merge_unusable()
-    total = merge.total(outcome)
+    total = merge.tally(outcome)
     numbers = {
         "score": name,
         "events": total.events,

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hepaa import io
 from hepaa.batch import keys
+from hepaa.batch.outcome import Outcome
 from hepaa.batch.plan import Plan
-from hepaa.batch.runs import features_plan
-from hepaa.batch.shard import Shard
-from hepaa.batch.tasks.trial import TrialTask
-from hepaa.card import Card, parse_card
-from hepaa.errors import InputError, nearest
+from hepaa.batch.runs import card_table, features_plan
+from hepaa.batch.shard import Part, Shard
+from hepaa.batch.store import Store
+from hepaa.card import Card, load_card, parse_card
+from hepaa.errors import IncompleteError, InputError, nearest
 from hepaa.io.files import atomic_path, file_name, write_json
 from hepaa.io.sniff import is_remote
+from hepaa.run import pipeline
+from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hepaa.batch.keys import Identity
-    from hepaa.batch.runs import Batch
+    from hepaa.batch.runs import BatchSetup
+    from hepaa.progress import Reporter
+    from hepaa.table import EventTable
 
 Folds = Literal["generators", "processes"]
 
@@ -114,14 +119,85 @@ def _parsed(content: Any, name: str) -> Card:
     return parse_card(content, source=Path(name))
 
 
-def scan(cards: Mapping[str, Card], batch: Batch) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class TrialTask:
+    """Runs a card, whose file is the shard. The folder of the run lies beside its receipt.
+
+    Attributes
+    ----------
+    folder : str
+        Of the batch, where the features of the card are stored.
+    identity, shard_events
+        As the features were planned.
+    inputs : str
+        Hash of the keys of those features.
+    """
+
+    kind: ClassVar[str] = "trial"
+    needs: ClassVar[tuple[str, ...]] = ("hepaa.run.pipeline",)
+    folder: str
+    identity: Identity
+    shard_events: int
+    inputs: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and for keys."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> TrialTask:
+        """From what `to_dict` gave, without `kind`."""
+        return cls(**options)
+
+    def count(self, path: str) -> int | None:
+        """A card is one piece of work."""
+        del path
+        return None
+
+    def code(self) -> dict[str, str]:
+        """All of it is hepaa's."""
+        return {}
+
+    def compute(self, shard: Shard) -> Part:
+        """Run the card on the features in the store.
+
+        Raises
+        ------
+        IncompleteError
+            If features are missing.
+        """
+        store = Store(self.folder)
+        card = load_card(shard.path)
+        card = card.model_copy(update={"output": str(store.run_path(shard.key))})
+        tables: list[EventTable] = []
+
+        def reader(card: Card, progress: Reporter) -> EventTable:
+            tables.append(card_table(card, self._stored(card, store), progress))
+            return tables[0]
+
+        folder = pipeline.run(card, overwrite=True, reader=reader)
+        numbers = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        return Part(Tally.of(tables[0].weight), result={"detectors": numbers["detectors"]})
+
+    def _stored(self, card: Card, store: Store) -> Outcome | None:
+        plan = features_plan(card, store.root, self.identity, self.shard_events)
+        if plan is None:
+            return None
+        receipts = store.receipts(plan.shards)
+        for shard in plan.shards:
+            if shard.key not in receipts:
+                raise IncompleteError(f"{shard.describe()}: its features are not in {self.folder}; run the scan again")
+        return Outcome(plan, store, receipts, (), 0)
+
+
+def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, Any]]:
     """Run all cards: first the features that the store lacks, then one task for each card.
 
     Parameters
     ----------
     cards : mapping of name -> Card
         See `trials`.
-    batch : Batch
+    batch : BatchSetup
 
     Returns
     -------

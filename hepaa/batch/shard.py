@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from hepaa.table import EventTable
+    from hepaa.table.mixing import Tally
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Shard:
         """Events in it; None where only reading tells."""
         return None if self.start is None or self.stop is None else self.stop - self.start
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Range of events; None is the whole file."""
+        return None if self.start is None or self.stop is None else (self.start, self.stop)
+
     def describe(self) -> str:
         """File and range, in words."""
         return self.path if self.start is None else f"{self.path}, events {self.start} .. {self.stop}"
@@ -69,19 +75,15 @@ class Part:
 
     Attributes
     ----------
-    events : int
-        Events that were read, before any cut.
-    sum_weights, sum_weights2 : float
-        Their sum w and sum w^2.
+    tally : Tally
+        Of the events that were read, before any cut.
     table : EventTable or None
         Rows, where the task makes rows.
     result : dict or None
         Numbers, where it makes numbers; for JSON.
     """
 
-    events: int
-    sum_weights: float
-    sum_weights2: float
+    tally: Tally
     table: EventTable | None = None
     result: dict[str, Any] | None = None
 

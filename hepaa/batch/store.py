@@ -24,8 +24,9 @@ from hepaa.io.files import atomic_path, atomic_paths, write_json
 from hepaa.io.parquet.columns import read_table, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from hepaa.batch.shard import Shard
     from hepaa.table import EventTable
 
 _ABANDONED_AFTER_S = 24 * 3600.0
@@ -86,6 +87,11 @@ class Store:
             if not whole:
                 return None
         return found
+
+    def receipts(self, shards: Iterable[Shard]) -> dict[str, dict[str, Any]]:
+        """Receipts of those shards that have a whole result, by key."""
+        stored = ((shard.key, self.receipt(shard.key)) for shard in shards)
+        return {key: receipt for key, receipt in stored if receipt is not None}
 
     def table(self, key: str) -> EventTable:
         """Table of a result."""

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -109,9 +109,7 @@ class Work:
             "path": shard.path,
             "start": shard.start,
             "stop": shard.stop,
-            "events": part.events,
-            "sum_weights": part.sum_weights,
-            "sum_weights2": part.sum_weights2,
+            **asdict(part.tally),
             "result": part.result,
             "seconds": round(time.monotonic() - began, 6),
             **here,

@@ -14,7 +14,7 @@ from hepaa.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hepaa.batch.runs import Batch
+    from hepaa.batch.runs import BatchSetup
 
 _OPTIONS = (
     click.option(
@@ -54,13 +54,13 @@ class BatchOptions:
     identity: Literal["content", "stat"]
     shard_events: int
 
-    def batch(self, output: Path) -> Batch:
+    def batch(self, output: Path) -> BatchSetup:
         """The batch that makes `output`."""
         from hepaa.batch import executor
-        from hepaa.batch.runs import Batch
+        from hepaa.batch.runs import BatchSetup
         from hepaa.progress import reporter
 
-        return Batch(
+        return BatchSetup(
             folder=self.work or output.with_name(f"{output.name}.batch"),
             executor=executor(self.executor or "serial"),
             retries=self.retries,

@@ -2,118 +2,207 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from hepaa import io
+from hepaa.card import SystematicCard
 from hepaa.errors import InputError, nearest
-from hepaa.events import Sample
+from hepaa.events import LABEL, Role, Sample
 from hepaa.features.registry import features
 from hepaa.run.variations import with_weight_ratios
 from hepaa.table import EventTable, concatenate
-from hepaa.table.mixing import expected_events
+from hepaa.table.mixing import Tally, expected_events
 from hepaa.table.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hepaa.card import Card, SampleCard
     from hepaa.events import Events
     from hepaa.progress import Advance, Reporter
-    from hepaa.stats.flattening import QuantileFlattening
-
-    Flattening = tuple[str, QuantileFlattening]
 
 
 def read(card: Card, progress: Reporter) -> EventTable:
     """Features of all samples of a card, weighted to cross-section x luminosity, after its selection."""
-    tables = []
-    for sample in card.samples:
-        with progress.bar(f"reading {sample.process} ({sample.generator})", None) as advance:
-            tables.append(read_sample(card, sample, advance))
-        progress.say(
-            f"{sample.process} ({sample.generator}): {tables[-1].n} events, {tables[-1].sum_weights:.4g} expected"
-        )
-    return concatenate(tables)
+    return concatenate([read_sample(card, sample, progress) for sample in card.samples])
 
 
-def read_sample(card: Card, sample: SampleCard, advance: Advance) -> EventTable:
+def read_sample(card: Card, sample: SampleCard, progress: Reporter) -> EventTable:
     """Features of one sample of a card, weighted to cross-section x luminosity, after the card's selection."""
-    physics = Sample(sample.process, sample.role, sample.generator)
-    tables, nominal, cross_section = [], 0.0, sample.cross_section_pb
-    for events in _chunks(sample, physics):
-        nominal += float(np.sum(events.weight))
-        cross_section = cross_section or events.header.get("cross_section_pb")
-        weighted = _with_weight(events, sample.weight)
-        table = features(weighted, card.features.set)
-        data = sample.role == "data"
-        table = with_weight_ratios(table, weighted, card.systematics, process=sample.process, data=data)
-        tables.append(select(table, card.features.selection) if card.features.selection else table)
-        advance(sum(t.n for t in tables))
-    if not tables:
-        raise InputError(f"{', '.join(sample.files)}: no events with truth = {sample.truth}")
-    return normalised(card, sample, concatenate(tables), nominal, cross_section)
+    name = f"{sample.process} ({sample.generator})"
+    with progress.bar(f"reading {name}", None) as advance:
+        rows, tally = SampleReading.from_card(sample, card).rows(
+            sample.files, max_events=sample.max_events, advance=advance
+        )
+        table = normalised(card, sample, rows, tally)
+    progress.say(f"{name}: {table.n} events, {table.sum_weights:.4g} expected")
+    return table
 
 
-def normalised(
-    card: Card, sample: SampleCard, table: EventTable, nominal: float, cross_section: float | None
-) -> EventTable:
+@dataclass(frozen=True)
+class SampleReading:
+    """Events of files to rows of features, after a selection: the sections `samples` and `features` of a card.
+
+    Attributes
+    ----------
+    feature_set : str
+    process, generator : str
+    role : "background", "signal" or "data"
+    selection : str or None
+        Cut on columns.
+    weight : str or None
+        Named weight to take in place of the nominal one; the tally stays that of the nominal one.
+    truth : 0, 1 or None
+        Keep only events of this label.
+    relabel : bool
+        `role` is the truth, whatever labels the file has.
+    systematics : tuple of dict
+        Entries of a card whose varied event weights are kept as columns.
+    schema : str, mapping or None
+        Branches of ROOT and feature files; the content of a YAML file, never its name.
+    """
+
+    feature_set: str
+    process: str = "unknown"
+    role: Role = "background"
+    generator: str = "unknown"
+    selection: str | None = None
+    weight: str | None = None
+    truth: int | None = None
+    relabel: bool = False
+    systematics: tuple[dict[str, Any], ...] = ()
+    schema: str | dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in LABEL:
+            raise InputError(f"{self.process}: there is no role {self.role!r}; {nearest(str(self.role), LABEL)}")
+        if isinstance(self.schema, str) and Path(self.schema).is_file():
+            from hepaa.io.schemas import read_yaml
+
+            object.__setattr__(self, "schema", read_yaml(Path(self.schema)))
+
+    @classmethod
+    def from_card(cls, sample: SampleCard, card: Card) -> Self:
+        """What a card asks of the files of one sample."""
+        return cls(
+            feature_set=card.features.set,
+            process=sample.process,
+            role=sample.role,
+            generator=sample.generator,
+            selection=card.features.selection,
+            weight=sample.weight,
+            truth=sample.truth,
+            relabel=True,
+            systematics=tuple(s.model_dump(mode="json") for s in card.systematics if s.kind == "weight"),
+            schema=sample.schema_,
+        )
+
+    def rows(
+        self,
+        files: str | Sequence[str],
+        *,
+        events: tuple[int, int] | None = None,
+        max_events: int | None = None,
+        advance: Advance | None = None,
+    ) -> tuple[EventTable, Tally]:
+        """Rows of the selected events, in bounded memory but for the rows, and the tally of all that were read.
+
+        Parameters
+        ----------
+        files : str or sequence of str
+            Paths or patterns.
+        events : (start, stop), optional
+            Range of events of one file that can be entered anywhere.
+        max_events : int, optional
+            Read no more than this many events (of the truth).
+        advance : optional
+            Is told the number of events read.
+
+        Raises
+        ------
+        InputError
+            As `hepaa.iterate` and `hepaa.features`; if a named weight or the truth of events is missing.
+        """
+        systematics = [SystematicCard(**entry) for entry in self.systematics]
+        tables: list[EventTable] = []
+        tallies: list[Tally] = []
+        for part in self._events(files, events, max_events):
+            tallies.append(Tally.of(part.weight, part.header.get("cross_section_pb")))
+            if part.n == 0 and tables:
+                continue
+            weighted = self._weighted(part)
+            table = features(weighted, self.feature_set)
+            table = with_weight_ratios(table, weighted, systematics, process=self.process, data=self.role == "data")
+            tables.append(select(table, self.selection) if self.selection else table)
+            if advance is not None:
+                advance(sum(tally.events for tally in tallies))
+        return tables[0] if len(tables) == 1 else concatenate(tables), Tally.total(tallies)
+
+    def _events(
+        self, files: str | Sequence[str], events: tuple[int, int] | None, max_events: int | None
+    ) -> Iterator[Events]:
+        """Events of the truth, at most `max_events`; the role stands for their labels where that is asked for."""
+        bounds: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
+        sample = Sample(self.process, self.role, self.generator)
+        left = max_events
+        for whole in io.iterate(files, schema=self.schema, sample=sample, **bounds):
+            part = whole
+            if self.truth is not None:
+                if whole.label is None:
+                    raise InputError(f"{whole.path}: truth = {self.truth} is asked, but the file has no labels")
+                part = part.select(whole.label == self.truth)
+            if left is not None:
+                part = part.select(np.arange(part.n) < left)
+                left -= part.n
+            yield replace(part, label=np.full(part.n, LABEL[self.role], np.int8)) if self.relabel else part
+            if left == 0:
+                return
+
+    def _weighted(self, events: Events) -> Events:
+        if self.weight is None:
+            return events
+        if self.weight not in events.weights:
+            raise InputError(f"{events.path}: no weight {self.weight!r}; {nearest(self.weight, events.weights)}")
+        return replace(events, weight=events.weights[self.weight])
+
+
+def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) -> EventTable:
     """The selected rows of one sample, weighted to its cross-section x luminosity.
 
     Parameters
     ----------
-    nominal : float
-        Sum of the nominal weights of all events that were read, before any cut.
-    cross_section : float or None
-        pb, as the card or the files state it.
+    tally : Tally
+        Of the nominal weights of all events that were read, before any cut.
 
     Raises
     ------
     InputError
         If no event is left, or the sample cannot be normalised.
     """
+    files = ", ".join(sample.files)
+    if sample.truth is not None and tally.events == 0:
+        raise InputError(f"{files}: no events with truth = {sample.truth}")
     if card.features.inputs is not None:
         table = table.select(card.features.inputs)
     if table.n == 0:
-        raise InputError(f"{', '.join(sample.files)}: no event passes the selection of {card.features.set!r}")
+        raise InputError(f"{files}: no event passes the selection of {card.features.set!r}")
     if sample.role == "data":
         return table
     total = sample.expected_events
     if total is None:
+        cross_section = sample.cross_section_pb or tally.cross_section_pb
         if cross_section is None:
             raise InputError(
                 f"{sample.files[0]}: no cross-section in the file; "
                 f"give cross_section_pb or expected_events for {sample.process!r}"
             )
         total = expected_events(cross_section, card.luminosity_fb, sample.k_factor)
-    if nominal <= 0:
-        raise InputError(f"{sample.files[0]}: the weights sum to {nominal:g}; {sample.process!r} cannot be normalised")
-    return table.scaled(total * card.share(sample) / nominal)
-
-
-def _chunks(sample: SampleCard, physics: Sample) -> Iterator[Events]:
-    """Events of a sample, at most `max_events`, of the truth asked for; the truth of the card stands for them."""
-    left = sample.max_events
-    for events in io.iterate(sample.files, schema=sample.schema_, sample=physics):
-        part = events
-        if sample.truth is not None:
-            if events.label is None:
-                raise InputError(f"{events.path}: truth = {sample.truth} is asked, but the file has no labels")
-            part = events.select(events.label == sample.truth)
-        if left is not None:
-            part = part.select(np.arange(part.n) < left)
-            left -= part.n
-        if part.n:
-            yield replace(part, label=np.full(part.n, physics.label, np.int8))
-        if left == 0:
-            return
-
-
-def _with_weight(events: Events, name: str | None) -> Events:
-    if name is None:
-        return events
-    if name not in events.weights:
-        raise InputError(f"{events.path}: no weight {name!r}; {nearest(name, events.weights)}")
-    return replace(events, weight=events.weights[name])
+    if tally.sum_weights <= 0:
+        raise InputError(
+            f"{sample.files[0]}: the weights sum to {tally.sum_weights:g}; {sample.process!r} cannot be normalised"
+        )
+    return table.scaled(total * card.share(sample) / tally.sum_weights)

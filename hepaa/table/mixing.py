@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -12,9 +14,58 @@ from hepaa.events import LABEL
 from hepaa.table.table import EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import ArrayLike
 
 PB_IN_FB = 1000.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Events of a sample before any cut, and their sums of weights, by which it is normalised.
+
+    Adding up tallies gives the same bits however the events were cut into pieces: `rest` keeps what rounding lost.
+
+    Attributes
+    ----------
+    events : int
+    sum_weights, sum_weights2 : float
+        The float64 nearest to sum w and sum w^2.
+    rest : (float, float)
+        What each of the two sums lost by its rounding.
+    cross_section_pb : float or None
+        As the first file that has one states it.
+    """
+
+    events: int
+    sum_weights: float
+    sum_weights2: float
+    rest: tuple[float, float] = (0.0, 0.0)
+    cross_section_pb: float | None = None
+
+    @classmethod
+    def of(cls, weight: ArrayLike, cross_section_pb: float | None = None) -> Self:
+        """The tally of events with these weights, (n,)."""
+        w = np.asarray(weight, dtype=np.float64)
+        (total, rest), (squares, rest_of_squares) = _exact_sum(w.tolist()), _exact_sum((w**2).tolist())
+        return cls(len(w), total, squares, (rest, rest_of_squares), cross_section_pb)
+
+    @classmethod
+    def total(cls, tallies: Iterable[Tally]) -> Self:
+        """The tally of all events together."""
+        parts = list(tallies)
+        total, rest = _exact_sum(chain.from_iterable((t.sum_weights, t.rest[0]) for t in parts))
+        squares, rest_of_squares = _exact_sum(chain.from_iterable((t.sum_weights2, t.rest[1]) for t in parts))
+        stated = next((t.cross_section_pb for t in parts if t.cross_section_pb), None)
+        return cls(sum(t.events for t in parts), total, squares, (rest, rest_of_squares), stated)
+
+
+def _exact_sum(terms: Iterable[float]) -> tuple[float, float]:
+    """The float64 nearest to a sum, and what is left of the sum beyond it."""
+    values = list(terms)
+    total = math.fsum(values)
+    return total, math.fsum([*values, -total])
 
 
 def expected_events(cross_section_pb: float, luminosity_fb: float, k_factor: float = 1.0) -> float:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from helpers.batches import computed, fingerprint, lhe_files
 
 from hepaa.batch.executors.sites import Site
-from hepaa.batch.runs import Batch, read_card, tables_in
+from hepaa.batch.runs import BatchSetup, read_card, tables_in
 from hepaa.batch.scans import scan, trials
 from hepaa.card import load_card
 from hepaa.cli import main
@@ -74,7 +74,7 @@ def test_array_jobs_by_command(card, tmp_path):
 def test_a_card_read_in_batches_is_the_card_read_plainly(card, tmp_path):
     chosen = load_card(card)
     plain = read(chosen, Silent())
-    table, outcome = read_card(chosen, Batch(tmp_path))
+    table, outcome = read_card(chosen, BatchSetup(tmp_path))
     assert outcome.computed == 8
     np.testing.assert_array_equal(table.X, plain.X)
     np.testing.assert_allclose(table.weight, plain.weight, rtol=1e-12)
@@ -161,9 +161,9 @@ def test_a_scan_reads_once_and_goes_on(card, tmp_path):
     base = load_card(card)
     cards = trials(base, seeds=[0, 1], changes={"histogram.bins": [2, 3]})
     assert list(cards) == ["seed=0,bins=2", "seed=0,bins=3", "seed=1,bins=2", "seed=1,bins=3"]
-    found = scan(dict(list(cards.items())[:2]), Batch(tmp_path))
+    found = scan(dict(list(cards.items())[:2]), BatchSetup(tmp_path))
     assert len(computed(tmp_path)) == 8 + 2
-    found = scan(cards, Batch(tmp_path))
+    found = scan(cards, BatchSetup(tmp_path))
     assert list(found) == list(cards)
     assert len(computed(tmp_path)) == 8 + 4
     for name in cards:
@@ -171,7 +171,7 @@ def test_a_scan_reads_once_and_goes_on(card, tmp_path):
         assert results["detectors"] == found[name]
     edges = found["seed=0,bins=3"]["SumOfSquares"]["binning"]["edges"]
     assert len(edges) <= 4
-    scan(cards, Batch(tmp_path))
+    scan(cards, BatchSetup(tmp_path))
     assert len(computed(tmp_path)) == 8 + 4
 
 

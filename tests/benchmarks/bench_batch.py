@@ -167,7 +167,7 @@ def test_what_a_billion_events_cost(data, tmp_path, name, feature_set, files):
             plan = make_plan([(FeatureTask(feature_set), [str(tmp_path / f"*{suffix}")])], folder=where)
             outcome = process(plan, where, serial)
             merge.write_parts(outcome, where / "parts")
-            return merge.total(outcome).events
+            return merge.tally(outcome).events
 
         (_, used), n = counted(batch)
         rates.append(n / used)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hepaa.batch.tasks.rows import part_of_rows, rows_of
+from hepaa.batch.shard import Part
+from hepaa.batch.tasks.rows import rows_of
 from hepaa.errors import InputError
 from hepaa.io.parquet.columns import count_rows
+from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
-    from hepaa.batch.shard import Part, Shard
+    from hepaa.batch.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -73,4 +75,4 @@ class HistogramTask:
                     "events": np.bincount(index[mine], minlength=bins).tolist(),
                 }
             )
-        return replace(part_of_rows(table, None), result={"cells": cells})
+        return Part(Tally.of(table.weight), result={"cells": cells})

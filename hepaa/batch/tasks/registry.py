@@ -1,4 +1,4 @@
-"""Tasks by the name that plans know them by. A new task is one file here and one line in `TASKS`."""
+"""Tasks by the name that plans know them by. A new task is one class and one line in `TASKS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TASKS = {
     "features": "hepaa.batch.tasks.features.FeatureTask",
     "score": "hepaa.batch.tasks.score.ScoreTask",
     "histogram": "hepaa.batch.tasks.histogram.HistogramTask",
-    "trial": "hepaa.batch.tasks.trial.TrialTask",
+    "trial": "hepaa.batch.scans.TrialTask",
 }
 """Class of each kind of task; imported when a plan has one, for some bring torch along."""
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hepaa import io
-from hepaa.batch.tasks.rows import part_of_rows, rows_of
+from hepaa.batch.shard import Part
+from hepaa.batch.tasks.rows import rows_of
 from hepaa.errors import InputError
 from hepaa.io.parquet.columns import count_rows
+from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hepaa.batch.shard import Part, Shard
+    from hepaa.batch.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -69,4 +71,4 @@ class ScoreTask:
             if io.sha256(path) != digest:
                 raise InputError(f"{path}: this model has changed since the plan was made; make the plan again")
             scores[f"score_{name}"] = load_detector(path).anomaly_score(table)
-        return part_of_rows(table, replace(table.with_spectators(**scores), cutflow=table.cutflow))
+        return Part(Tally.of(table.weight), replace(table.with_spectators(**scores), cutflow=table.cutflow))

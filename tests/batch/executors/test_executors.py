@@ -73,7 +73,7 @@ def test_rows_are_those_of_reading_the_files_without_batches(inputs, tmp_path):
     sample = Sample("ZH", "background", "Pythia 8")
     plain = features(io.iterate([s.path for s in plan.shards], sample=sample), "zh-paper")
     assert fingerprint(table) == fingerprint(plain)
-    assert merge.total(process(plan, tmp_path)).events == 200
+    assert merge.tally(process(plan, tmp_path)).events == 200
     got = merge.table(process(jets, tmp_path))
     whole = features(io.open(jets.shards[0].path, sample=Sample("W'", "signal", "Pythia 8")), "dijet-hl")
     np.testing.assert_array_equal(got.X, whole.X)
