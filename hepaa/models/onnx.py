@@ -1,39 +1,86 @@
-"""ONNX graphs of detectors whose networks are more than affine layers, by recording what torch computes for one piece.
+"""Detectors as ONNX graphs, from raw features to the anomaly score, for use without Python.
 
-torch's own exporter writes the graph; its scores are those of torch to the rounding of float32.
+torch's own exporter writes the graph by recording what is computed for one piece of events; its scores are those of
+torch to the rounding of float32.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from hepaa.errors import InputError
+from hepaa._version import __version__
+from hepaa.errors import InputError, NotFittedError
+from hepaa.io.files import atomic_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from torch import Tensor
 
-    from hepaa.models.engine.neural import NeuralDetector
+    from hepaa.models.engine.optimiser import Parameters
     from hepaa.table.preprocess import SkewLogStandardize
 
+OPSET = 17
 _ROWS = 5  # of the piece that is recorded; the graph takes any number
 
 
-def traced(detector: NeuralDetector, opset: int) -> bytes:
-    """A serialised model: input `features` float32 (n, d), output `score` float64 (n,).
+class Traceable(Protocol):
+    """A fitted detector whose score is a function of its parameters and of preprocessed events."""
+
+    n_features_in_: int
+    threshold_: float
+    preprocessor_: SkewLogStandardize | None
+    parameters_: Parameters
+
+    def _names(self) -> tuple[str, ...] | None:
+        """Columns, where they have names."""
+        ...
+
+    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Score (n,) of preprocessed x (n, d) with one member's parameters, in operations that ONNX knows."""
+        ...
+
+
+def export(detector: Traceable, path: str | Path) -> None:
+    """Write the detector as an ONNX model: input `features` float32 (n, d), output `score` float64 (n,).
+
+    Columns are in the order of training, preprocessing is in the graph, members are averaged. The model's metadata have
+    the feature names, the threshold and the version.
 
     Raises
     ------
+    NotFittedError
+        Before `fit`.
     InputError
-        If torch cannot write an operation of this detector as ONNX.
+        If the package onnx is missing, or torch cannot write an operation of this detector as ONNX.
     """
+    if not hasattr(detector, "parameters_"):
+        raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to export")
+    try:
+        import onnx
+    except ImportError as error:
+        raise InputError("ONNX export needs the package onnx: pip install onnx") from error
+    model = onnx.load_model_from_string(_traced(detector))
+    model.producer_name, model.producer_version = "hepaa", __version__
+    properties = {"feature_names": ",".join(detector._names() or ()), "threshold": repr(detector.threshold_)}
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model)
+    with atomic_path(path) as partial:
+        partial.write_bytes(model.SerializeToString())
+
+
+def _traced(detector: Traceable) -> bytes:
+    """The serialised graph."""
     example = torch.zeros(_ROWS, detector.n_features_in_) + torch.linspace(0, 1, _ROWS)[:, None]
     file = io.BytesIO()
     exporter: Any = torch.onnx
-    exporter.register_custom_op_symbolic("aten::logaddexp", _logaddexp, opset)
+    for name, operation in _OPERATIONS.items():
+        exporter.register_custom_op_symbolic(f"aten::{name}", operation, OPSET)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # shapes that do not depend on the events are constants, and meant to be
@@ -42,7 +89,7 @@ def traced(detector: NeuralDetector, opset: int) -> bytes:
                 (example,),
                 file,
                 dynamo=False,
-                opset_version=opset,
+                opset_version=OPSET,
                 input_names=["features"],
                 output_names=["score"],
                 dynamic_axes={"features": {0: "n"}, "score": {0: "n"}},
@@ -53,22 +100,43 @@ def traced(detector: NeuralDetector, opset: int) -> bytes:
             f"this {type(detector).__name__} has no ONNX form ({reason}); save it and score with hepaa"
         ) from error
     finally:
-        exporter.unregister_custom_op_symbolic("aten::logaddexp", opset)
+        for name in _OPERATIONS:
+            exporter.unregister_custom_op_symbolic(f"aten::{name}", OPSET)
     return file.getvalue()
 
 
 def _logaddexp(g: Any, a: Any, b: Any) -> Any:
-    """log(exp(a) + exp(b)) in ONNX operations."""
+    """log(exp(a) + exp(b)), which ONNX lacks."""
     top = g.op("Max", a, b)
     return g.op(
         "Add", top, g.op("Log", g.op("Add", g.op("Exp", g.op("Sub", a, top)), g.op("Exp", g.op("Sub", b, top))))
     )
 
 
+def _cross_entropy(g: Any, logit: Any, x: Any, *_: Any) -> Any:
+    """Cross-entropy of x in [0, 1], softplus(logit) - x logit; torch writes a logarithm of 0 for a certain pixel."""
+    return g.op("Sub", g.op("Softplus", logit), g.op("Mul", x, logit))
+
+
+def _huber(g: Any, x_hat: Any, x: Any, *_: Any) -> Any:
+    """Huber's loss with a bend at 1, which ONNX lacks."""
+    half, one = (g.op("Constant", value_t=torch.tensor(value)) for value in (0.5, 1.0))
+    size = g.op("Abs", g.op("Sub", x_hat, x))
+    parabola = g.op("Mul", half, g.op("Mul", size, size))
+    return g.op("Where", g.op("Less", size, one), parabola, g.op("Sub", size, half))
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "logaddexp": _logaddexp,
+    "binary_cross_entropy_with_logits": _cross_entropy,
+    "huber_loss": _huber,
+}
+
+
 class _Scorer(torch.nn.Module):
     """From features to the score, in operations that can be recorded: one member after the other."""
 
-    def __init__(self, detector: NeuralDetector) -> None:
+    def __init__(self, detector: Traceable) -> None:
         super().__init__()
         self.detector = detector
         frozen = {name: t.cpu() for name, t in detector.parameters_.frozen().items()}

@@ -46,6 +46,19 @@ def test_scores_are_those_of_torch(cls: Any, options: dict[str, Any], X: np.ndar
     assert float(meta["threshold"]) == model.threshold_
 
 
+@pytest.mark.parametrize("encoder", ["mlp", "conv"])
+def test_pixels_that_a_model_is_certain_of_stay_finite(encoder: Any, tmp_path: Path) -> None:
+    """Logits far beyond 17: 1 minus their logistic function is 0 in float32."""
+    pixels = np.random.default_rng(4).integers(0, 2, (200, 64)).astype(np.float32)
+    model = VAE(epochs=1, reconstruction="bce", preprocess=None, encoder=encoder, hidden=(8,)).fit(pixels)
+    model.parameters_.flat *= 40
+    model.to_onnx(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (score,) = session.run(["score"], {"features": pixels})
+    assert score.max() > 100
+    np.testing.assert_allclose(score, model.anomaly_score(pixels), rtol=1e-5, atol=1e-5)
+
+
 def jets(n: int) -> np.ndarray:
     """Two jets of 4 particles, the last of the first jet padding in every other event."""
     rng = np.random.default_rng(1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hepaa.errors import InputError, nearest
-from hepaa.models import onnx_export
+from hepaa.models import onnx
 from hepaa.models.base import Detector, Training, checked_threshold, mean_one, weighted_quantile
 from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
@@ -278,7 +278,7 @@ class NeuralDetector(Detector, abstract=True):
         return {name: torch.cat([p[name] for p in parts], dim=1).cpu().numpy() for name in parts[0]} | {"x": x}
 
     def to_onnx(self, path: str | Path) -> None:
-        """Write the fitted detector as ONNX: raw features in, score out; see `hepaa.models.onnx_export.export`.
+        """Write the fitted detector as ONNX: raw features in, score out; see `hepaa.models.onnx.export`.
 
         Raises
         ------
@@ -287,21 +287,11 @@ class NeuralDetector(Detector, abstract=True):
         InputError
             If the package onnx is missing, or this detector has no ONNX form.
         """
-        onnx_export.export(self, path)
-
-    @property
-    def _has_onnx_graph(self) -> bool:
-        """Whether `_onnx_score` writes the graph; otherwise torch's exporter records `_traced_score`."""
-        return False
+        onnx.export(self, path)
 
     def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Score (n,) of preprocessed x (n, d) with one member's parameters, in operations that ONNX knows."""
         return self._piece_score(p, x)
-
-    def _onnx_score(self, graph: onnx_export.Graph, x: str) -> str:
-        """Name of the score (members, n) in a graph, from the name of preprocessed features (n, d)."""
-        del graph, x
-        raise InputError(f"{type(self).__name__} has no ONNX form; save it and score with hepaa")
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {"parameters": self.parameters_.flat.detach().cpu().numpy()}

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from hepaa.models.base import Training
     from hepaa.models.losses.terms import Term
-    from hepaa.models.onnx_export import Graph
 
 
 class Autoencoder(Model, Protocol):
@@ -267,22 +266,3 @@ class VAE(NeuralDetector):
             weight = torch.logsumexp(torch.stack(each), dim=0) - log(samples)
             parts.append(-weight.reshape(self.seeds, -1).cpu().numpy())
         return np.asarray(np.concatenate(parts, axis=1).mean(axis=0))
-
-    @property
-    def _has_onnx_graph(self) -> bool:
-        plain = isinstance(VAE._model(self, self.n_features_in_), GaussianVAE)
-        return plain and self.reconstruction in ("mse", "huber", "bce")
-
-    def _onnx_score(self, graph: Graph, x: str) -> str:
-        net = GaussianVAE(self.n_features_in_, self.hidden, self.latent)
-        x_hat = graph.mlp(net.decoder, graph.first(graph.mlp(net.encoder, x), self.latent))
-        if self.reconstruction == "bce":  # softplus(x_hat) - x x_hat
-            softplus = graph.add("Softplus", x_hat)
-            return graph.sum_last(graph.add("Sub", softplus, graph.add("Mul", x, x_hat)))
-        off = graph.add("Sub", x, x_hat)
-        square = graph.add("Mul", off, off)
-        if self.reconstruction == "huber":
-            size = graph.add("Abs", off)
-            line = graph.add("Sub", graph.add("Mul", size, graph.constant(2.0)), graph.constant(1.0))
-            square = graph.add("Where", graph.add("Less", size, graph.constant(1.0)), square, line)
-        return graph.sum_last(square)
