@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import vectorize
 
-from hepaa.features.kernels import momentum as one
+from hepaa.features.kernels import momentum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,73 +50,73 @@ class _Elementwise:
 @_Elementwise
 def pt(px, py):  # type: ignore[no-untyped-def]
     """Transverse momentum of (px, py) [GeV]."""
-    return one.pt(px, py)
+    return momentum.pt(px, py)
 
 
 @_Elementwise
 def phi(px, py):  # type: ignore[no-untyped-def]
     """Azimuth of (px, py) in (-pi, pi]; 0 for zero transverse momentum."""
-    return one.phi(px, py)
+    return momentum.phi(px, py)
 
 
 @_Elementwise
 def eta(px, py, pz):  # type: ignore[no-untyped-def]
     """Pseudorapidity of (px, py, pz); +-inf along the beam, 0 for the null vector."""
-    return one.eta(pz, one.pt(px, py))
+    return momentum.eta(pz, momentum.pt(px, py))
 
 
 @_Elementwise
 def rapidity(pz, e):  # type: ignore[no-untyped-def]
     """Rapidity of (pz, E); +-inf where E <= |pz| > 0."""
-    return one.rapidity(pz, e)
+    return momentum.rapidity(pz, e)
 
 
 @_Elementwise
 def mass(px, py, pz, e):  # type: ignore[no-untyped-def]
     """Invariant mass of (px, py, pz, E) [GeV]; -sqrt(-m^2) where m^2 < -1e-9 E^2."""
-    return one.mass(px, py, pz, e)
+    return momentum.mass(px, py, pz, e)
 
 
 @_Elementwise
 def energy(pt, eta, phi, m):  # type: ignore[no-untyped-def]
     """Energy of (pT, eta, phi, m) [GeV]; m < 0 counts as m^2 < 0."""
-    return one.cartesian(pt, eta, phi, m)[3]
+    return momentum.cartesian(pt, eta, phi, m)[3]
 
 
 @_Elementwise
 def px(pt, phi):  # type: ignore[no-untyped-def]
     """x component of (pT, phi) [GeV]."""
-    return one.cartesian(pt, 0.0, phi, 0.0)[0]
+    return momentum.cartesian(pt, 0.0, phi, 0.0)[0]
 
 
 @_Elementwise
 def py(pt, phi):  # type: ignore[no-untyped-def]
     """y component of (pT, phi) [GeV]."""
-    return one.cartesian(pt, 0.0, phi, 0.0)[1]
+    return momentum.cartesian(pt, 0.0, phi, 0.0)[1]
 
 
 @_Elementwise
 def pz(pt, eta):  # type: ignore[no-untyped-def]
     """z component of (pT, eta) [GeV]."""
-    return one.cartesian(pt, eta, 0.0, 0.0)[2]
+    return momentum.cartesian(pt, eta, 0.0, 0.0)[2]
 
 
 @_Elementwise
 def delta_phi(phi1, phi2):  # type: ignore[no-untyped-def]
     """phi1 - phi2 in (-pi, pi], for angles of any size."""
-    return one.delta_phi(phi1, phi2)
+    return momentum.delta_phi(phi1, phi2)
 
 
 @_Elementwise
 def delta_r(eta1, phi1, eta2, phi2):  # type: ignore[no-untyped-def]
     """sqrt(d_eta^2 + d_phi^2) of two directions (eta1, phi1), (eta2, phi2)."""
-    return one.delta_r(eta1, phi1, eta2, phi2)
+    return momentum.delta_r(eta1, phi1, eta2, phi2)
 
 
 @_Elementwise
 def transverse_mass(pt1, phi1, m1, pt2, phi2, m2):  # type: ignore[no-untyped-def]
     """Transverse mass of two objects (pT, phi, m) [GeV]: sqrt(m1^2 + m2^2 + 2 (ET1 ET2 - pT1.pT2))."""
-    return one.transverse_mass(pt1, phi1, m1, pt2, phi2, m2)
+    return momentum.transverse_mass(pt1, phi1, m1, pt2, phi2, m2)
 
 
 @_Elementwise
@@ -126,7 +126,7 @@ def collins_soper_cos_theta(px, py, pz, e, qx, qy, qz, q0):  # type: ignore[no-u
     Phys. Rev. D 16 (1977) 2219. The z axis points to the side the pair moves to (sign of its pz). For a lepton
     pair, p is the negative lepton by convention. 0 for a massless pair.
     """
-    return one.collins_soper(px, py, pz, e, qx, qy, qz, q0)[0]
+    return momentum.collins_soper(px, py, pz, e, qx, qy, qz, q0)[0]
 
 
 @_Elementwise
@@ -136,4 +136,4 @@ def collins_soper_phi(px, py, pz, e, qx, qy, qz, q0):  # type: ignore[no-untyped
     The x axis is the pair's transverse momentum (lab x where that is zero); y completes a right-handed frame with z as
     in `collins_soper_cos_theta`.
     """
-    return one.collins_soper(px, py, pz, e, qx, qy, qz, q0)[1]
+    return momentum.collins_soper(px, py, pz, e, qx, qy, qz, q0)[1]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import awkward as ak
 import numpy as np
 
+from hepaa.compiled import kernel
 from hepaa.errors import InputError, nearest
 from hepaa.features import kinematics
 from hepaa.features.columnar import flat
 from hepaa.features.jets import four_momenta
 from hepaa.features.kernels.clustering import E_SCHEME, WTA
-from hepaa.features.kernels.fastmath import kernel
 from hepaa.features.kernels.leading_jets import nsubjettiness_kernel
 from hepaa.features.kernels.momentum import delta_phi, delta_r
 

@@ -15,15 +15,16 @@ instructions. The code is one function with each loop once, for it is compiled w
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from hepaa.features.kernels import momentum as one
-from hepaa.features.kernels.fastmath import asinh_ratio, atan2, kernel
+from hepaa.compiled import compiled, kernel
+from hepaa.features.kernels import momentum
+from hepaa.features.kernels.momentum import TWO_PI
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-_Function = TypeVar("_Function")
-TWO_PI = one.TWO_PI
 # Rows of the objects being clustered: four-momentum, pT, rapidity, azimuth in (-pi, pi], k, squared distance to the
 # nearest neighbour (R^2 if none is closer) or its lower bound, the second distance, and two rows of scratch.
 PX, PY, PZ, E, PT, RAP, PHI, K, NEAR, SECOND, ROW, WAIT = range(12)
@@ -50,12 +49,8 @@ FAR = 1e30
 E_SCHEME, WTA = 0, 1
 
 
-def reduction(function: _Function) -> _Function:
-    """A kernel that may add and compare in any order, so that sums and minima become vector instructions."""
-    flags: Any = {"reassoc", "nnan", "nsz", "contract"}
-    compiler: Any = njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
-    compiled: _Function = compiler(function)
-    return compiled
+# A kernel that may add and compare in any order, so that sums and minima become vector instructions.
+reduction = compiled(fastmath={"reassoc", "nnan", "nsz", "contract"})
 
 
 def _extreme(name: str) -> Any:
@@ -99,8 +94,8 @@ def blocks(n: int) -> int:
 @kernel
 def set_particle(w: Floats, link: Integers, i: int, pt: float, eta: float, phi: float, power: int) -> None:
     """Put a massless particle into slot i, as an object of its own."""
-    w[PX, i], w[PY, i], w[PZ, i], w[E, i] = one.cartesian(pt, eta, phi, 0.0)
-    w[PT, i], w[RAP, i], w[PHI, i] = pt, eta, one.delta_phi(phi, 0.0)
+    w[PX, i], w[PY, i], w[PZ, i], w[E, i] = momentum.cartesian(pt, eta, phi, 0.0)
+    w[PT, i], w[RAP, i], w[PHI, i] = pt, eta, momentum.delta_phi(phi, 0.0)
     w[K, i] = 1.0 if power == 0 else (pt * pt if power > 0 else 1.0 / (pt * pt))
     link[FIRST, i] = link[LAST, i] = i
     link[FOLLOW, i] = -1
@@ -230,8 +225,8 @@ def cluster(
                 w[PX, new], w[PY, new], w[PZ, new], w[E, new] = px, py, pz, e
                 pt_squared = px * px + py * py
                 m2 = e * e - pt_squared - pz * pz
-                pt[new], p = sqrt(pt_squared), atan2(py, px)
-                y = asinh_ratio(pz, sqrt(pt_squared + max(m2, 0.0)))
+                pt[new], p = sqrt(pt_squared), momentum.phi(px, py)
+                y = momentum.eta(pz, sqrt(pt_squared + max(m2, 0.0)))
             rest += pt[new]
             scale[new] = 1.0 if power == 0 else (pt[new] * pt[new] if power > 0 else 1.0 / (pt[new] * pt[new]))
             rap[new] = FAR

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from hepaa.compiled import kernel
 from hepaa.features.kernels.clustering import E_SCHEME, FOLLOW, N_LINKS, N_ROWS, blocks, cluster, set_particle
-from hepaa.features.kernels.fastmath import kernel
 from hepaa.features.kernels.momentum import int64
 from hepaa.features.kernels.nsubjettiness import C_PHI, C_PT, C_RAP, N_JET_ROWS, taus
 

@@ -12,13 +12,13 @@ Edges are defined, so that no function makes NaN of finite physical input:
 
 from __future__ import annotations
 
-from math import cos, floor, sin, sinh, sqrt
+from math import asinh, atan2, cos, floor, pi, sin, sinh, sqrt
 
 import numpy as np
 
-from hepaa.features.kernels.fastmath import PI, asinh_ratio, atan2, kernel
+from hepaa.compiled import kernel
 
-TWO_PI = 6.283185307179586
+TWO_PI = 2.0 * pi
 MASS2_TOLERANCE = 1e-9
 
 
@@ -37,20 +37,24 @@ def pt(px: float, py: float) -> float:
 @kernel
 def phi(px: float, py: float) -> float:
     """Azimuth in (-pi, pi]."""
-    return atan2(py, px)
+    if px == 0.0 and py == 0.0:
+        return 0.0
+    angle = atan2(py, px)
+    # An angle that rounds to -pi is +pi: the range is half open.
+    return pi if angle <= -pi else angle
 
 
 @kernel
 def eta(pz: float, pt: float) -> float:
     """Pseudorapidity from pz and pT."""
-    return asinh_ratio(pz, pt)
+    return 0.0 if pz == 0.0 and pt == 0.0 else asinh(pz / pt)
 
 
 @kernel
 def rapidity(pz: float, e: float) -> float:
     """Rapidity asinh(pz / mT) with mT^2 = (E - pz)(E + pz); a mT^2 <= 0 counts as 0."""
     mt2 = (e - pz) * (e + pz)
-    return asinh_ratio(pz, sqrt(mt2 if mt2 > 0.0 else 0.0))
+    return eta(pz, sqrt(mt2 if mt2 > 0.0 else 0.0))
 
 
 @kernel
@@ -68,8 +72,8 @@ def delta_phi(a: float, b: float) -> float:
     d = a - b
     turns = floor(d / TWO_PI + 0.5)
     d = d - TWO_PI * turns
-    d = d - TWO_PI if d > PI else d
-    return d + TWO_PI if d <= -PI else d
+    d = d - TWO_PI if d > pi else d
+    return d + TWO_PI if d <= -pi else d
 
 
 @kernel
@@ -107,7 +111,7 @@ def collins_soper(
     x = (mt * mt * (px * ux + py * uy) - qt * (e * q0 - pz * qz)) / (m * mt)
     y = side * (py * ux - px * uy)
     p = sqrt(x * x + y * y + z * z)
-    return (z / p if p > 0.0 else 0.0), atan2(y, x)
+    return (z / p if p > 0.0 else 0.0), phi(x, y)
 
 
 @kernel

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hepaa.compiled import kernel
 from hepaa.features.kernels.clustering import PHI, RAP, choose, cluster, reduction, set_particle, smaller
-from hepaa.features.kernels.fastmath import kernel
 from hepaa.features.kernels.momentum import TWO_PI, delta_phi, int64
 
 if TYPE_CHECKING:

@@ -164,8 +164,10 @@ def test_small_events_against_all_pairs(particles):
     """Any handful of particles: the two leading jets are those of the definition, looked at pair by pair."""
     pt, eta, phi = np.array(particles).reshape(-1, 3).T.copy()
     momenta = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)], axis=1)
-    jets = leading_jets(np.array([0, len(pt)]), pt, eta, phi)
-    slow = slow_cluster(momenta, -1, 1.0)[:2]
+    # no radius of a round number: particles drawn at that distance would belong or not by their rounding
+    radius = 0.9876543219
+    jets = leading_jets(np.array([0, len(pt)]), pt, eta, phi, radius)
+    slow = slow_cluster(momenta, -1, radius)[:2]
     for k in range(2):
         if k >= len(slow):
             assert jets.counts[0, k] == 0

@@ -1,0 +1,54 @@
+"""How every loop of the package is compiled: numba's flags, in one place.
+
+numba initialises the extensions of all installed packages at the first compilation of a process. That of vector
+imports sympy and vector's own compiled methods: 0.4 of the 1.2 CPU seconds of `hepaa features` on 5,000 events. None of
+the loops here takes vectors, so this extension waits until somebody has imported vector; from then on numba has it, at
+the next compilation, as if it had been there from the start. Other extensions load as numba loads them.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from numba import njit
+from numba.core import entrypoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Function = TypeVar("_Function")
+_initialise_all: Callable[[], None] = entrypoints.init_all
+
+
+def compiled(**flags: Any) -> Callable[[_Function], _Function]:
+    """Decorator that compiles a function: kept on disk, division as IEEE 754 has it, other threads free to run.
+
+    Parameters
+    ----------
+    **flags
+        Of numba's `njit` besides, such as `fastmath={"contract"}`.
+    """
+    decorator: Callable[[_Function], _Function] = njit(cache=True, error_model="numpy", nogil=True, **flags)
+    return decorator
+
+
+kernel = compiled()
+
+
+def _initialise_without_vector() -> None:
+    if "vector" in sys.modules:
+        entrypoints.init_all = _initialise_all
+        _initialise_all()
+    elif not _others_are_there:
+        _others_are_there.append(True)
+        for extension in entry_points(group="numba_extensions", name="init"):
+            if extension.module != "vector":
+                initialise: Any = extension.load()
+                initialise()
+
+
+_others_are_there: list[bool] = []
+if "vector" not in sys.modules:
+    entrypoints.init_all = _initialise_without_vector

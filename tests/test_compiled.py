@@ -1,0 +1,35 @@
+"""vector's extension of numba costs a process nothing that has not imported vector, and is there once it has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+from numba import njit
+from hepaa.features import kinematics
+
+kinematics.pt(3.0, 4.0)
+assert "vector" not in sys.modules
+assert "awkward.numba" in sys.modules or "awkward._connect.numba.arrayview" in sys.modules
+import vector
+
+@njit
+def pt_of(momentum):
+    return momentum.pt
+
+@njit
+def pt_made_inside(px, py):
+    return vector.obj(px=px, py=py).pt
+
+assert pt_of(vector.obj(px=3.0, py=4.0, pz=0.0, E=5.0)) == 5
+assert pt_of(vector.array({"px": [3.0], "py": [4.0]})[0]) == 5
+assert pt_made_inside(3.0, 4.0) == 5
+"""
+
+
+def test_vectors_compile_after_kernels_did(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    subprocess.run([sys.executable, script], check=True)
