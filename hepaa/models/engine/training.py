@@ -7,6 +7,7 @@ its order of events and its noise from sources of its own, so it equals the mode
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -15,7 +16,7 @@ import torch
 
 from hepaa.errors import HepaaError, InputError
 from hepaa.models.engine.batches import Deal, Member, Pool, Strata, shares_of, whole_batch
-from hepaa.models.engine.checkpoint import Checkpoint, fingerprint
+from hepaa.models.engine.checkpoint import Checkpoint, State
 from hepaa.models.engine.device import generator, threads_for
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse
 from hepaa.models.engine.optimiser import Adam, Parameters
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from hepaa.progress import Advance
 
     Callback = Callable[[int, Mapping[str, float]], None]
+
+_GENERATORS = ("order", "noise", "anomalies")
 
 Balance = Literal["groups"] | dict[int, float] | None
 __all__ = ["Balance", "Model", "Pool", "Settings", "Stage", "Stopper", "Trainer", "outputs", "pieces"]
@@ -166,14 +169,30 @@ class Trainer:
         report = reporter() if self.settings.verbose and is_first() else Silent()
         checkpoint = None
         if self.settings.checkpoint is not None:
-            checkpoint = Checkpoint(self.settings.checkpoint, fingerprint(self, stages))
+            checkpoint = Checkpoint(self.settings.checkpoint, self.fingerprint(stages))
         if processes() > 1:
-            agree(f"{fingerprint(self, stages)} {checkpoint and checkpoint.record}", self.device)
+            before = checkpoint and checkpoint.state and checkpoint.state.record
+            agree(f"{self.fingerprint(stages)} {before}", self.device)
         with threads_for(work), report.bar("epochs", total) as advance:
             for index, stage in enumerate(stages):
                 if len(self.stage_starts) <= index:
                     self.stage_starts.append(self.epoch)
                 StageRun(self, stage, index, checkpoint).run(advance)
+
+    def fingerprint(self, stages: Sequence[Stage]) -> str:
+        """Hash of all that decides a training: model, data, seeds, settings and stages."""
+        s = self.settings
+        words = [
+            repr((self.parameters.layout, tuple(self.seeds), self.device.type)),
+            repr((s.batch_size, s.learning_rate, s.gradient_clip, s.validation_fraction, s.patience, s.balance, s.amp)),
+            *(repr((g.epochs, g.anomaly_fraction, g.watch, [_words(t) for t in g.terms])) for g in stages),
+            "" if self.stream is None else repr(self.stream),
+        ]
+        digest = hashlib.sha256("\n".join(words).encode())
+        for pool in (self.background, self.anomalies):
+            for values in () if pool is None else (pool.x, pool.weight, pool.group, pool.stratum):
+                digest.update(b"-" if values is None else values.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def record(self, metrics: Mapping[str, float]) -> None:
         """Append an epoch; a term that joins in a later stage contributed 0 to the epochs before."""
@@ -238,6 +257,11 @@ class Trainer:
         return total / index.shape[1]
 
 
+def _words(term: Term) -> str:
+    words = repr(term)
+    return words if " at 0x" not in words else f"{type(term).__name__} {term.name}"
+
+
 class StageRun:
     """A stage on its way: optimiser, early stopping, and the losses so far."""
 
@@ -251,6 +275,49 @@ class StageRun:
         self.done = 0
         self.finished = False
 
+    def state(self) -> State:
+        """Where the training stands."""
+        trainer = self.trainer
+        arrays = {"parameters": self.optimiser.flat, "mean": self.optimiser.mean, "square": self.optimiser.square}
+        for i, name in enumerate(_GENERATORS):
+            arrays[f"random.{name}"] = torch.stack([m.generators[i].get_state() for m in trainer.members])
+        if self.stopper is not None:
+            arrays |= {f"stopper.{name}": getattr(self.stopper, name) for name in self.stopper.STATE}
+        record = {
+            "stage": self.index,
+            "done": self.done,
+            "finished": self.finished,
+            "steps": self.optimiser.steps,
+            "past": self.past,
+            "epoch": trainer.epoch,
+            "history": trainer.history,
+            "stage_starts": trainer.stage_starts,
+        }
+        return State(arrays, record)
+
+    def restore(self, state: State) -> None:
+        """Go where the training stood, which is at the end of this stage, in its middle, or before its beginning."""
+        arrays, record = state
+        trainer = self.trainer
+        if self.index > record["stage"]:
+            return
+        if self.index < record["stage"]:
+            self.finished = True
+            return
+        self.done, self.finished, self.past = record["done"], record["finished"], record["past"]
+        self.optimiser.flat.copy_(arrays["parameters"])
+        self.optimiser.mean.copy_(arrays["mean"])
+        self.optimiser.square.copy_(arrays["square"])
+        self.optimiser.steps = record["steps"]
+        for i, name in enumerate(_GENERATORS):
+            for member, source in zip(trainer.members, arrays[f"random.{name}"], strict=True):
+                member.generators[i].set_state(source.clone())  # torch wants a state in memory of its own
+        if self.stopper is not None:
+            for name in self.stopper.STATE:
+                getattr(self.stopper, name).copy_(arrays[f"stopper.{name}"])
+        trainer.epoch, trainer.history = record["epoch"], record["history"]
+        trainer.stage_starts = record["stage_starts"]
+
     def _steps(self) -> Steps:
         t, stage = self.trainer, self.stage
         if processes() > 1:
@@ -262,8 +329,8 @@ class StageRun:
 
     def run(self, advance: Advance) -> None:
         """Train the epochs that are left."""
-        if self.checkpoint is not None:
-            self.checkpoint.restore(self)
+        if self.checkpoint is not None and self.checkpoint.state is not None:
+            self.restore(self.checkpoint.state)
         steps = self._steps()
         while not self.finished:
             self._epoch(steps, advance)
@@ -273,7 +340,7 @@ class StageRun:
                 if self.stopper:
                     self.stopper.restore()
             if self.checkpoint is not None and is_first():
-                self.checkpoint.save(self)
+                self.checkpoint.save(self.state())
 
     def _epoch(self, steps: Steps, advance: Advance) -> None:
         trainer, stage, stopper = self.trainer, self.stage, self.stopper
