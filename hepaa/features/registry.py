@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,14 +40,6 @@ if TYPE_CHECKING:
     Cuts = Mapping[str, NDArray[np.bool_]]
     SetFunction = Callable[[Events], tuple[Values, Cuts]]
 
-# Modules that register sets when imported. They import their kernels only when a set is computed.
-_BUILT_IN = (
-    "hepaa.features.sets.zh",
-    "hepaa.features.sets.dijet",
-    "hepaa.features.sets.dijet_extended",
-    "hepaa.features.sets.invariant",
-    "hepaa.features.sets.constituents",
-)
 _SETS: dict[str, FeatureSet] = {}
 
 
@@ -144,14 +137,17 @@ def _origin(function: Any) -> str:
 
 
 @cache
-def _load_built_in() -> None:
-    for module in _BUILT_IN:
-        importlib.import_module(module)
+def _import_own_sets() -> None:
+    """Import the modules of `hepaa.features.sets`; they import their kernels only when a set is computed."""
+    from hepaa.features import sets
+
+    for module in pkgutil.iter_modules(sets.__path__, f"{sets.__name__}."):
+        importlib.import_module(module.name)
 
 
 def feature_sets() -> dict[str, FeatureSet]:
     """All registered sets, by name."""
-    _load_built_in()
+    _import_own_sets()
     return dict(_SETS)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import hepaa
 from hepaa.events import Events, Sample
-from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry
+from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry, sets
 from hepaa.io.files import sha256
 
 
@@ -44,6 +44,18 @@ def made(sizes, first=0, **more):
     n = len(sizes)
     weight = np.arange(first, first + n) + 1.0
     return Events("memory", "test", np.arange(first, first + n), weight, collections={"particles": particles}, **more)
+
+
+def test_a_module_in_the_folder_of_sets_is_enough(tmp_path, monkeypatch, no_traces):
+    (tmp_path / "two_lines.py").write_text(
+        "from hepaa.features.registry import feature_set\n"
+        "feature_set('two-lines', inputs='particles', columns=[])(lambda events: ({}, {}))\n"
+    )
+    monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "hepaa.features.sets.two_lines", raising=False)
+    registry._import_own_sets.cache_clear()
+    assert "two-lines" in feature_sets()
+    monkeypatch.delitem(sys.modules, "hepaa.features.sets.two_lines")
 
 
 def test_a_set_of_ones_own(mine):
