@@ -110,10 +110,10 @@ def can_fuse(model: Any, terms: Sequence[Term], parameters: Parameters, batch_si
     if kinds[:2] != [Reconstruction, KL] or kinds[2:] not in ([], [AnomalyPenalty]):
         return False
     normalisation = terms[0].normalisation  # type: ignore[attr-defined]
-    plain: list[Any] = [Reconstruction("mse", normalisation), KL(normalisation)]
+    plain: list[Any] = [Reconstruction(normalisation=normalisation), KL(normalisation)]
     if terms[2:]:
         penalty: Any = terms[2]
-        plain.append(AnomalyPenalty("mse", penalty.penalty, penalty.clip, normalisation))
+        plain.append(replace(AnomalyPenalty(), penalty=penalty.penalty, clip=penalty.clip, normalisation=normalisation))
     return all(replace(term, weight=ONE) == known_one for term, known_one in zip(terms, plain, strict=True))  # type: ignore[type-var]
 
 

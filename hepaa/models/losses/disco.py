@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hepaa.errors import InputError
-from hepaa.models.losses.reconstruction import EventError, reconstruction_error
+from hepaa.models.losses.reconstruction import SQUARED, EventError
 from hepaa.models.losses.schedules import ONE
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.losses.reconstruction import ErrorKind
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Batch
 
@@ -69,11 +68,12 @@ def _centred(x: Tensor, w: Tensor) -> Tensor:
 class DisCo:
     """Squared distance correlation of E(x) with the batch's `spectator`, over the background of a batch.
 
-    The score enters as log(1 + E): distances of E itself are those of its few largest values. More than `BLOCK` events
+    The score enters as log(1 + E), E without what is the same for all events and could make it negative
+    (`EventError.misfit`): distances of E itself are those of its few largest values. More than `BLOCK` events
     are taken as a mean over blocks, which bounds the memory of a validation.
     """
 
-    kind: ErrorKind | EventError = "mse"
+    error: EventError = SQUARED
     weight: Schedule = ONE
     name: str = "disco"
 
@@ -91,12 +91,9 @@ class DisCo:
         weight = None if batch.weight is None else batch.weight[..., rows]
         if weight is not None and bool((weight < 0).any()):
             raise InputError("the DisCo penalty has no meaning for negative weights; set weighted_loss=False")
-        x, x_hat, spectator = batch.x[..., rows, :], out["x_hat"][..., rows, :], batch.spectator[..., rows]
-        if isinstance(self.kind, EventError):
-            score = self.kind(x, {**out, "x_hat": x_hat})
-        else:
-            score = torch.log1p(reconstruction_error(self.kind, x, x_hat))
+        error = self.error.misfit(batch.x[..., rows, :], {**out, "x_hat": out["x_hat"][..., rows, :]})
+        score, spectator = torch.log1p(error), batch.spectator[..., rows]
         weights = torch.ones_like(score) if weight is None else weight
         blocks = [torch.split(part, BLOCK, dim=-1) for part in (score, spectator, weights)]
-        found = [distance_correlation(*block) * block[0].shape[-1] for block in zip(*blocks, strict=True)]
-        return torch.stack(found).sum(dim=0) / score.shape[-1]
+        parts = [distance_correlation(*block) * block[0].shape[-1] for block in zip(*blocks, strict=True)]
+        return torch.stack(parts).sum(dim=0) / score.shape[-1]

@@ -22,24 +22,6 @@ PARTICLE_ERRORS: tuple[ErrorKind, ...] = ("pt-weighted", "emd")
 CHANNELS = 3  # of a particle: pT fraction, delta eta, delta phi
 
 
-def reconstruction_error(kind: ErrorKind, x: Tensor, x_hat: Tensor) -> Tensor:
-    """E(x) of each event (..., B), summed over the features of x (..., B, d).
-
-    "mse": (x - x_hat)^2. "bce": binary cross-entropy of x in [0, 1] with x_hat as logits. "huber": quadratic up to 1
-    and 2|x - x_hat| - 1 beyond, so that it equals "mse" for small errors.
-    """
-    return squared_error(x, x_hat) if kind == "mse" else feature_error(kind, x, x_hat).sum(-1)
-
-
-def feature_error(kind: ErrorKind, x: Tensor, x_hat: Tensor) -> Tensor:
-    """Reconstruction error of each feature (..., B, d); see `reconstruction_error`."""
-    if kind == "mse":
-        return (x - x_hat).square()
-    if kind == "bce":
-        return F.binary_cross_entropy_with_logits(x_hat, x, reduction="none")
-    return 2 * F.huber_loss(x_hat, x, reduction="none")
-
-
 def particles_of(x: Tensor, particles: int) -> Tensor:
     """x (..., jets * particles * 3) as (..., jets, particles, 3)."""
     return torch.unflatten(x, -1, (-1, particles, CHANNELS))
@@ -47,15 +29,16 @@ def particles_of(x: Tensor, particles: int) -> Tensor:
 
 @dataclass(frozen=True)
 class EventError:
-    """E(x) of any kind from an event and a model's outputs.
+    """E(x) of any kind from an event and a model's outputs, summed over features.
 
-    "mse", "huber", "bce": see `reconstruction_error`. "gaussian": -log p(x | z) up to a constant, with a learned
-    variance of every feature (output `x_logvar`), 1/2 sum((x - x_hat)^2 / variance + log variance) (Rybkin et al.,
-    arXiv:2006.13202). The others are for jets (..., particles * 3): "pt-weighted" is the squared error in which the
-    angles of a particle count with its share of the jet's pT, so that padding has no angles. "emd" is the energy
-    mover's distance (`transport.energy_mover`) between a jet and its image, both with a pT of 1, summed over jets;
-    there the first number of a particle in x_hat is the logit of its share of pT, and a jet without particles costs
-    nothing.
+    "mse": (x - x_hat)^2. "huber": quadratic up to 1 and 2|x - x_hat| - 1 beyond, so that it equals "mse" for small
+    errors. "bce": binary cross-entropy of x in [0, 1] with x_hat as logits. "gaussian": -log p(x | z) up to a constant,
+    with a learned variance of every feature (output `x_logvar`), 1/2 sum((x - x_hat)^2 / variance + log variance)
+    (Rybkin et al., arXiv:2006.13202). The others are for jets (..., particles * 3): "pt-weighted" is the squared error
+    in which the angles of a particle count with its share of the jet's pT, so that padding has no angles. "emd" is the
+    energy mover's distance (`transport.energy_mover`) between a jet and its image, both with a pT of 1, summed over
+    jets; there the first number of a particle in x_hat is the logit of its share of pT, and a jet without particles
+    costs nothing.
 
     Attributes
     ----------
@@ -70,6 +53,10 @@ class EventError:
     def features(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         """Share of every feature (..., B, d); "emd" has none."""
         x_hat = out["x_hat"]
+        if self.kind == "bce":
+            return F.binary_cross_entropy_with_logits(x_hat, x, reduction="none")
+        if self.kind == "huber":
+            return 2 * F.huber_loss(x_hat, x, reduction="none")
         if self.kind == "gaussian":
             logvar = out["x_logvar"]
             return 0.5 * ((x - x_hat).square() * torch.exp(-logvar) + logvar)
@@ -77,7 +64,7 @@ class EventError:
             share = self._shares(particles_of(x, self.particles))[..., None]
             weight = (share * x.new_tensor([0.0, 1.0, 1.0]) + x.new_tensor([1.0, 0.0, 0.0])).flatten(-3)
             return weight * (x - x_hat).square()
-        return feature_error(self.kind, x, x_hat)
+        return (x - x_hat).square()
 
     def __call__(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         """E(x) of each event (..., B)."""
@@ -109,3 +96,6 @@ class EventError:
         b = torch.softmax(image[..., 0], dim=-1)
         cost = energy_mover(a, true[..., 1:], b, image[..., 1:])
         return torch.where(there, cost, 0.0).sum(-1)
+
+
+SQUARED = EventError()

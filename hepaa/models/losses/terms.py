@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
-from hepaa.models.losses.reconstruction import EventError, reconstruction_error
+from hepaa.models.losses.reconstruction import SQUARED, EventError
 from hepaa.models.losses.schedules import ONE, Linear
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.losses.reconstruction import ErrorKind
     from hepaa.models.losses.schedules import Schedule
 
 Normalisation = Literal["per-class", "batch", "literal"]
@@ -92,7 +91,7 @@ class Term(Protocol):
 class Reconstruction:
     """Mean of E(x) over the background of a batch."""
 
-    kind: ErrorKind | EventError = "mse"
+    error: EventError = SQUARED
     normalisation: Normalisation = "per-class"
     weight: Schedule = ONE
     name: str = "reconstruction"
@@ -100,12 +99,10 @@ class Reconstruction:
     def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         rows, count = batch.background(self.normalisation)
-        x, x_hat = batch.x, out["x_hat"]
+        x = batch.x
         if batch.anomalies:
-            x, x_hat = x[..., rows, :], x_hat[..., rows, :]
-        if isinstance(self.kind, EventError):
-            return batch.average(self.kind(x, {**out, "x_hat": x_hat}), rows, count)
-        return batch.average(reconstruction_error(self.kind, x, x_hat), rows, count)
+            x, out = x[..., rows, :], {**out, "x_hat": out["x_hat"][..., rows, :]}
+        return batch.average(self.error(x, out), rows, count)
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class AnomalyPenalty:
     anomalies also pay E + KL, in the other terms.
     """
 
-    kind: ErrorKind | EventError = "mse"
+    error: EventError = SQUARED
     penalty: Penalty = "clip"
     clip: float | None = 200.0
     normalisation: Normalisation = "per-class"
@@ -200,10 +197,6 @@ class AnomalyPenalty:
             return torch.zeros_like(out["x_hat"][..., 0, 0])
         size = batch.x.shape[-2]
         rows = slice(size - batch.anomalies, size)
-        x, x_hat = batch.x[..., rows, :], out["x_hat"][..., rows, :]
-        if isinstance(self.kind, EventError):
-            error = self.kind.misfit(x, {**out, "x_hat": x_hat})
-        else:
-            error = reconstruction_error(self.kind, x, x_hat)
+        error = self.error.misfit(batch.x[..., rows, :], {**out, "x_hat": out["x_hat"][..., rows, :]})
         count = batch.anomalies if self.normalisation == "per-class" else size
         return -batch.average(penalty(self.penalty, error, self.clip), rows, count)

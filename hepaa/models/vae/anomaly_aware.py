@@ -71,14 +71,18 @@ class AnomalyAwareVAE(VAE):
         super()._fit(mixed(training, self.mixup, self.seed))
 
     def _stages(self) -> list[Stage]:
-        reconstruction = self._reconstruction(self.normalisation)
         penalty = AnomalyPenalty(
-            reconstruction.kind,
+            self._error(),
             self.penalty,
             self.clip,
             self.normalisation,
             Linear(0.0, self.lambda_max, self.finetune_epochs),
         )
-        objective = (reconstruction, self._kl(self.normalisation, grown=True), penalty, *self._penalties())
+        objective = (
+            self._reconstruction(self.normalisation),
+            self._kl(self.normalisation, grown=True),
+            penalty,
+            *self._penalties(),
+        )
         finetune = Stage(self.finetune_epochs, objective, anomaly_fraction=self.anomaly_fraction, watch=False)
         return [*super()._stages(), finetune]

@@ -132,11 +132,11 @@ class VAE(NeuralDetector):
         )
 
     def _error(self) -> EventError:
-        return EventError(self.reconstruction, self.particles or 0)
+        of_jets = self.reconstruction in PARTICLE_ERRORS
+        return EventError(self.reconstruction, (self.particles or 0) if of_jets else 0)
 
     def _reconstruction(self, normalisation: Normalisation = "per-class") -> Reconstruction:
-        simple = self.reconstruction in ("mse", "huber", "bce")
-        return Reconstruction(self.reconstruction if simple else self._error(), normalisation)
+        return Reconstruction(self._error(), normalisation)
 
     def _kl(self, normalisation: Normalisation = "per-class", *, grown: bool = False) -> Term:
         """The KL term; `grown`: beta and capacity have reached their ends."""
@@ -153,7 +153,7 @@ class VAE(NeuralDetector):
         """Terms of all stages that are not there by default."""
         if self.decorrelate is None:
             return ()
-        return (DisCo(self._reconstruction().kind, Fixed(self.disco_weight)),)
+        return (DisCo(self._error(), Fixed(self.disco_weight)),)
 
     def _spectator(self, X: Any) -> NDArray[np.float32] | None:
         if self.decorrelate is None:

@@ -14,6 +14,7 @@ from hepaa.models.engine.device import generator
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse, fused_scores
 from hepaa.models.engine.optimiser import Parameters
 from hepaa.models.engine.training import Settings, Stage, Trainer
+from hepaa.models.losses.reconstruction import EventError
 from hepaa.models.losses.schedules import Linear, schedule
 from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
 from hepaa.models.nets.mlp import GaussianVAE
@@ -40,9 +41,9 @@ def test_gradient_is_autograds(hidden: tuple[int, ...], normalisation: str, pena
     order, dealt, noise = torch.randperm(300)[:143], torch.randperm(40)[:26], normal(169, 3, seed=2)
     clip = None if penalty is None else 12.0
     terms = (
-        Reconstruction("mse", normalisation),
+        Reconstruction(EventError(), normalisation),
         KL(normalisation),
-        AnomalyPenalty("mse", penalty or "clip", clip, normalisation),
+        AnomalyPenalty(EventError(), penalty or "clip", clip, normalisation),
     )
     factors = torch.tensor([1.0, 0.6, 0.3])
     batch = Batch(torch.cat([x[order], rare[dealt]]), 26, noise, torch.cat([w[order], w_rare[dealt]]))
@@ -107,13 +108,15 @@ def test_objectives_that_it_does_not_know_are_left_to_torch() -> None:
     model = GaussianVAE(D, (4,), 2)
     p = parameters(model)
     assert can_fuse(model, (Reconstruction(), KL()), p, 128)
-    assert can_fuse(model, (Reconstruction("mse", "batch"), KL("batch"), AnomalyPenalty(normalisation="batch")), p, 128)
+    assert can_fuse(
+        model, (Reconstruction(EventError(), "batch"), KL("batch"), AnomalyPenalty(normalisation="batch")), p, 128
+    )
     for terms in (
-        (Reconstruction("bce"), KL()),
+        (Reconstruction(EventError("bce")), KL()),
         (Reconstruction(), KL("batch")),
         (KL(), Reconstruction()),
         (Reconstruction(),),
-        (Reconstruction(), KL(), AnomalyPenalty("huber")),
+        (Reconstruction(), KL(), AnomalyPenalty(EventError("huber"))),
     ):
         assert not can_fuse(model, terms, p, 128)
 

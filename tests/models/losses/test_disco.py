@@ -9,6 +9,7 @@ import torch
 import hepaa
 from hepaa.errors import InputError
 from hepaa.models.losses.disco import BLOCK, DisCo, distance_correlation
+from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, EventError
 from hepaa.models.losses.terms import Batch
 
 
@@ -85,6 +86,28 @@ def test_term_counts_background_alone():
         DisCo()(Batch(x=x), {"x_hat": x_hat})
     with pytest.raises(InputError, match="negative weights"):
         DisCo()(Batch(x=x, spectator=mass, weight=-torch.ones(10)), {"x_hat": x_hat})
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_every_error_enters_as_its_logarithm(kind):
+    generator = torch.Generator().manual_seed(3)
+    jets, mass = torch.rand(40, 2, 3, 3, generator=generator), torch.rand(40, generator=generator)
+    jets[:4, 1] = 0.0
+    x, x_hat = jets.flatten(1), torch.randn(40, 18, generator=generator)
+    logvar = torch.linspace(-6, 1, 18)[None]
+    error = EventError(kind, 3 if kind in PARTICLE_ERRORS else 0)
+    value = DisCo(error)(Batch(x=x, spectator=mass), {"x_hat": x_hat, "x_logvar": logvar})
+    d2 = (x - x_hat) ** 2
+    share = jets[..., 0] / jets[..., 0].sum(-1, keepdim=True).clamp(min=1e-9)
+    by_hand = {
+        "mse": d2.sum(1),
+        "huber": torch.where(d2 < 1, d2, 2 * d2.sqrt() - 1).sum(1),
+        "bce": (torch.nn.functional.softplus(x_hat) - x * x_hat).sum(1),
+        "gaussian": 0.5 * (d2 / logvar.exp()).sum(1),  # the variances are the same for all events
+        "pt-weighted": (torch.stack([torch.ones_like(share), share, share], -1).flatten(1) * d2).sum(1),
+        "emd": EventError("emd", 3)(x, {"x_hat": x_hat}),
+    }[kind]
+    torch.testing.assert_close(value, distance_correlation(by_hand.log1p(), mass))
 
 
 @pytest.mark.slow

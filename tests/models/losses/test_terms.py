@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from hepaa.models.losses.gradients import gaussian_latent, squared_error
-from hepaa.models.losses.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty, reconstruction_error
+from hepaa.models.losses.reconstruction import EventError
+from hepaa.models.losses.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -37,12 +38,12 @@ def test_gradients_written_by_hand_are_autograds(noisy: bool) -> None:
 
 def test_reconstruction_errors_by_hand() -> None:
     x, x_hat = normal(5, 3), normal(5, 3, seed=1)
-    d = (x - x_hat).abs()
-    torch.testing.assert_close(reconstruction_error("mse", x, x_hat), (d**2).sum(1))
-    torch.testing.assert_close(reconstruction_error("huber", x, x_hat), torch.where(d < 1, d**2, 2 * d - 1).sum(1))
+    d, out = (x - x_hat).abs(), {"x_hat": x_hat}
+    torch.testing.assert_close(EventError()(x, out), (d**2).sum(1))
+    torch.testing.assert_close(EventError("huber")(x, out), torch.where(d < 1, d**2, 2 * d - 1).sum(1))
     bits = (x > 0).float()
     log_probability = Bernoulli(logits=x_hat).log_prob(bits).sum(1)
-    torch.testing.assert_close(reconstruction_error("bce", bits, x_hat), -log_probability)
+    torch.testing.assert_close(EventError("bce")(bits, out), -log_probability)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -57,9 +58,9 @@ def test_anomaly_aware_objective_by_hand(normalisation: str, members: tuple[int,
     batch = Batch(x=x, anomalies=rare, weight=weight)
     out = {"x_hat": x_hat, "kl": kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0)).sum(-1)}
     terms = [
-        Reconstruction("mse", normalisation),
+        Reconstruction(EventError(), normalisation),
         KL(normalisation),
-        AnomalyPenalty("mse", "clip", clip, normalisation),
+        AnomalyPenalty(EventError(), "clip", clip, normalisation),
     ]
     ours = terms[0](batch, out) + terms[1](batch, out) + lam * terms[2](batch, out)
 
