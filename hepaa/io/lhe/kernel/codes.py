@@ -51,11 +51,9 @@ WRONG = {
 }
 """What each code that ends the file says is wrong with the event; {!r} is what stands there, or which weight."""
 
-STATUS, POSITION, EVENTS, PARTICLES, SLOW, STAMP, STATE_A, STATE_B, LOCAL = range(9)
+SLOTS = 9
+STATUS, POSITION, EVENTS, PARTICLES, SLOW, STAMP, STATE_A, STATE_B, LOCAL = range(SLOTS)
 """Slots of `state`: where the parse stopped, and how far it came. LOCAL is where in the event it stopped."""
-
-OF_REALS, OF_WEIGHTS, SLOTS = 9, 16, 17
-"""Slots of `state` behind these: guesses of `hepaa.io.lhe.kernel.shapes` for 7 columns of reals, and for weights."""
 
 INTEGERS = ("pdgid", "status", "mother1", "mother2", "color1", "color2")
 REALS = ("px", "py", "pz", "e", "m", "lifetime", "spin")

@@ -1,45 +1,69 @@
 """Numbers in the bytes of an LHE file: plain integers, and reals correctly rounded. Kernels on a pointer to bytes.
 
-Digits are taken eight at a time: as bytes of one word they are told from other bytes, and made a number, in a few
-operations (Lemire, Software: Practice and Experience 51 (2021) 1700, arXiv:2101.11408). Whoever calls sees to it that
-eight bytes which are no digits, `</event>`, still follow. Codes of bytes: see `hepaa.io.lhe.kernel.parse`.
+A real is its decimal digits as a 64-bit significand, times a power of ten. Two exact methods make a double of it, and
+no approximation. Clinger (PLDI 1990): a significand up to 2^53 times or over a power of ten up to 10^22 is one
+correctly rounded operation, for both are doubles. Eisel-Lemire (Lemire, Software: Practice and Experience 51 (2021)
+1700, arXiv:2101.11408; proof that no fallback is needed: Mushtak and Lemire, arXiv:2212.06644): the significand times a
+128-bit truncated power of five gives the bits of the result. Subnormal and overflowing results are refused, so that the
+caller takes `float()` for them. With `float()` for all numbers that are not Clinger's, `hepaa features` takes 2.96
+CPU-seconds instead of 2.03 on 50,000 events of 17 digits, as `hepaa convert` writes them.
+
+Whoever calls sees to it that a byte which is no digit, the '<' of `</event>`, still follows. Codes of bytes: see
+`hepaa.io.lhe.kernel.parse`.
 """
 
+# numba's types are not Python's.
 # ruff: noqa: PLR1714
-# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-call,no-untyped-def,unreachable"
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-call,no-untyped-def"
+# mypy: disable-error-code="unreachable,var-annotated"
 
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from hepaa.io.lhe.kernel.floats import to_double
-
-_U = np.uint64
-_ZEROS, _OVER_NINE, _TOPS = _U(0x3030303030303030), _U(0x7676767676767676), _U(0x8080808080808080)
-_PAIRS, _OUTER, _INNER = _U(0x000000FF000000FF), _U(100 + (1_000_000 << 32)), _U(1 + (10_000 << 32))
-_3, _8, _16, _32, _64, _TEN, _MILLIONS = _U(3), _U(8), _U(16), _U(32), _U(64), _U(10), _U(10**8)
-_POWERS = np.array([10**i for i in range(8)], np.uint64)
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For kernels that only kernels call."""
 
-inlined = nb.njit(
-    cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
-)
-"""For those of them in which a call, with its results in memory, would take longer than the work."""
+_LOWEST, _HIGHEST = -325, 308
+"""Range of decimal exponents that the table covers."""
+
+
+def _powers_of_five() -> NDArray[np.uint64]:
+    """Leading 128 bits of 5^q, q = _LOWEST.._HIGHEST, as (high, low) words: rounded down for q >= 0, up for q < 0."""
+    table = np.empty((_HIGHEST - _LOWEST + 1, 2), np.uint64)
+    for row, q in enumerate(range(_LOWEST, _HIGHEST + 1)):
+        power = 5 ** abs(q)
+        if q >= 0:
+            shift = 128 - power.bit_length()
+            word = power << shift if shift >= 0 else power >> -shift
+        else:
+            # 2^b / 5^|q| has 128 bits when b = 127 + bits of 5^|q| (never a power of two itself).
+            word = (1 << (127 + power.bit_length())) // power + 1
+        table[row] = word >> 64, word & 0xFFFF_FFFF_FFFF_FFFF
+    return table
+
+
+_FIVES = _powers_of_five()
+_TENS = np.array([float(10**i) for i in range(23)])
+
+_U = np.uint64
+_0, _1, _TEN = _U(0), _U(1), _U(10)
 
 
 @intrinsic
 def pointer(_context, array):
     """Address of the first element of an array without gaps; `pointer(a)[i]` is `a[i]` for `i` from 0 on.
 
-    Kernels that take arrays count references to them in every call, and look for negative indices at every access;
-    with pointers they spend no time on either.
+    Kernels that take arrays count references to them in every call, and look for negative indices at every access:
+    with arrays, `hepaa features` takes 1.97 CPU-seconds instead of 1.78 on 50,000 events (.lhe.gz).
     """
 
     def generate(context, builder, signature, arguments):
@@ -49,38 +73,86 @@ def pointer(_context, array):
 
 
 @intrinsic
-def word_at(_context, buf, _index):
-    """The 8 bytes behind a pointer from an index on as one uint64, the first byte lowest, at any alignment."""
+def _leading_zeros(_context, _word):
+    """Number of zero bits above the highest bit of a uint64 that is set."""
 
     def generate(_, builder, _signature, arguments):
-        word = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(64).as_pointer())
-        word = builder.load(word, align=1)
-        return word if sys.byteorder == "little" else builder.bswap(word)
-
-    return nb.types.uint64(buf, nb.types.int64), generate
-
-
-@intrinsic
-def _trailing_zeros(_context, _word):
-    """Number of zero bits below the lowest bit of a uint64 that is set; 64 when none is."""
-
-    def generate(_, builder, _signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return nb.types.uint64(nb.types.uint64), generate
 
 
-@helper
-def eight_digits(nibbles):
-    """The number that 8 digits, less 0x30, make: pairs first, then fours, then all, in three multiplications."""
-    pairs = nibbles * _TEN + (nibbles >> _8)
-    return ((pairs & _PAIRS) * _OUTER + ((pairs >> _16) & _PAIRS) * _INNER) >> _32
+@intrinsic
+def _double_of(_context, _word):
+    """The double with the bits of a uint64."""
+
+    def generate(_, builder, _signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return nb.types.float64(nb.types.uint64), generate
+
+
+@intrinsic
+def _high(_context, _a, _b):
+    """Upper 64 bits of the product of two uint64."""
+
+    def generate(_, builder, _signature, arguments):
+        a, b = (builder.zext(argument, ir.IntType(128)) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(a, b), ir.Constant(ir.IntType(128), 64)), ir.IntType(64))
+
+    return nb.types.uint64(nb.types.uint64, nb.types.uint64), generate
 
 
 @helper
-def _few_digits(buf, at, number):
-    # `number` with the digits from `at` on behind its own (modulo 2^64), and the index behind them. One by one: for
-    # runs of one length that the processor can foresee.
+def _eisel_lemire(significand, q):
+    if q < _LOWEST or q > _HIGHEST:
+        return 0.0, False
+    leading = _leading_zeros(significand)
+    significand <<= leading
+    high, low = _high(significand, _FIVES[q - _LOWEST, 0]), significand * _FIVES[q - _LOWEST, 0]
+    if (high & _U(0x1FF)) == _U(0x1FF):  # the bits below the rounding position could still carry: refine
+        more = _high(significand, _FIVES[q - _LOWEST, 1])
+        low += more
+        if low < more:
+            high += _1
+    upper = high >> _U(63)
+    shift = upper + _U(9)
+    mantissa = high >> shift  # 54 bits: one more than a double holds
+    # floor(q log2(10)) + 63, exact in this range
+    exponent = ((217706 * q) >> 16) + 63 + np.int64(upper) - np.int64(leading)
+    if exponent < -1022 or exponent > 1022:
+        return 0.0, False
+    if low <= _1 and -4 <= q <= 23 and (mantissa & _U(3)) == _1 and (mantissa << shift) == high:
+        mantissa &= ~_1  # exactly half way: to even
+    mantissa = (mantissa + (mantissa & _1)) >> _1
+    # The highest bit of the mantissa, which a double leaves out, adds one to the exponent; so does one carried to 2^53.
+    return _double_of((_U(exponent + 1022) << _U(52)) + mantissa), True
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+def to_double(significand, q):
+    """Nearest double to `significand` * 10^q, and whether it is one (False: subnormal, overflow; use `float()`).
+
+    Parameters
+    ----------
+    significand : uint64
+        All decimal digits, at most 19 of them.
+    q : int64
+        Power of ten.
+    """
+    if -22 <= q <= 22 and significand <= _U(1 << 53):
+        value = np.float64(np.int64(significand))
+        if q < 0:
+            return value / _TENS[-q], True
+        return value * _TENS[q], True
+    if significand == _0:
+        return 0.0, True
+    return _eisel_lemire(significand, q)
+
+
+@helper
+def _digits(buf, at, number):
+    # `number` with the digits from `at` on behind its own (modulo 2^64), and the index behind them.
     c = buf[at]
     while 48 <= c <= 57:
         number = number * _TEN + _U(c - 48)
@@ -90,20 +162,7 @@ def _few_digits(buf, at, number):
 
 
 @helper
-def _digits(buf, at, number):
-    # The same, up to eight at once.
-    nibbles = word_at(buf, at) ^ _ZEROS
-    # Bytes that are digits before the first that is none: a carry out of a byte only reaches those behind it.
-    n = _trailing_zeros(((nibbles + _OVER_NINE) | nibbles) & _TOPS) >> _3
-    if n == _8:
-        return _few_digits(buf, at + 8, number * _MILLIONS + eight_digits(nibbles))
-    if n > _U(0):
-        number = number * _POWERS[n] + eight_digits(nibbles << (_64 - (n << _3)))
-    return number, at + np.int64(n)
-
-
-@helper
-def ends_number(c):
+def _ends_number(c):
     """May this byte stand behind a number: white space or '<'?"""
     return c == 32 or c == 10 or c == 60 or c == 13 or c == 9
 
@@ -113,9 +172,9 @@ def integer(buf, at):
     """The plain integer of at most 18 digits at `at`: value, index behind it, and whether there is one."""
     c = buf[at]
     start = at + 1 if c == 45 or c == 43 else at
-    number, at = _few_digits(buf, start, _U(0))
+    number, at = _digits(buf, start, _U(0))
     value = np.int64(number)
-    return -value if c == 45 else value, at, 0 < at - start <= 18 and ends_number(buf[at])
+    return -value if c == 45 else value, at, 0 < at - start <= 18 and _ends_number(buf[at])
 
 
 @helper
@@ -127,7 +186,7 @@ def real(buf, at):
     c = buf[at]
     negative = c == 45
     start = at + 1 if negative or c == 43 else at
-    number, at = _few_digits(buf, start, _U(0))
+    number, at = _digits(buf, start, _U(0))
     size, power = at - start, np.int64(0)
     c = buf[at]
     if c == 46:
@@ -141,11 +200,11 @@ def real(buf, at):
         at += 1
         c = buf[at]
         start = at + 1 if c == 45 or c == 43 else at
-        exponent, at = _few_digits(buf, start, _U(0))
+        exponent, at = _digits(buf, start, _U(0))
         good = good and 0 < at - start <= 4
         power += -np.int64(exponent) if c == 45 else np.int64(exponent)
         c = buf[at]
-    if not (good and ends_number(c)):
+    if not (good and _ends_number(c)):
         return 0.0, at, False
     value, good = to_double(number, power)
     return -value if negative else value, at, good

@@ -52,7 +52,6 @@ from hepaa.io.lhe.kernel.codes import (
     UNKNOWN,
 )
 from hepaa.io.lhe.kernel.numbers import integer, pointer, real
-from hepaa.io.lhe.kernel.regular import named_weights, particle_lines
 from hepaa.io.lhe.kernel.scan import (
     EVENT_END,
     EVENT_TAG,
@@ -63,7 +62,6 @@ from hepaa.io.lhe.kernel.scan import (
     WGT_END,
     WGT_TAG,
     gap,
-    is_wgt_end,
     is_word,
     known_tag,
     same_text,
@@ -81,7 +79,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
     Parameters
     ----------
     buf : uint8 array
-        Text. `buf[end - 1]` is the '>' of an `</event>`, and `hepaa.io.stream.BEHIND` bytes of any kind come behind it.
+        Text. `buf[end - 1]` is the '>' of an `</event>`, and the last byte that is read.
     p, end : int
         Where to start, between events, and where to stop.
     ints : int64 (6, k)
@@ -105,11 +103,11 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
     slow : int64 (any, 4)
         Tokens left to `float()`: target, index, first and last byte.
     state : int64 (SLOTS,)
-        Result; EVENTS, PARTICLES, STAMP and the guesses go on from call to call.
+        Result; EVENTS, PARTICLES and STAMP go on from call to call.
     """
     width, rows = len(seen), len(columns)
     buf, tags, flat = pointer(buf), pointer(tags), pointer(flat)
-    bounds, columns, seen, shapes = pointer(bounds), pointer(columns), pointer(seen), pointer(state)
+    bounds, columns, seen = pointer(bounds), pointer(columns), pointer(seen)
     n, particles = state[EVENTS], state[PARTICLES]
     noted = kept = 0
     stamp = 2 * state[STAMP]
@@ -152,7 +150,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
         # ---- all other numbers of the event
         place, target, index, row = _LINE, TO_EVENT, n, n * width
         left = count
-        guess = bare = np.int64(0)  # typed: a literal would make numba compile helpers twice
+        following = bare = np.int64(0)
         while True:
             # one number: sign, digits, fraction, exponent
             c = buf[at]
@@ -232,8 +230,6 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 if c != 10 and c != 13 and c != 60 and c != 35:
                     status = LONG_LINE
                     break
-                if c == 10 and left > 0:  # most often all lines are like this
-                    at, left = particle_lines(buf, at, ints, reals, particles + count - left, left, shapes)
                 at = gap(buf, at, end)
                 if left > 0:
                     if at >= end or buf[at] == 60:
@@ -244,30 +240,22 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                     continue
                 place = _TAIL
             elif place == _RWGT:
-                if buf[at] == 32:
-                    at += 1
-                close = at + 5
-                if not is_wgt_end(buf, at):  # most often it does
-                    at = gap(buf, at, end)
-                    if not is_word(buf, at, end, WGT_END):
-                        status = TAG
-                        break
-                    close = tag_end(buf, at + 5, end)
-                at = close + 1
+                at = gap(buf, at, end)
+                if not is_word(buf, at, end, WGT_END):
+                    status = TAG
+                    break
+                at = tag_end(buf, at + 5, end) + 1
             while True:
                 while at < end and (buf[at] == 10 or buf[at] == 32 or buf[at] == 13 or buf[at] == 9):
                     at += 1
                 if place == _RWGT:
-                    at, guess = named_weights(
-                        buf, at, end, tags, bounds, columns, rows, guess, flat, row, seen, stamp, shapes
-                    )
-                    entry = guess  # the tag of the weight that comes next
+                    entry = following  # the tag of the weight that comes next
                     if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
                         entry = known_tag(buf, at, end, tags, bounds, rows)
                     if entry >= 0:
                         index = row + columns[entry]
                         at += bounds[entry + 1] - bounds[entry]
-                        guess = entry + 1 if entry + 1 < rows else 0
+                        following = entry + 1 if entry + 1 < rows else 0
                         target = TO_NAMED
                         break
                 behind = space(buf, at, end) if left < 0 else gap(buf, at, end)

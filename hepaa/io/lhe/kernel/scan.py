@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepaa.io.lhe.kernel.numbers import helper, word_at
+from hepaa.io.lhe.kernel.numbers import helper
 
 _WORDS = (b"<event", b"</event", b"<rwgt", b"</rwgt", b"<wgt", b"</wgt", b"<weights", b"</weights")
 EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS_END = np.arange(len(_WORDS))
@@ -18,8 +18,6 @@ EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS
 
 _LETTERS = np.frombuffer(b"".join(_WORDS), np.uint8)
 _STARTS = np.cumsum([0, *map(len, _WORDS)])
-_U = np.uint64
-_SIX_BYTES, _WGT_END_WORD = _U(0xFFFFFFFFFFFF), _U(int.from_bytes(b"</wgt>", "little"))
 
 
 @helper
@@ -92,26 +90,14 @@ def tag_end(buf, p, end):
 
 @helper
 def same_text(buf, p, end, tags, first, last):
-    """Does `tags[first:last]` stand at p? Eight bytes at once where there are so many, the last eight overlapping."""
+    """Does `tags[first:last]` stand at p?"""
     size = last - first
     if p + size >= end:
         return False
     k = 0
-    if size >= 8:
-        while k + 8 < size:
-            if word_at(buf, p + k) != word_at(tags, first + k):
-                return False
-            k += 8
-        return word_at(buf, p + size - 8) == word_at(tags, last - 8)
     while k < size and buf[p + k] == tags[first + k]:
         k += 1
     return k == size
-
-
-@helper
-def is_wgt_end(buf, p):
-    """Does `</wgt>` stand at p? Eight bytes have to."""
-    return (word_at(buf, p) & _SIX_BYTES) == _WGT_END_WORD
 
 
 @helper

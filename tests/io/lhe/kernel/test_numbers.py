@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hepaa.io.lhe.kernel.floats import to_double
+from hepaa.io.lhe.kernel.numbers import to_double
 
 
 def check(significand, power):

@@ -1,4 +1,4 @@
-"""Reals by the shape of those before them: bit for bit what `float()` gives, and nothing that it refuses."""
+"""Reals of every form, and events of every size: bit for bit what `float()` gives, and nothing that it refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def printed(rng, decimals, mark):
 
 @pytest.mark.parametrize("steady", [True, False])
 def test_all_numbers_of_decimals(tmp_path, steady):
-    # One shape a column, as programs print; or another one in every place, so that each guess is wrong.
+    # One form a column, as programs print; or another one in every place.
     rng = np.random.default_rng(11)
     events, reals, named = [], [], []
     for k in range(260):
@@ -59,7 +59,7 @@ def test_all_numbers_of_decimals(tmp_path, steady):
 
 @pytest.mark.parametrize("like", ["1.2345678901e+02", "1.23456789e-02", "1.234567e+02", "1.2345e+00"])
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_what_is_almost_of_the_shape(tmp_path, like, sign):
+def test_what_is_almost_a_number(tmp_path, like, sign):
     # Each character in turn made another one that is near it: Python's float() decides.
     for place in range(len(like)):
         for other in "/:.-)eEdDx \x0f\xb0\t<":
