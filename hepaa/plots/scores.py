@@ -286,7 +286,7 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
         for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
             index = thin(curve.eps_s)
             index = index[curve.quoted[index]]
-            x, y, low, high = curve.eps_s[index], curve.sic[index], curve.low[index], curve.high[index]
+            x, y, (low, high) = curve.eps_s[index], curve.sic[index], curve.interval(index)
             best = "too few events" if curve.max is None else rf"max {curve.max:.2f} $\pm$ {curve.max_error:.2f}"
             axes.plot(x, y, color=colour, linestyle=line, label=f"{name}: {best}")
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)

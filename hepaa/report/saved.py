@@ -16,7 +16,7 @@ from hepaa.features.registry import feature_info
 from hepaa.io.files import file_name
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
-from hepaa.stats.performance import SIC, Roc, roc, sic
+from hepaa.stats.performance import SIC, Roc, roc, sic_of
 from hepaa.table import BACKGROUND, SIGNAL, EventTable
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class SavedRun:
         The scored test part, if it is at hand; otherwise read from the folder.
     models : mapping of name -> detector, optional
         Trained detectors, if at hand.
+    curves : mapping of detector -> mapping of signal -> Roc, optional
+        ROC curves of the test part, if at hand.
 
     Raises
     ------
@@ -43,7 +45,12 @@ class SavedRun:
     """
 
     def __init__(
-        self, folder: str | Path, *, test: EventTable | None = None, models: Mapping[str, Any] | None = None
+        self,
+        folder: str | Path,
+        *,
+        test: EventTable | None = None,
+        models: Mapping[str, Any] | None = None,
+        curves: Mapping[str, Mapping[str, Roc]] | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "results.json").is_file():
@@ -51,6 +58,7 @@ class SavedRun:
         if test is not None:
             self.__dict__["test"] = test
         self._models = dict(models or {})
+        self._curves = {(name, signal): curve for name, of in (curves or {}).items() for signal, curve in of.items()}
 
     @cached_property
     def results(self) -> dict[str, Any]:
@@ -101,10 +109,7 @@ class SavedRun:
     def histograms(self, name: str) -> ScoreHistograms:
         """Score histograms of the test part in the run's binning, its background split as in the run."""
         binning = Binning(**self.results["detectors"][name]["binning"])
-        background = self.test.background
-        alternatives = len(np.unique(background.process)) == 1 and len(np.unique(background.generator)) > 1
-        by: Any = "generator" if alternatives else "process"
-        return score_histograms(self.test, self.score(name), binning, by=by)
+        return score_histograms(self.test, self.score(name), binning, by=None)
 
     def shifts(self, name: str) -> dict[str, NDArray[np.float64]]:
         """Shared relative uncertainties of the background in the bins of a score."""
@@ -112,18 +117,18 @@ class SavedRun:
         first = next(iter(signals.values()))["significance"]
         return {k: np.asarray(v, dtype=np.float64) for k, v in first["shifts"].items()}
 
-    def _curve(self, name: str, signal: str) -> tuple[Any, ...]:
-        wanted = (self.test.label == SIGNAL) & (self.test.process == self.test.processes.index(signal))
-        rows = np.flatnonzero((self.test.label == BACKGROUND) | wanted)
-        return self.test.label[rows] == SIGNAL, self.score(name)[rows], self.test.weight[rows]
-
     def roc(self, name: str, signal: str) -> Roc:
-        """ROC curve of a detector on the test part."""
-        return roc(*self._curve(name, signal))
+        """ROC curve of a detector on the test part; events are sorted once."""
+        if (name, signal) not in self._curves:
+            rows = np.concatenate([np.flatnonzero(self.test.label == BACKGROUND), self.signal_groups()[signal]])
+            rows.sort()
+            y, weight = self.test.label[rows] == SIGNAL, self.test.weight[rows]
+            self._curves[name, signal] = roc(y, self.score(name)[rows], weight)
+        return self._curves[name, signal]
 
     def sic(self, name: str, signal: str) -> SIC:
         """Significance improvement of a detector on the test part."""
-        return sic(*self._curve(name, signal), min_events=self.card.histogram.min_events)
+        return sic_of(self.roc(name, signal), min_events=self.card.histogram.min_events)
 
     def groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by generator of the background, then by signal process."""

@@ -9,12 +9,10 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa import plots
-from hepaa.card import Rules, SignificanceCard
 from hepaa.detectors import NeuralDetector
 from hepaa.errors import InputError
 from hepaa.io.files import file_name, write_json
@@ -24,7 +22,7 @@ from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
 from hepaa.run.reading import read
-from hepaa.run.results import DetectorResult, cross_sections, evaluate, root_histograms, summary
+from hepaa.run.results import cross_sections, evaluate, root_histograms, summary
 from hepaa.run.variations import with_varied_scores
 from hepaa.run.workspaces import write_fits
 from hepaa.stats.flattening import QuantileFlattening
@@ -34,7 +32,9 @@ from hepaa.table.mixing import split
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from hepaa.card import Card, DetectorCard, HistogramCard
+    from numpy.typing import NDArray
+
+    from hepaa.card import Card
     from hepaa.detectors import Detector
     from hepaa.progress import Reporter
 
@@ -71,29 +71,27 @@ def run(
     InputError
         For input that cannot be used; nothing is left behind.
     """
-    say = progress or Silent()
+    report = progress or Silent()
     with _new_folder(Path(card.output), overwrite=overwrite) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
-        table = (reader or read)(card, say)
+        table = (reader or read)(card, report)
         table.save(folder / "features.parquet")
         parts = divide(card, table)
-        detectors = train(card, parts["train"], folder / "models", say)
-        flat = flattening(card, score(detectors, parts["validation"]))
-        validation, test = (score(detectors, parts[name], flat) for name in ("validation", "test"))
-        test = with_varied_scores(test, card.systematics, lambda table: score(detectors, table, flat))
+        detectors = train(card, parts["train"], folder / "models", report)
+        validation, test = score_parts(card, detectors, parts)
         validation.save(folder / "validation.parquet")
         test.save(folder / "scores.parquet")
         write_scores_root(test, folder / "scores.root")
-        found = [evaluate(name, validation, test, card, left_out=card.split.train_without) for name in detectors]
-        write_histograms_root(root_histograms(found), folder / "histograms.root")
-        fits = {}
+        results = [evaluate(name, validation, test, card, left_out=card.split.train_without) for name in detectors]
+        write_histograms_root(root_histograms(results), folder / "histograms.root")
         if card.workspace.write:
-            say.say("writing workspaces")
-            sigma = cross_sections(table, card.luminosity_fb)
-            fits = write_fits(card, found, validation, test, folder / "workspaces", cross_sections=sigma)
-        write_json(summary(card, table, parts, found, fits), folder / "results.json")
-        say.say("drawing figures")
-        draw_all(SavedRun(folder, test=test, models=detectors), folder / "figures")
+            report.say("writing workspaces")
+        sigma = cross_sections(table, card.luminosity_fb)
+        fits = write_fits(card, results, validation, test, folder / "workspaces", cross_sections=sigma)
+        write_json(summary(card, table, parts, results, fits), folder / "results.json")
+        report.say("drawing figures")
+        curves = {result.name: result.curves for result in results}
+        draw_all(SavedRun(folder, test=test, models=detectors, curves=curves), folder / "figures")
     return Path(card.output)
 
 
@@ -112,33 +110,53 @@ def train(card: Card, table: EventTable, folder: Path, progress: Reporter) -> di
     """Fit the detectors of a card on the training part; those that can be saved are, as `folder/NAME.safetensors`."""
     folder.mkdir()
     fitted: dict[str, Detector] = {}
-    for number, choice in enumerate(card.detectors, 1):
-        model = detector(choice.detector, **{"seed": card.seed} | choice.options)
-        progress.say(f"training {choice.label} ({number} of {len(card.detectors)})")
-        fitted[choice.label] = model.fit(_training_events(table, choice))
+    for number, entry in enumerate(card.detectors, 1):
+        model = detector(entry.detector, **{"seed": card.seed} | entry.options)
+        progress.say(f"training {entry.label} ({number} of {len(card.detectors)})")
+        fitted[entry.label] = model.fit(_training_events(table, entry.labelled))
         if isinstance(model, NeuralDetector):
-            model.save(folder / f"{file_name(choice.label)}.safetensors")
+            model.save(folder / f"{file_name(entry.label)}.safetensors")
     return fitted
 
 
-def _training_events(table: EventTable, choice: DetectorCard) -> EventTable:
-    """All background and the labelled anomalies: fewer of them are a subset of more."""
+def _training_events(table: EventTable, labelled: int | None) -> EventTable:
+    """All background and the labelled anomalies, all or so many: fewer of them are a subset of more."""
     signal = np.flatnonzero(table.label == SIGNAL)
     order = signal[np.argsort(table[signal].event_hash("labelled"), kind="stable")]
-    rows = np.concatenate([np.flatnonzero(table.label == BACKGROUND), order[: choice.labelled]])
+    rows = np.concatenate([np.flatnonzero(table.label == BACKGROUND), order[:labelled]])
     return table[np.sort(rows)]
 
 
-def score(
-    detectors: Mapping[str, Detector],
-    table: EventTable,
-    flat: Mapping[str, Flattening] | None = None,
+def score_parts(
+    card: Card, detectors: Mapping[str, Detector], parts: Mapping[str, EventTable]
+) -> tuple[EventTable, EventTable]:
+    """The validation and the test part with their scores, flattened in a mass and varied as the card asks."""
+    raw = _scores(detectors, parts["validation"])
+    transforms = flattening(card, _with_scores(parts["validation"], raw))
+
+    def scored(table: EventTable) -> EventTable:
+        return _with_scores(table, _scores(detectors, table), transforms)
+
+    validation = _with_scores(parts["validation"], raw, transforms)
+    return validation, with_varied_scores(scored(parts["test"]), card.systematics, scored)
+
+
+def score(detectors: Mapping[str, Detector], table: EventTable) -> EventTable:
+    """The table with a column `score_NAME` for each detector; higher is more anomalous."""
+    return _with_scores(table, _scores(detectors, table))
+
+
+def _scores(detectors: Mapping[str, Detector], table: EventTable) -> dict[str, NDArray[np.float64]]:
+    return {name: d.anomaly_score(table) for name, d in detectors.items()}
+
+
+def _with_scores(
+    table: EventTable, scores: Mapping[str, NDArray[np.float64]], transforms: Mapping[str, Flattening] | None = None
 ) -> EventTable:
-    """The table with a column `score_NAME` for each detector; higher is more anomalous. `flat` is from `flattening`."""
-    scores = {name: d.anomaly_score(table) for name, d in detectors.items()}
-    for name, (mass, flatten) in (flat or {}).items():
-        scores[name] = flatten.transform(scores[name], table[mass])
-    return table.with_spectators(**{f"score_{name}": values for name, values in scores.items()})
+    columns = {f"score_{name}": values for name, values in scores.items()}
+    for name, (mass, transform) in (transforms or {}).items():
+        columns[f"score_{name}"] = transform.transform(scores[name], table[mass])
+    return table.with_spectators(**columns)
 
 
 def flattening(card: Card, validation: EventTable) -> dict[str, Flattening]:
@@ -152,43 +170,6 @@ def flattening(card: Card, validation: EventTable) -> dict[str, Flattening]:
         for d in card.detectors
         if d.flatten is not None
     }
-
-
-def histogram(
-    name: str,
-    validation: EventTable,
-    test: EventTable,
-    options: HistogramCard,
-    output: Path,
-    *,
-    background_uncertainty: float,
-    look: plots.Look,
-) -> dict[str, Any]:
-    """One scored detector alone: `results.json`, `histograms.root` and its score histogram in the folder `output`.
-
-    Returns
-    -------
-    dict
-        The numbers of `results.json`.
-    """
-    rules = Rules(
-        histogram=options,
-        significance=SignificanceCard(background_uncertainty=background_uncertainty),
-        luminosity_fb=look.luminosity or 1.0,
-    )
-    result = evaluate(name, validation, test, rules)
-    output.mkdir(parents=True, exist_ok=True)
-    write_histograms_root(root_histograms([result]), output / "histograms.root")
-    write_json(result.to_dict(), output / "results.json")
-    _draw_score(result, background_uncertainty, look, output)
-    return result.to_dict()
-
-
-def _draw_score(result: DetectorResult, background_uncertainty: float, look: plots.Look, folder: Path) -> None:
-    figure = plots.score_histogram(
-        result.histograms, systematic=background_uncertainty, xlabel=f"{result.name} anomaly score", look=look
-    )
-    plots.save_figure(figure, folder / f"score-{file_name(result.name)}")
 
 
 @contextmanager

@@ -1,22 +1,30 @@
-"""What a run found: performance, binned significance and yields of each detector, as objects and as `results.json`."""
+"""Results of a run: performance, binned significance and yields of each detector, as objects and as `results.json`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.run.variations import BACKGROUND_UNCERTAINTY, uncertainties
-from hepaa.stats.histogram import BinnedSignificance, Binning, ScoreHistograms, choose_binning, score_histograms
+from hepaa.run.variations import BACKGROUND_UNCERTAINTY, overall_uncertainty, uncertainties
+from hepaa.stats.binning import Binning, choose_binning
+from hepaa.stats.histogram import (
+    BinnedSignificance,
+    Class,
+    Counts,
+    ScoreHistograms,
+    histograms_of_counts,
+    score_histograms,
+)
 from hepaa.stats.limits import median_limit_error, upper_limit
-from hepaa.stats.performance import SIC, Performance, Roc, performance, roc, sic
+from hepaa.stats.performance import Performance, Roc, performance_and_roc
 from hepaa.stats.reach import luminosity_error, luminosity_for
 from hepaa.stats.sculpting import Gate, sculpting_gate, spectrum_edges
 from hepaa.stats.systematics import relative_shifts
-from hepaa.stats.transfer import FalsePositives, false_positives
+from hepaa.stats.transfer import FalsePositives, cuts_for, false_positives
 from hepaa.table import BACKGROUND, DATA, SIGNAL
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
     import hist
     from numpy.typing import ArrayLike
 
-    from hepaa.card import Card, HistogramCard, Rules, SculptingCard
+    from hepaa.card import Card, Rules, SculptingCard
     from hepaa.stats.systematics import Uncertainty
     from hepaa.table import EventTable
 
@@ -37,34 +45,34 @@ class DetectorResult:
     Attributes
     ----------
     name : str
-    performance : dict of signal process -> Performance
-    roc, sic : dict of signal process -> Roc, SIC
     histograms : ScoreHistograms
         Of the test part, in a binning chosen on the validation part.
-    significance : dict of signal process -> BinnedSignificance
     processes : ScoreHistograms
         The same events with the background split by process: the samples of workspaces.
     uncertainties : tuple of Normalisation and Shape
         Of `processes`.
+    performance : dict of signal process -> Performance
+    significance : dict of signal process -> BinnedSignificance
     reach : dict of signal process -> dict
         Luminosity for 3 and 5 standard deviations, and the upper limit on the signal.
     gate : Gate or None
         Whether bumps may be hunted after a cut on this score; None where the card does not ask.
     generators : dict of generator -> list of FalsePositives
         Of its background, at cuts chosen on those that were trained on; empty if there is one generator.
+    curves : dict of signal process -> Roc
+        For figures; empty where the events were counted and not kept.
     """
 
     name: str
-    performance: dict[str, Performance]
-    roc: dict[str, Roc]
-    sic: dict[str, SIC]
     histograms: ScoreHistograms
-    significance: dict[str, BinnedSignificance]
     processes: ScoreHistograms
     uncertainties: tuple[Uncertainty, ...]
+    performance: dict[str, Performance]
+    significance: dict[str, BinnedSignificance]
     reach: dict[str, dict[str, Any]]
     gate: Gate | None = None
     generators: dict[str, list[FalsePositives]] = field(default_factory=dict)
+    curves: dict[str, Roc] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -81,7 +89,7 @@ class DetectorResult:
             },
             "uncertainties": list(dict.fromkeys(u.name for u in self.uncertainties)),
             "sculpting": None if self.gate is None else self.gate.to_dict(),
-            "generators": {name: [f.to_dict() for f in found] for name, found in self.generators.items()},
+            "generators": {name: [rate.to_dict() for rate in rates] for name, rates in self.generators.items()},
         }
 
 
@@ -106,40 +114,90 @@ def evaluate(
     InputError
         If a part has no signal or no background, or no binning fulfils the rules.
     """
-    column, options = f"score_{name}", card.histogram
-    relative = card.significance.background_uncertainty
-    for part, what in ((validation, "validation"), (test, "test")):
-        for label, kind in ((BACKGROUND, "background"), (SIGNAL, "signal")):
-            if not np.any(part.label == label):
-                raise InputError(f"the {what} part has no {kind} events; give more events or another split")
-    binning = binning_for(validation, column, options, systematic=relative)
-    background = test.background
-    alternatives = len(np.unique(background.process)) == 1 and len(np.unique(background.generator)) > 1
-    by: Literal["process", "generator"] = "generator" if alternatives else "process"
-    histograms = score_histograms(test, test[column], binning, by=by).merge_unusable()
+    column = f"score_{name}"
+    require_both_classes(test.label, "the test part")
+    binning = binning_for(validation, column, card)
+    histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
     processes = score_histograms(test, test[column], histograms.binning)
-    found = uncertainties(card, name, test, processes)
-    shifts = relative_shifts(found, {k: h.values() for k, h in processes.backgrounds.items()})
-    shifts.pop(BACKGROUND_UNCERTAINTY, None)
-    samples = {signal: _against(test, signal) for signal in histograms.signals}
-    curves = {s: (t.label == SIGNAL, t[column], t.weight) for s, t in samples.items()}
-    significance = {s: histograms.significance(s, systematic=relative, shifts=shifts) for s in samples}
+    performances, curves = {}, {}
+    for signal in histograms.signals:
+        rows = _against(test, signal)
+        performances[signal], curves[signal] = performance_and_roc(
+            rows.label == SIGNAL, rows[column], rows.weight, min_events=card.histogram.min_events
+        )
     return DetectorResult(
         name=name,
-        performance={s: performance(*curve, min_events=options.min_events) for s, curve in curves.items()},
-        roc={s: roc(*curve) for s, curve in curves.items()},
-        sic={s: sic(*curve, min_events=options.min_events) for s, curve in curves.items()},
         histograms=histograms,
-        significance=significance,
         processes=processes,
-        uncertainties=tuple(found),
-        reach={
-            s: reach_of(z, card.luminosity_fb, None if histograms.data is None else histograms.data.values())
-            for s, z in significance.items()
-        },
+        **_worth(histograms, processes, uncertainties(card, name, test, processes), card),
+        performance=performances,
         gate=None if card.sculpting is None else gate(card, card.sculpting, column, validation, test),
-        generators=by_generator(column, validation, test, left_out, min_events=options.min_events),
+        generators=by_generator(column, validation, test, left_out, min_events=card.histogram.min_events),
+        curves=curves,
     )
+
+
+def evaluate_counts(
+    name: str, counts: Mapping[Class, Counts], binning: Binning, cuts: Mapping[float, float], card: Rules
+) -> DetectorResult:
+    """The `evaluate` of test events that were counted in bins and not kept: any number of them.
+
+    What needs all scores in order (AUC, AUC-PR, signal efficiencies, SIC) is None.
+
+    Parameters
+    ----------
+    counts : mapping of (process, generator, label) -> Counts
+        In the bins of `binning` and above `cuts`.
+    cuts : mapping of share of background -> cut
+        See `generator_cuts`.
+    """
+    require_both_classes([label for _, _, label in counts], "the test part")
+    histograms, processes = (histograms_of_counts(counts, binning, by=by).merge_unusable() for by in (None, "process"))
+    n_s: dict[str, int] = {}
+    backgrounds: dict[str, Counts] = {}
+    for (process, generator, label), counted in counts.items():
+        if label == SIGNAL:
+            n_s[process] = n_s.get(process, 0) + int(np.sum(counted.events))
+        elif label == BACKGROUND:
+            backgrounds[generator] = backgrounds[generator] + counted if generator in backgrounds else counted
+    n_b = int(np.sum(histograms.background_events))
+    generators = {
+        generator: [
+            FalsePositives.of_sums(
+                target, float(c.above[i]), float(np.sum(c.value)), float(np.sum(c.variance)), int(c.events_above[i])
+            )
+            for i, target in enumerate(cuts)
+        ]
+        for generator, c in backgrounds.items()
+    }
+    return DetectorResult(
+        name=name,
+        histograms=histograms,
+        processes=processes,
+        **_worth(histograms, processes, overall_uncertainty(card), card),
+        performance={s: Performance.of_counts(n, n_b, min_events=card.histogram.min_events) for s, n in n_s.items()},
+        generators=generators if len(generators) > 1 else {},
+    )
+
+
+def _worth(
+    histograms: ScoreHistograms, processes: ScoreHistograms, nuisances: Sequence[Uncertainty], card: Rules
+) -> dict[str, Any]:
+    """The fields of a result that follow from its histograms: uncertainties, significance and reach."""
+    shifts = relative_shifts(nuisances, {k: h.values() for k, h in processes.backgrounds.items()})
+    shifts.pop(BACKGROUND_UNCERTAINTY, None)
+    relative = card.significance.background_uncertainty
+    significance = {s: histograms.significance(s, systematic=relative, shifts=shifts) for s in histograms.signals}
+    n_obs = None if histograms.data is None else histograms.data.values()
+    reach = {s: reach_of(z, card.luminosity_fb, n_obs) for s, z in significance.items()}
+    return {"uncertainties": tuple(nuisances), "significance": significance, "reach": reach}
+
+
+def require_both_classes(label: ArrayLike, part: str) -> None:
+    """Raise InputError where `part` of the events has no background or no signal."""
+    for truth, name in ((BACKGROUND, "background"), (SIGNAL, "signal")):
+        if not np.any(np.asarray(label) == truth):
+            raise InputError(f"{part} has no {name} events; give more events or another split")
 
 
 def by_generator(
@@ -150,10 +208,11 @@ def by_generator(
     The cuts are those of the validation part's background without what is `left_out`; empty for one generator.
     """
     reference = validation.without(left_out).background
-    present = np.unique(test.background.generator)
+    background = test.background
+    present = np.unique(background.generator)
     if len(present) < 2 or not len(reference):
         return {}
-    parts = {test.generators[g]: test.background[test.background.generator == g] for g in present}
+    parts = {test.generators[g]: background[background.generator == g] for g in present}
     return false_positives(
         (reference[column], reference.weight),
         {name: (part[column], part.weight) for name, part in parts.items()},
@@ -161,9 +220,22 @@ def by_generator(
     )
 
 
-def binning_for(part: EventTable, column: str, options: HistogramCard, *, systematic: float) -> Binning:
-    """The binning of a score that a card asks for, chosen on these events."""
-    background, signal = part.background, part.signal
+def generator_cuts(column: str, validation: EventTable, card: Rules) -> dict[float, float]:
+    """Cuts by share of the validation part's background, at which generators are compared."""
+    background = validation.background
+    return cuts_for((background[column], background.weight), min_events=card.histogram.min_events)
+
+
+def binning_for(validation: EventTable, column: str, card: Rules) -> Binning:
+    """The binning of a score that a card asks for, chosen on these events.
+
+    Raises
+    ------
+    InputError
+        If the part has no signal or no background, or no binning fulfils the rules.
+    """
+    require_both_classes(validation.label, "the validation part")
+    background, signal, options = validation.background, validation.signal, card.histogram
     return choose_binning(
         background[column],
         background.weight,
@@ -174,7 +246,7 @@ def binning_for(part: EventTable, column: str, options: HistogramCard, *, system
         min_b=options.min_background,
         min_events=options.min_events,
         max_error=options.max_relative_error,
-        systematic=systematic,
+        systematic=card.significance.background_uncertainty,
     )
 
 
@@ -194,10 +266,10 @@ def reach_of(z: BinnedSignificance, luminosity_fb: float, n_obs: ArrayLike | Non
     luminosity: dict[str, float | None] = {}
     luminosity_errors: dict[str, float | None] = {}
     for level in (3.0, 5.0):
-        found = luminosity_for(level, z.s, z.b, z.stat_b, at=luminosity_fb, shifts=z.shared)
-        luminosity[f"{level:g}"] = found
+        needed = luminosity_for(level, z.s, z.b, z.stat_b, at=luminosity_fb, shifts=z.shared)
+        luminosity[f"{level:g}"] = needed
         luminosity_errors[f"{level:g}"] = (
-            None if found is None else luminosity_error(found, z.s, z.b, z.stat_b, at=luminosity_fb, **errors)
+            None if needed is None else luminosity_error(needed, z.s, z.b, z.stat_b, at=luminosity_fb, **errors)
         )
     s = np.maximum(z.s, 0.0)
     limit = upper_limit(s, z.b, z.stat_b, n_obs=n_obs, shifts=z.shared)
@@ -215,10 +287,10 @@ def reach_of(z: BinnedSignificance, luminosity_fb: float, n_obs: ArrayLike | Non
 
 def gate(card: Rules, options: SculptingCard, column: str, validation: EventTable, test: EventTable) -> Gate:
     """The sculpting gate on background of the test part, at a cut that is chosen on the validation part."""
-    chosen_on, background = validation.background, test.background
-    order = np.argsort(-chosen_on[column], kind="stable")
-    share = np.cumsum(chosen_on.weight[order]) / chosen_on.sum_weights
-    cut = chosen_on[column][order][np.searchsorted(share, options.background_efficiency).clip(max=len(order) - 1)]
+    reference, background = validation.background, test.background
+    order = np.argsort(-reference[column], kind="stable")
+    share = np.cumsum(reference.weight[order]) / reference.sum_weights
+    cut = reference[column][order][np.searchsorted(share, options.background_efficiency).clip(max=len(order) - 1)]
     mass = background[options.mass]
     return sculpting_gate(
         mass,
@@ -235,17 +307,17 @@ def gate(card: Rules, options: SculptingCard, column: str, validation: EventTabl
 
 def _against(table: EventTable, signal: str) -> EventTable:
     """All background and one signal process."""
-    chosen = (table.label == SIGNAL) & (table.process == table.processes.index(signal))
-    return table[np.flatnonzero((table.label == BACKGROUND) | chosen)]
+    of_signal = (table.label == SIGNAL) & (table.process == table.processes.index(signal))
+    return table[np.flatnonzero((table.label == BACKGROUND) | of_signal)]
 
 
 def cross_sections(table: EventTable, luminosity_fb: float) -> dict[str, float]:
     """Cross-section of each process before selection, in pb: the first row of its cutflow over the luminosity."""
-    found: dict[str, float] = {}
+    sigma: dict[str, float] = {}
     for row in table.cutflow:
         if row.step == "all":
-            found[row.process] = found.get(row.process, 0.0) + row.sum_weights / (1000 * luminosity_fb)
-    return found
+            sigma[row.process] = sigma.get(row.process, 0.0) + row.sum_weights / (1000 * luminosity_fb)
+    return sigma
 
 
 def summary(
@@ -257,9 +329,9 @@ def summary(
 ) -> dict[str, Any]:
     """The content of `results.json`: every number of a run beside the settings that made it."""
     sigma = cross_sections(table, card.luminosity_fb)
-    detectors = {result.name: result.to_dict() for result in results}
-    for name, found in detectors.items():
-        for signal, numbers in found["signals"].items():
+    detectors = {r.name: r.to_dict() for r in results}
+    for name, result in detectors.items():
+        for signal, numbers in result["signals"].items():
             numbers["fit"] = fits.get(name, {}).get(signal)
             limit = numbers["reach"]["limit"]
             limit["expected_pb"] = [mu * sigma[signal] for mu in limit["expected"]]
@@ -292,17 +364,17 @@ def _yields(table: EventTable) -> Iterable[dict[str, Any]]:
 
 
 def _counts(part: EventTable) -> dict[str, int]:
-    kinds = (("background", BACKGROUND), ("signal", SIGNAL), ("data", DATA))
-    return {name: int(np.sum(part.label == label)) for name, label in kinds}
+    roles = (("background", BACKGROUND), ("signal", SIGNAL), ("data", DATA))
+    return {role: int(np.sum(part.label == label)) for role, label in roles}
 
 
 def root_histograms(results: Iterable[DetectorResult]) -> dict[str, hist.Hist[Any]]:
     """Histograms of all detectors by the path they have in `histograms.root`: DETECTOR/background_NAME and so on."""
-    found: dict[str, hist.Hist[Any]] = {}
+    by_path: dict[str, hist.Hist[Any]] = {}
     for result in results:
         h = result.histograms
-        found |= {f"{result.name}/background_{k}": v for k, v in h.backgrounds.items()}
-        found |= {f"{result.name}/signal_{k}": v for k, v in h.signals.items()}
+        by_path |= {f"{result.name}/background_{k}": v for k, v in h.backgrounds.items()}
+        by_path |= {f"{result.name}/signal_{k}": v for k, v in h.signals.items()}
         if h.data is not None:
-            found[f"{result.name}/data"] = h.data
-    return found
+            by_path[f"{result.name}/data"] = h.data
+    return by_path

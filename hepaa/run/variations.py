@@ -54,13 +54,13 @@ def with_weight_ratios(
     for systematic, way in variations(systematics, "weight"):
         name = str(getattr(systematic, way))
         ratio = np.ones(table.n)
-        asked = process in systematic.processes
-        if name not in events.weights and asked and not data:
+        named = process in systematic.processes
+        if name not in events.weights and named and not data:
             raise InputError(
                 f"{events.path}: no weight {name!r} for the systematic {systematic.name!r}; "
                 f"{nearest(name, events.weights)}"
             )
-        if not data and name in events.weights and (asked or not systematic.processes):
+        if not data and name in events.weights and (named or not systematic.processes):
             rows = np.searchsorted(events.index, table.event)
             nominal, varied = events.weight[rows], np.asarray(events.weights[name])[rows]
             if np.any((nominal == 0) & (varied != 0)):
@@ -131,19 +131,22 @@ def uncertainties(
         If a systematic fits no sample, or a varied yield is negative.
     """
     nominal = {**histograms.backgrounds, **histograms.signals}
-    found: list[Uncertainty] = []
-    relative = card.significance.background_uncertainty
-    if relative > 0:
-        found.append(Normalisation(BACKGROUND_UNCERTAINTY, 1 + relative, 1 / (1 + relative)))
+    nuisances = overall_uncertainty(card)
     for s in card.systematics:
         if s.size is not None:
-            found.append(Normalisation(s.name, 1 + s.size, 1 / (1 + s.size), tuple(s.processes)))
+            nuisances.append(Normalisation(s.name, 1 + s.size, 1 / (1 + s.size), tuple(s.processes)))
         elif s.kind == "generators":
-            found += _spread(card, s, detector, table, histograms, channel)
+            nuisances += _spread(card, s, detector, table, histograms, channel)
         else:
             for sample in s.processes or nominal:
-                found += _template(s, detector, table, sample, histograms, channel)
-    return found
+                nuisances += _template(s, detector, table, sample, histograms, channel)
+    return nuisances
+
+
+def overall_uncertainty(card: Rules) -> list[Uncertainty]:
+    """The card's uncertainty of the whole background, where it has one."""
+    relative = card.significance.background_uncertainty
+    return [Normalisation(BACKGROUND_UNCERTAINTY, 1 + relative, 1 / (1 + relative))] if relative > 0 else []
 
 
 def _template(

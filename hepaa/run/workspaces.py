@@ -10,13 +10,12 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.io.files import file_name, write_json, write_text
 from hepaa.io.root.results import write_histograms_root
-from hepaa.run.results import binning_for
+from hepaa.run.results import binning_for, require_both_classes
 from hepaa.run.variations import uncertainties
 from hepaa.stats import fit
 from hepaa.stats.histogram import score_histograms
 from hepaa.stats.systematics import Normalisation
 from hepaa.stats.workspace import datacard, workspace
-from hepaa.table import BACKGROUND, SIGNAL
 from hepaa.table.selection import select
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class FitModel:
     """Channels of one score, and the uncertainties of their yields."""
 
     channels: dict[str, ScoreHistograms]
@@ -58,7 +57,7 @@ def write_fits(
     *,
     cross_sections: Mapping[str, float],
 ) -> dict[str, dict[str, Any]]:
-    """Write `folder/DETECTOR[-SIGNAL]/` with workspace.json, datacard.txt and shapes.root.
+    """Write `folder/DETECTOR[-SIGNAL]/` with workspace.json, datacard.txt and shapes.root, if the card wants them.
 
     Parameters
     ----------
@@ -80,7 +79,9 @@ def write_fits(
     InputError
         For a bin without background, a negative yield, overlapping categories, or a workspace that is not valid.
     """
-    found: dict[str, dict[str, Any]] = {}
+    fits: dict[str, dict[str, Any]] = {}
+    if not card.workspace.write:
+        return fits
     for result in results:
         model = _model(card, result, validation, test)
         for signal in result.histograms.signals:
@@ -97,33 +98,30 @@ def write_fits(
             if card.workspace.infer:
                 data = any(h.data is not None for h in model.channels.values())
                 numbers = fit.infer(spec, observed=data).to_dict()
-                found.setdefault(result.name, {})[signal] = numbers | _in_pb(numbers, cross_sections[signal])
-    return found
+                fits.setdefault(result.name, {})[signal] = numbers | _in_pb(numbers, cross_sections[signal])
+    return fits
 
 
-def _model(card: Card, result: DetectorResult, validation: EventTable, test: EventTable) -> Model:
+def _model(card: Card, result: DetectorResult, validation: EventTable, test: EventTable) -> FitModel:
     """One channel, as the result has it, or one for each category with a binning of its own."""
     name = result.name
     if not card.workspace.categories:
-        return Model({name: result.processes}, result.uncertainties)
+        return FitModel({name: result.processes}, result.uncertainties)
     channels: dict[str, ScoreHistograms] = {}
     nuisances: list[Uncertainty] = []
     seen = np.zeros(0, np.uint64)
     for category, expression in card.workspace.categories.items():
-        chosen_on, counted = select(validation, expression), select(test, expression)
-        for part in (chosen_on, counted):
-            for label, kind in ((BACKGROUND, "background"), (SIGNAL, "signal")):
-                if not np.any(part.label == label):
-                    raise InputError(f"workspace: the category {category!r} ({expression}) has no {kind} events")
+        reference, counted = select(validation, expression), select(test, expression)
+        for part in (reference, counted):
+            require_both_classes(part.label, f"workspace: the category {category!r} ({expression})")
+        binning = binning_for(reference, f"score_{name}", card)
         events = counted.event_hash()
         if len(np.intersect1d(seen, events)):
             raise InputError(f"workspace: the category {category!r} shares events with another: make cuts exclusive")
         seen = np.concatenate([seen, events])
-        column = f"score_{name}"
-        binning = binning_for(chosen_on, column, card.histogram, systematic=card.significance.background_uncertainty)
-        channels[category] = score_histograms(counted, counted[column], binning).merge_unusable()
+        channels[category] = score_histograms(counted, counted[f"score_{name}"], binning).merge_unusable()
         nuisances += uncertainties(card, name, counted, channels[category], channel=category)
-    return Model(channels, tuple(dict.fromkeys(nuisances)))
+    return FitModel(channels, tuple(dict.fromkeys(nuisances)))
 
 
 def _in_pb(numbers: dict[str, Any], sigma: float) -> dict[str, Any]:

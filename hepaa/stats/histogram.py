@@ -6,7 +6,7 @@ that is chosen and quoted on the same events counts its own fluctuations as sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from hepaa import html
 from hepaa.errors import InputError, nearest
-from hepaa.stats.binning import Binning, choose_binning, finite_scores
+from hepaa.stats.binning import Binning, finite_scores
 from hepaa.stats.significance import (
     asimov,
     asimov_correlated,
@@ -26,14 +26,14 @@ from hepaa.stats.significance import (
 )
 from hepaa.table import BACKGROUND, DATA, SIGNAL
 
-__all__ = ["BinnedSignificance", "Binning", "ScoreHistograms", "choose_binning", "fill", "score_histograms"]
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.table import EventTable
+
+Split = Literal["process", "generator"]
 
 
 def fill(
@@ -56,13 +56,29 @@ def fill(
         If a value is not finite or lengths differ.
     """
     x, w = finite_scores("histogram", values, weight)
-    out = hist.Hist(
-        hist.axis.Variable(binning.edges, name=name, label=label, flow=False), storage=hist.storage.Weight()
-    )
-    index = binning.index(x)
+    return _filled(binning, *_sums(binning.index(x), w, len(binning)), name=name, label=label)
+
+
+def _sums(
+    index: NDArray[np.int64], w: NDArray[np.float64], bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum w and sum w^2 in each bin."""
+    value, variance = (np.bincount(index, x, minlength=bins).astype(np.float64, copy=False) for x in (w, w**2))
+    return value, variance
+
+
+def _filled(
+    binning: Binning,
+    value: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    *,
+    name: str = "score",
+    label: str = "anomaly score",
+) -> hist.Hist[Any]:
+    axis = hist.axis.Variable(binning.edges, name=name, label=label, flow=False)
+    out = hist.Hist(axis, storage=hist.storage.Weight())
     view = out.view()
-    view.value = np.bincount(index, w, minlength=len(binning))
-    view.variance = np.bincount(index, w**2, minlength=len(binning))
+    view.value, view.variance = value, variance
     return out
 
 
@@ -151,14 +167,8 @@ class ScoreHistograms:
         binning = self.binning.without(np.setdiff1d(np.arange(1, len(b)), start))
 
         def rebin(h: hist.Hist[Any]) -> hist.Hist[Any]:
-            axis = h.axes[0]
-            out = hist.Hist(
-                hist.axis.Variable(binning.edges, name=axis.name, label=axis.label, flow=False),
-                storage=hist.storage.Weight(),
-            )
-            view = out.view()
-            view.value, view.variance = (np.add.reduceat(np.asarray(x), start) for x in (h.values(), h.variances()))
-            return out
+            value, variance = (np.add.reduceat(np.asarray(x), start) for x in (h.values(), h.variances()))
+            return _filled(binning, value, variance, name=h.axes[0].name, label=h.axes[0].label)
 
         return ScoreHistograms(
             backgrounds={k: rebin(h) for k, h in self.backgrounds.items()},
@@ -288,7 +298,7 @@ def score_histograms(
     score: ArrayLike,
     binning: Binning,
     *,
-    by: Literal["process", "generator"] = "process",
+    by: Split | None = "process",
     label: str = "anomaly score",
     blind_above: float | None = None,
 ) -> ScoreHistograms:
@@ -302,8 +312,8 @@ def score_histograms(
         One a row of the table; higher is more anomalous.
     binning : Binning
         Chosen on other events.
-    by : "process" or "generator"
-        How the background is split.
+    by : "process", "generator" or None
+        How the background is split; None: as `split_of` says.
     label : str
         Of the score axis.
     blind_above : float, optional
@@ -314,18 +324,15 @@ def score_histograms(
     InputError
         If lengths differ, a score is not finite, `by` is unknown, or the table has no background.
     """
-    if by not in ("process", "generator"):
-        raise InputError(f"backgrounds cannot be split by {by!r}; {nearest(by, ('process', 'generator'))}")
     x, w = finite_scores("table", score, table.weight)
-    background, signal, data = (table.label == kind for kind in (BACKGROUND, SIGNAL, DATA))
+    background, signal, data = (table.label == truth for truth in (BACKGROUND, SIGNAL, DATA))
     if blind_above is not None:
         data &= np.asarray(binning.edges)[binning.index(x) + 1] <= blind_above
-    if not np.any(background):
-        raise InputError("the table holds no background events (label 0): a score histogram needs some")
+    by = split_of(zip(table.process[background].tolist(), table.generator[background].tolist(), strict=True), by)
 
     def parts(rows: NDArray[np.bool_], ids: NDArray[np.int16], names: tuple[str, ...]) -> dict[str, hist.Hist[Any]]:
-        chosen = ((names[i], rows & (ids == i)) for i in np.unique(ids[rows]))
-        return {str(name): fill(x[mask], w[mask], binning, label=label) for name, mask in chosen}
+        selected = ((names[i], rows & (ids == i)) for i in np.unique(ids[rows]))
+        return {str(name): fill(x[mask], w[mask], binning, label=label) for name, mask in selected}
 
     ids, names = (table.process, table.processes) if by == "process" else (table.generator, table.generators)
     return ScoreHistograms(
@@ -334,6 +341,102 @@ def score_histograms(
         data=fill(x[data], w[data], binning, label=label) if np.any(data) else None,
         background_events=np.bincount(binning.index(x[background]), minlength=len(binning)).astype(np.int64),
         binning=binning,
+    )
+
+
+def split_of(background: Iterable[tuple[Any, Any]], by: Split | None = None) -> Split:
+    """How a background is split in histograms: by generator if all of it is one process from several of them.
+
+    Several generators of one process are alternatives of each other, and their difference is worth seeing.
+
+    Parameters
+    ----------
+    background : (process, generator) of its events
+    by : "process" or "generator", optional
+        The answer, where it is settled.
+
+    Raises
+    ------
+    InputError
+        If there is no background, or `by` is unknown.
+    """
+    if by not in (None, "process", "generator"):
+        raise InputError(f"backgrounds cannot be split by {by!r}; {nearest(by, ('process', 'generator'))}")
+    pairs = set(background)
+    if not pairs:
+        raise InputError("the table holds no background events (label 0): a score histogram needs some")
+    several_generators = len({p for p, _ in pairs}) == 1 and len({g for _, g in pairs}) > 1
+    return by or ("generator" if several_generators else "process")
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What is counted of one process, generator and label where the events are not kept.
+
+    Attributes
+    ----------
+    value, variance : float64 (bins,)
+        Sum w and sum w^2.
+    events : int64 (bins,)
+        Raw events.
+    above : float64 (cuts,)
+        Sum w above each of further cuts on the score.
+    events_above : int64 (cuts,)
+    """
+
+    value: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    events: NDArray[np.int64]
+    above: NDArray[np.float64]
+    events_above: NDArray[np.int64]
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+Class = tuple[str, str, int]
+"""Process, generator and label of events."""
+
+
+def count(table: EventTable, score: ArrayLike, binning: Binning, cuts: Sequence[float] = ()) -> dict[Class, Counts]:
+    """The counts of every process, generator and label of a table.
+
+    Raises
+    ------
+    InputError
+        If lengths differ, or a score is not finite.
+    """
+    x, w = finite_scores("table", score, table.weight)
+    index, bins = binning.index(x), len(binning)
+    above = x[:, None] > np.asarray(cuts, dtype=np.float64)
+    classes = np.stack([table.process, table.generator, table.label.astype(np.int16)], axis=1)
+    counts = {}
+    for process, generator, label in np.unique(classes, axis=0).tolist():
+        rows = (table.process == process) & (table.generator == generator) & (table.label == label)
+        counts[table.processes[process], table.generators[generator], label] = Counts(
+            *_sums(index[rows], w[rows], bins),
+            np.bincount(index[rows], minlength=bins),
+            w[rows] @ above[rows],
+            np.count_nonzero(above[rows], axis=0),
+        )
+    return counts
+
+
+def histograms_of_counts(
+    counts: Mapping[Class, Counts], binning: Binning, *, by: Split | None = None
+) -> ScoreHistograms:
+    """The `score_histograms` of events that were counted."""
+    by = split_of(((p, g) for p, g, label in counts if label == BACKGROUND), by)
+    sums: dict[int, dict[str, Counts]] = {BACKGROUND: {}, SIGNAL: {}, DATA: {}}
+    for (process, generator, label), counted in counts.items():
+        name = "" if label == DATA else generator if label == BACKGROUND and by == "generator" else process
+        sums[label][name] = sums[label][name] + counted if name in sums[label] else counted
+    backgrounds, signals, data = (
+        {name: _filled(binning, c.value, c.variance) for name, c in sums[label].items()}
+        for label in (BACKGROUND, SIGNAL, DATA)
+    )
+    return ScoreHistograms(
+        backgrounds, signals, data.get(""), np.sum([c.events for c in sums[BACKGROUND].values()], axis=0), binning
     )
 
 

@@ -7,7 +7,7 @@ statistical errors use sums of squared weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import special
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FLOOR = 25
 """Background events, unweighted, that must pass a cut before an efficiency or SIC is quoted there (20 % error)."""
+
+EFFICIENCIES = (1e-1, 1e-2, 1e-3)
+"""Background efficiencies at which signal efficiencies are quoted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +70,19 @@ class SIC:
 
     Attributes
     ----------
-    threshold, eps_s, eps_b, sic, error : float64 (k,)
-        `sic` is NaN where nothing of the background passes.
-    low, high : float64 (k,)
-        68 % interval of `sic`, from the Clopper-Pearson intervals of both efficiencies.
-    n_b : int64 (k,)
-        Raw background events that pass.
+    curve : Roc
+        The cuts and their efficiencies.
+    sic, error : float64 (k,)
+        NaN where nothing of the background passes.
     min_events : int
-        Only cuts with n_b >= min_events are quoted.
+        Only cuts that as many raw background events pass are quoted.
     max, max_error, eps_s_at_max, eps_b_at_max : float or None
         Of the quoted cuts; None if there is none.
     """
 
-    threshold: NDArray[np.float64]
-    eps_s: NDArray[np.float64]
-    eps_b: NDArray[np.float64]
+    curve: Roc
     sic: NDArray[np.float64]
     error: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    n_b: NDArray[np.int64]
     min_events: int
     max: float | None
     max_error: float | None
@@ -94,26 +90,65 @@ class SIC:
     eps_b_at_max: float | None
 
     @property
+    def threshold(self) -> NDArray[np.float64]:
+        """Cuts, descending, (k,)."""
+        return self.curve.threshold
+
+    @property
+    def eps_s(self) -> NDArray[np.float64]:
+        """Signal efficiencies, (k,)."""
+        return self.curve.eps_s
+
+    @property
+    def eps_b(self) -> NDArray[np.float64]:
+        """Background efficiencies, (k,)."""
+        return self.curve.eps_b
+
+    @property
+    def n_b(self) -> NDArray[np.int64]:
+        """Raw background events that pass, (k,)."""
+        return self.curve.n_b
+
+    @property
     def quoted(self) -> NDArray[np.bool_]:
         """Cuts with enough background events to be quoted, (k,)."""
         return (self.n_b >= self.min_events) & (self.eps_b > 0)
 
-    @property
-    def floor(self) -> float:
-        """Smallest background efficiency that is quoted; NaN if there is none."""
-        return float(np.min(self.eps_b[self.quoted])) if np.any(self.quoted) else float("nan")
+    def interval(self, cuts: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """68 % interval at cuts, given by their index (m,), from the Clopper-Pearson intervals of both efficiencies.
+
+        Where a thousand events of both classes pass, it is the symmetric error.
+
+        Returns
+        -------
+        low, high : float64 (m,)
+            NaN where nothing of the background passes.
+        """
+        rows = np.asarray(cuts)
+        low, high = self.sic[rows] - self.error[rows], self.sic[rows] + self.error[rows]
+        few = (self.eps_b[rows] > 0) & ((self.n_b[rows] < 1000) | (self.curve.n_s[rows] < 1000))
+        s, b, centre = (values[rows][few] for values in (self.eps_s, self.eps_b, self.sic))
+        low_s, high_s = clopper_pearson(s, self.curve.n_eff_s)
+        low_b, high_b = clopper_pearson(b, self.curve.n_eff_b)
+        root = np.sqrt(b)
+        low[few] = centre - np.hypot(centre - low_s / root, centre - s / np.sqrt(high_b))
+        high[few] = centre + np.hypot(high_s / root - centre, s / np.sqrt(np.maximum(low_b, 1e-300)) - centre)
+        return low, high
 
 
 @dataclass(frozen=True)
 class Performance:
-    """Numbers that describe one score on one test set; see `performance`."""
+    """Numbers that describe one score on one test set; see `performance`.
+
+    All but the counts are None where the scores of single events were not kept: none of them follows from a histogram.
+    """
 
     n_s: int
     n_b: int
-    auc: float
-    auc_error: float
-    auc_pr: float
-    auc_pr_error: float
+    auc: float | None
+    auc_error: float | None
+    auc_pr: float | None
+    auc_pr_error: float | None
     eps_s: dict[float, float | None]
     eps_s_error: dict[float, float | None]
     max_sic: float | None
@@ -122,12 +157,40 @@ class Performance:
     eps_b_at_max_sic: float | None
     min_events: int
 
+    @classmethod
+    def of_counts(cls, n_s: int, n_b: int, *, min_events: int = FLOOR) -> Self:
+        """Of events that were counted in a histogram and not kept."""
+        unknown: dict[float, float | None] = dict.fromkeys(EFFICIENCIES)
+        return cls(n_s, n_b, *(None,) * 4, unknown, unknown, *(None,) * 4, min_events)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON: numbers, with None where too few events are left to quote one."""
         values = dict(self.__dict__)
         for key in ("eps_s", "eps_s_error"):
             values[key] = {f"{eps:g}": value for eps, value in values[key].items()}
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Signal labels, scores and weights in descending order of the score, (n,): what every measure starts from.
+
+    `order` are the events that they belong to, `last` the last event of each distinct score.
+    """
+
+    label: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    w: NDArray[np.float64]
+    order: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, y: ArrayLike, score: ArrayLike, weight: ArrayLike | None) -> Self:
+        label, value, w = _checked(y, score, weight)
+        order = np.argsort(-value, kind="stable")
+        value = value[order]
+        last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
+        return cls(label[order], value, w[order], order, last)
 
 
 def roc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
@@ -146,14 +209,14 @@ def roc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
     InputError
         If lengths differ, a label is neither 0 nor 1, a class is missing or its weights sum to <= 0, or a score is NaN.
     """
-    label, value, w = _checked(y, score, weight)
-    order = np.argsort(-value, kind="stable")
-    value, label, w = value[order], label[order], w[order]
-    last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
+    return _roc(_Ranked.of(y, score, weight))
+
+
+def _roc(events: _Ranked) -> Roc:
     columns: dict[str, Any] = {}
-    for name, mask in (("s", label), ("b", ~label)):
-        wm = np.where(mask, w, 0.0)
-        passed, squares = (np.concatenate([[0.0], np.cumsum(x)[last]]) for x in (wm, wm**2))
+    for name, mask in (("s", events.label), ("b", ~events.label)):
+        w = np.where(mask, events.w, 0.0)
+        passed, squares = (np.concatenate([[0.0], np.cumsum(x)[events.last]]) for x in (w, w**2))
         total, total2 = passed[-1], squares[-1]
         eps = passed / total
         eps[-1] = 1.0
@@ -162,8 +225,8 @@ def roc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
         columns["eps_" + name] = eps
         columns["error_" + name] = np.sqrt(np.maximum(variance, 0.0))
         columns["n_eff_" + name] = float(total**2 / total2)
-        columns["n_" + name] = np.concatenate([[0], np.cumsum(mask)[last]])
-    return Roc(threshold=np.concatenate([[np.inf], value[last]]), **columns)
+        columns["n_" + name] = np.concatenate([[0], np.cumsum(mask)[events.last]])
+    return Roc(threshold=np.concatenate([[np.inf], events.value[events.last]]), **columns)
 
 
 def auc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -173,16 +236,23 @@ def auc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> floa
 
 def auc_error(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Standard error of `auc` by the placement values of DeLong et al., Biometrics 44 (1988) 837, with weights."""
-    label, value, w = _checked(y, score, weight)
+    return _auc_error(_Ranked.of(y, score, weight))
+
+
+def _auc_error(events: _Ranked) -> float:
     variance = 0.0
-    for mine, other in ((label, ~label), (~label, label)):
-        order = np.argsort(value[other], kind="stable")
-        reference, cumulative = value[other][order], np.concatenate([[0.0], np.cumsum(w[other][order])])
-        below, upto = (cumulative[np.searchsorted(reference, value[mine], side)] for side in ("left", "right"))
-        placement = (below + upto) / 2 / cumulative[-1]
-        wm = w[mine]
-        mean = np.sum(wm * placement) / np.sum(wm)
-        variance += np.sum(wm**2 * (placement - mean) ** 2) / np.sum(wm) ** 2
+    placement = np.empty(len(events.w))
+    for mine, other in ((events.label, ~events.label), (~events.label, events.label)):
+        reference = events.value[other][::-1]
+        cumulative = np.concatenate([[0.0], np.cumsum(events.w[other][::-1])])
+        below, upto = (cumulative[np.searchsorted(reference, events.value[mine], side)] for side in ("left", "right"))
+        placement[events.order[mine]] = (below + upto) / 2 / cumulative[-1]
+    weight, label = np.empty_like(events.w), np.empty_like(events.label)
+    weight[events.order], label[events.order] = events.w, events.label
+    for mine in (label, ~label):
+        w = weight[mine]
+        mean = np.sum(w * placement[mine]) / np.sum(w)
+        variance += np.sum(w**2 * (placement[mine] - mean) ** 2) / np.sum(w) ** 2
     return float(np.sqrt(variance))
 
 
@@ -191,15 +261,12 @@ def auc_pr(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> f
 
     Depends on the ratio of signal to background in the sample. Arguments and errors as `roc`.
     """
-    label, value, w = _checked(y, score, weight)
-    order = np.argsort(-value, kind="stable")
-    return _average_precision(label[order], value[order], w[order])
+    events = _Ranked.of(y, score, weight)
+    return _average_precision(events, events.w)
 
 
-def _average_precision(label: NDArray[np.bool_], value: NDArray[np.float64], w: NDArray[np.float64]) -> float:
-    """Of events in descending order of their score."""
-    last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
-    s, total = np.cumsum(np.where(label, w, 0.0))[last], np.cumsum(w)[last]
+def _average_precision(events: _Ranked, w: NDArray[np.float64]) -> float:
+    s, total = np.cumsum(np.where(events.label, w, 0.0))[events.last], np.cumsum(w)[events.last]
     purity = np.divide(s, total, out=np.zeros_like(s), where=total > 0)
     return float(np.sum(np.diff(s, prepend=0.0) * purity) / s[-1])
 
@@ -221,24 +288,19 @@ def sic(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, min_
     -------
     SIC
     """
-    curve = roc(y, score, weight)
-    has = curve.eps_b > 0
-    eps_b = np.where(has, curve.eps_b, np.nan)
+    return sic_of(roc(y, score, weight), min_events=min_events)
+
+
+def sic_of(curve: Roc, *, min_events: int = FLOOR) -> SIC:
+    """The `sic` of a ROC curve that is at hand."""
+    eps_b = np.where(curve.eps_b > 0, curve.eps_b, np.nan)
     value = curve.eps_s / np.sqrt(eps_b)
     relative_s = np.divide(curve.error_s, curve.eps_s, out=np.zeros_like(eps_b), where=curve.eps_s > 0)
     error = value * np.hypot(relative_s, curve.error_b / eps_b / 2)
-    # beyond a thousand events the interval is the symmetric error, and is not worth its price
-    few = has & ((curve.n_b < 1000) | (curve.n_s < 1000))
-    low, high = value - error, value + error
-    low_s, high_s = clopper_pearson(curve.eps_s[few], curve.n_eff_s)
-    low_b, high_b = clopper_pearson(eps_b[few], curve.n_eff_b)
-    centre, s, root = value[few], curve.eps_s[few], np.sqrt(eps_b[few])
-    low[few] = centre - np.hypot(centre - low_s / root, centre - s / np.sqrt(high_b))
-    high[few] = centre + np.hypot(high_s / root - centre, s / np.sqrt(np.maximum(low_b, 1e-300)) - centre)
-    quoted = np.flatnonzero(has & (curve.n_b >= min_events))
+    quoted = np.flatnonzero((curve.eps_b > 0) & (curve.n_b >= min_events))
     best = quoted[np.argmax(value[quoted])] if len(quoted) else None
     top = (None,) * 4 if best is None else tuple(float(a[best]) for a in (value, error, curve.eps_s, curve.eps_b))
-    return SIC(curve.threshold, curve.eps_s, curve.eps_b, value, error, low, high, curve.n_b, min_events, *top)
+    return SIC(curve, value, error, min_events, *top)
 
 
 def clopper_pearson(
@@ -290,7 +352,7 @@ def performance(
     score: ArrayLike,
     weight: ArrayLike | None = None,
     *,
-    eps_b: Sequence[float] = (1e-1, 1e-2, 1e-3),
+    eps_b: Sequence[float] = EFFICIENCIES,
     min_events: int = FLOOR,
     bootstraps: int = 25,
     seed: int = 0,
@@ -314,22 +376,35 @@ def performance(
     -------
     Performance
     """
-    label, value, w = _checked(y, score, weight)
+    options: dict[str, Any] = {"min_events": min_events, "bootstraps": bootstraps, "seed": seed}
+    return performance_and_roc(y, score, weight, eps_b=eps_b, **options)[0]
+
+
+def performance_and_roc(
+    y: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    eps_b: Sequence[float] = EFFICIENCIES,
+    min_events: int = FLOOR,
+    bootstraps: int = 25,
+    seed: int = 0,
+) -> tuple[Performance, Roc]:
+    """The `performance` of a score, and the ROC curve that it was read off: events are sorted once for both."""
+    events = _Ranked.of(y, score, weight)
     if bootstraps < 2:
         raise InputError(f"{bootstraps} bootstraps give no error: ask for 2 or more")
     rng = np.random.default_rng(seed)
-    order = np.argsort(-value, kind="stable")
-    ranked = label[order], value[order]
-    replicas = [_average_precision(*ranked, w[order] * rng.poisson(1.0, len(w))) for _ in range(bootstraps)]
-    curve = roc(label, value, w)
-    improvement = sic(label, value, w, min_events=min_events)
+    replicas = [_average_precision(events, events.w * rng.poisson(1.0, len(events.w))) for _ in range(bootstraps)]
+    curve = _roc(events)
+    improvement = sic_of(curve, min_events=min_events)
     efficiencies = {e: signal_efficiency(curve, e, min_events=min_events) for e in eps_b}
-    return Performance(
-        n_s=int(np.sum(label)),
-        n_b=int(np.sum(~label)),
+    numbers = Performance(
+        n_s=int(curve.n_s[-1]),
+        n_b=int(curve.n_b[-1]),
         auc=curve.auc,
-        auc_error=auc_error(label, value, w),
-        auc_pr=_average_precision(*ranked, w[order]),
+        auc_error=_auc_error(events),
+        auc_pr=_average_precision(events, events.w),
         auc_pr_error=float(np.std(replicas, ddof=1)),
         eps_s={e: pair[0] for e, pair in efficiencies.items()},
         eps_s_error={e: pair[1] for e, pair in efficiencies.items()},
@@ -339,6 +414,7 @@ def performance(
         eps_b_at_max_sic=improvement.eps_b_at_max,
         min_events=min_events,
     )
+    return numbers, curve
 
 
 def _checked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+TARGETS = (0.1, 0.01, 0.001)
+"""Shares of the reference background above the cuts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,13 @@ class FalsePositives:
     high: float
     events: int
 
+    @classmethod
+    def of_sums(cls, target: float, above: float, total: float, squares: float, events: int) -> Self:
+        """From sum w above the cut, sum w and sum w^2 of all events, and the raw events above the cut."""
+        rate = float(np.clip(above / total, 0.0, 1.0))
+        low, high = clopper_pearson(rate, total**2 / squares)
+        return cls(target, rate, float(low), float(high), events)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -47,7 +58,7 @@ def false_positives(
     reference: Sequence[ArrayLike],
     tested: Mapping[str, Sequence[ArrayLike]],
     *,
-    targets: Sequence[float] = (0.1, 0.01, 0.001),
+    targets: Sequence[float] = TARGETS,
     min_events: int = FLOOR,
 ) -> dict[str, list[FalsePositives]]:
     """False-positive rates of several backgrounds at cuts that a reference background sets.
@@ -70,23 +81,28 @@ def false_positives(
     InputError
         If a background has no events, or no positive sum of weights.
     """
+    cuts = cuts_for(reference, targets=targets, min_events=min_events)
+    rates: dict[str, list[FalsePositives]] = {}
+    for name, background in tested.items():
+        s, w = _checked(name, background)
+        total, squares = float(w.sum()), float(np.square(w).sum())
+        passing = [(target, s > cut) for target, cut in cuts.items()]
+        rates[name] = [
+            FalsePositives.of_sums(target, float(w[above].sum()), total, squares, int(above.sum()))
+            for target, above in passing
+        ]
+    return rates
+
+
+def cuts_for(
+    reference: Sequence[ArrayLike], *, targets: Sequence[float] = TARGETS, min_events: int = FLOOR
+) -> dict[float, float]:
+    """Cuts on the score above which a background has given shares, by share. Arguments as `false_positives`."""
     score, weight = _checked("reference", reference)
     order = np.argsort(-score, kind="stable")
     share = np.cumsum(weight[order]) / weight.sum()
-    found: dict[str, list[FalsePositives]] = {name: [] for name in tested}
-    for target in targets:
-        k = int(np.searchsorted(share, target, side="right"))  # the first k events are above the cut
-        if k < min_events or k >= len(order):
-            continue
-        cut = score[order[k]]
-        for name, background in tested.items():
-            s, w = _checked(name, background)
-            above = s > cut
-            rate = float(np.clip(w[above].sum() / w.sum(), 0.0, 1.0))
-            n = float(w.sum() ** 2 / np.square(w).sum())
-            low, high = clopper_pearson(rate, n)
-            found[name].append(FalsePositives(target, rate, float(low), float(high), int(above.sum())))
-    return found
+    first_below = {target: int(np.searchsorted(share, target, side="right")) for target in targets}
+    return {target: float(score[order[k]]) for target, k in first_below.items() if min_events <= k < len(order)}
 
 
 def _checked(name: str, background: Sequence[ArrayLike]) -> Scores:

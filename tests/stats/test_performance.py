@@ -82,7 +82,6 @@ def test_sic_equals_a_direct_count(scored):
         if n >= 40
     )
     assert curve.max == pytest.approx(best)
-    assert curve.floor == pytest.approx(np.min(curve.eps_b[curve.n_b >= 40]))
 
 
 def test_clopper_pearson_equals_scipy_and_bands_the_sic(scored):
@@ -92,12 +91,13 @@ def test_clopper_pearson_equals_scipy_and_bands_the_sic(scored):
         assert (float(low), float(high)) == pytest.approx((exact.low, exact.high), abs=1e-9)
     y, score, w = scored
     curve = perf.sic(y, score, w)
-    assert np.all(curve.low[curve.quoted] < curve.sic[curve.quoted])
-    assert np.all(curve.high[curve.quoted] > curve.sic[curve.quoted])
+    low, high = curve.interval(np.arange(len(curve.sic)))
+    assert np.all(low[curve.quoted] < curve.sic[curve.quoted])
+    assert np.all(high[curve.quoted] > curve.sic[curve.quoted])
     i = np.flatnonzero(curve.n_b > 500)[0]  # many events: the interval is the symmetric error
-    assert curve.high[i] - curve.sic[i] == pytest.approx(curve.error[i], rel=0.1)
+    assert high[i] - curve.sic[i] == pytest.approx(curve.error[i], rel=0.1)
     first = np.flatnonzero(curve.n_b == 1)[0]
-    assert curve.high[first] - curve.sic[first] > 2 * (curve.sic[first] - curve.low[first])  # few: it is not
+    assert high[first] - curve.sic[first] > 2 * (curve.sic[first] - low[first])  # few: it is not
 
 
 def test_sic_floor_hides_the_noise():
@@ -109,7 +109,7 @@ def test_sic_floor_hides_the_noise():
     assert curve.max == pytest.approx(1 / np.sqrt(0.025))
     nothing = perf.sic(y[-30:], score[-30:])
     assert nothing.max is None
-    assert np.isnan(nothing.floor)
+    assert not np.any(nothing.quoted)
 
 
 def test_signal_efficiency_at_fixed_background_efficiency(scored):
@@ -145,6 +145,19 @@ def test_performance_is_ready_for_json(scored):
     rng = np.random.default_rng(0)
     spread = np.std([perf.auc_pr(y, score, w * rng.poisson(1, len(y))) for _ in range(200)])
     assert numbers.auc_pr_error == pytest.approx(spread, rel=0.3)
+
+
+def test_numbers_and_curve_come_from_one_sorting(scored, monkeypatch):
+    y, score, w = scored
+    expected = perf.performance(y, score, w), perf.roc(y, score, w)
+    sorts = []
+    argsort = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *a, **k: sorts.append(1) or argsort(*a, **k))
+    numbers, curve = perf.performance_and_roc(y, score, w)
+    assert len(sorts) == 1
+    assert numbers == expected[0]
+    assert curve.eps_s.tobytes() == expected[1].eps_s.tobytes()
+    assert numbers.auc_error == perf.auc_error(y, score, w)
 
 
 @pytest.mark.parametrize(

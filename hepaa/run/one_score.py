@@ -1,0 +1,67 @@
+"""One score of a scored table alone: what `hepaa hist` writes, from the events themselves or from counts of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hepaa import plots
+from hepaa.io.files import file_name, write_json
+from hepaa.io.root.results import write_histograms_root
+from hepaa.run.results import evaluate, root_histograms
+from hepaa.table.mixing import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hepaa.card import Rules
+    from hepaa.run.results import DetectorResult
+    from hepaa.table import EventTable
+
+
+def histogram(name: str, validation: EventTable, test: EventTable, card: Rules, output: Path) -> dict[str, Any]:
+    """The score of a table histogrammed and judged, as `write_histogram` writes it.
+
+    Parameters
+    ----------
+    name : str
+        The score is the column `score_NAME` of both tables.
+    validation, test : EventTable
+        Disjoint, each weighted to the full yield; the bins are chosen on the first.
+    card : Rules
+    output : Path
+        Folder.
+    """
+    return write_histogram(evaluate(name, validation, test, card), Tally.of(test.weight), card, output)
+
+
+def write_histogram(
+    result: DetectorResult, tally: Tally, card: Rules, output: Path, *, missing: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write `results.json`, `histograms.root` and the figure of one score into a folder.
+
+    Parameters
+    ----------
+    tally : Tally
+        Of the events in the histograms.
+    missing : sequence of dict
+        Shards that the result lacks, as was allowed.
+
+    Returns
+    -------
+    dict
+        The content of `results.json`.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    sums = {"events": tally.events, "sum_weights": tally.sum_weights, "sum_weights2": tally.sum_weights2}
+    numbers = {"score": result.name, **sums, **result.to_dict(), "missing": list(missing)}
+    write_json(numbers, output / "results.json")
+    write_histograms_root(root_histograms([result]), output / "histograms.root")
+    figure = plots.score_histogram(
+        result.histograms,
+        systematic=card.significance.background_uncertainty,
+        xlabel=f"{result.name} anomaly score",
+        look=plots.Look(luminosity=card.luminosity_fb, sqrt_s=card.sqrt_s_tev),
+    )
+    plots.save_figure(figure, output / f"score-{file_name(result.name)}")
+    return numbers
