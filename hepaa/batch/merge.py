@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, fields
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path, write_json
+from hepaa.stats.histogram import Class, Counts
 from hepaa.table import EventTable, concatenate
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from hepaa.batch.outcome import Outcome
 
@@ -66,14 +63,14 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
         raise InputError(f"{folder}: holds {strange[0]!r}, which is no part of a table; choose another folder")
     for old in folder.iterdir():
         old.unlink()
-    found = [(key, receipt) for number in range(len(outcome.plan.tasks)) for key, receipt in outcome.of_task(number)]
+    receipts = [entry for number in range(len(outcome.plan.tasks)) for entry in outcome.of_task(number)]
     listed = []
-    for number, (key, receipt) in enumerate(found):
+    for number, (key, receipt) in enumerate(receipts):
         name = f"part-{number:05d}.parquet"
         _link(outcome.store.table_path(key), folder / name)
         listed.append({"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}})
     write_json({"parts": listed, "missing": [vars(m) for m in outcome.missing]}, folder / "index.json")
-    return sum(receipt["rows"] for _, receipt in found)
+    return sum(receipt["rows"] for _, receipt in receipts)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -84,48 +81,12 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(source, partial)
 
 
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One process, generator and label of a histogram.
-
-    Attributes
-    ----------
-    value, variance : float64 (k,)
-        Sum w and sum w^2.
-    events : int64 (k,)
-    """
-
-    value: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    events: NDArray[np.int64]
-
-
-def cells(receipts: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], Cell]:
-    """Histograms of shards, added up in the order given.
-
-    Parameters
-    ----------
-    receipts : of a `HistogramTask`
-
-    Returns
-    -------
-    dict of (process, generator, label) -> Cell
-    """
-    found: dict[tuple[str, str, int], Cell] = {}
-    for receipt in receipts:
-        for cell in receipt["result"]["cells"]:
-            name = cell["process"], cell["generator"], cell["label"]
-            value, variance = (np.asarray(cell[k], np.float64) for k in ("value", "variance"))
-            new = Cell(value, variance, np.asarray(cell["events"], np.int64))
-            found[name] = added(found[name], new) if name in found else new
-    return found
-
-
-def added(one: Cell, other: Cell) -> Cell:
-    """The sum of two cells."""
-    return Cell(one.value + other.value, one.variance + other.variance, one.events + other.events)
-
-
-def summed(parts: Iterable[Cell]) -> Cell:
-    """The sum of at least one cell, from first to last."""
-    return reduce(added, parts)
+def counts(outcome: Outcome, task: int = 0) -> dict[Class, Counts]:
+    """Counts of a `HistogramTask` by process, generator and label, added up in the order of the plan."""
+    totals: dict[Class, Counts] = {}
+    for _, receipt in outcome.of_task(task):
+        for entry in receipt["result"]["counts"]:
+            name = entry["process"], entry["generator"], entry["label"]
+            counted = Counts(*(np.asarray(entry[field.name]) for field in fields(Counts)))
+            totals[name] = totals[name] + counted if name in totals else counted
+    return totals

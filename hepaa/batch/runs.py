@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hepaa.batch import merge
 from hepaa.batch.engine import RETRIES, process
@@ -19,8 +16,10 @@ from hepaa.batch.tasks.score import ScoreTask
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.progress import Silent
+from hepaa.run.one_score import write_histogram
 from hepaa.run.reading import normalised, read_sample
-from hepaa.table import BACKGROUND, DATA, SIGNAL, concatenate
+from hepaa.run.results import binning_for, evaluate_counts, generator_cuts
+from hepaa.table import concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
     from hepaa.batch.outcome import Outcome
     from hepaa.batch.plan import Plan
     from hepaa.batch.shard import Task
-    from hepaa.card import Card, HistogramCard
+    from hepaa.card import Card, Rules
     from hepaa.events import Role
     from hepaa.progress import Reporter
-    from hepaa.stats.histogram import ScoreHistograms
     from hepaa.table import EventTable
 
 
@@ -217,19 +215,11 @@ def score(models: Mapping[str, Path], tables: Sequence[str], batch: BatchSetup) 
 
 
 def histogram(
-    name: str,
-    validation: EventTable,
-    tables: Sequence[str],
-    options: HistogramCard,
-    output: Path,
-    batch: BatchSetup,
-    *,
-    background_uncertainty: float,
+    name: str, validation: EventTable, tables: Sequence[str], card: Rules, output: Path, batch: BatchSetup
 ) -> dict[str, Any]:
-    """Score histograms of scored tables in a binning chosen on others, and the significance in them.
+    """`hepaa.run.one_score.histogram` of any number of events: tables are counted shard by shard.
 
-    Reads every table once and holds one shard of it, so that it takes any number of events. What needs all scores
-    sorted (AUC, SIC) is not given.
+    What needs all scores in order (AUC, AUC-PR, signal efficiencies, SIC) is None in the result.
 
     Parameters
     ----------
@@ -239,96 +229,20 @@ def histogram(
         Other events, weighted to the full yield; the bins are chosen on them.
     tables : sequence of str
         Parquet files or patterns.
-    options : HistogramCard
+    card : Rules
     output : Path
-        Folder for `results.json` and `histograms.root`.
-    background_uncertainty : float
-        Relative, in every bin.
+        Folder.
 
     Returns
     -------
     dict
         The content of `results.json`.
     """
-    from hepaa.io.root.results import write_histograms_root
-    from hepaa.stats.histogram import choose_binning
-
     column = f"score_{name}"
-    background, signal = validation.background, validation.signal
-    binning = choose_binning(
-        background[column],
-        background.weight,
-        signal[column],
-        signal.weight,
-        method=options.method,
-        bins=options.bins,
-        min_b=options.min_background,
-        min_events=options.min_events,
-        max_error=options.max_relative_error,
-        systematic=background_uncertainty,
-    )
-    outcome = batch.do(batch.plan([(HistogramTask(column, binning.edges), list(tables))]))
-    found = score_histograms(merge.cells(r for _, r in outcome.of_task(0)), binning).merge_unusable()
-    total = merge.tally(outcome)
-    numbers = {
-        "score": name,
-        "events": total.events,
-        "sum_weights": total.sum_weights,
-        "sum_weights2": total.sum_weights2,
-        "binning": found.binning.to_dict(),
-        "background_events": found.background_events.tolist(),
-        "signals": {
-            signal_process: found.significance(signal_process, systematic=background_uncertainty).to_dict()
-            for signal_process in found.signals
-        },
-        "missing": [asdict(failure) for failure in outcome.missing],
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    shown = {f"background_{k}": v for k, v in found.backgrounds.items()}
-    shown |= {f"signal_{k}": v for k, v in found.signals.items()}
-    shown |= {"data": found.data} if found.data is not None else {}
-    write_histograms_root({f"{name}/{k}": v for k, v in shown.items()}, output / "histograms.root")
-    write_json(numbers, output / "results.json")
-    return numbers
-
-
-def score_histograms(cells: Mapping[tuple[str, str, int], merge.Cell], binning: Any) -> ScoreHistograms:
-    """Histograms from the cells of a `HistogramTask`: generators of the only background are kept apart, as in a run.
-
-    Raises
-    ------
-    InputError
-        If there is no background.
-    """
-    import hist
-
-    from hepaa.stats.histogram import ScoreHistograms
-
-    kinds = [name for name in cells if name[2] == BACKGROUND]
-    if not kinds:
-        raise InputError("the tables hold no background events (label 0): a score histogram needs some")
-    alternatives = len({p for p, _, _ in kinds}) == 1 and len({g for _, g, _ in kinds}) > 1
-    sums: dict[int, dict[str, merge.Cell]] = defaultdict(dict)
-    for (name_of_process, generator, label), cell in cells.items():
-        name = generator if label == BACKGROUND and alternatives else name_of_process
-        old = sums[label].get(name)
-        sums[label][name] = cell if old is None else merge.added(old, cell)
-
-    def drawn(cell: merge.Cell) -> hist.Hist[Any]:
-        axis = hist.axis.Variable(binning.edges, name="score", label="anomaly score", flow=False)
-        out = hist.Hist(axis, storage=hist.storage.Weight())
-        view = out.view()
-        view.value, view.variance = cell.value, cell.variance
-        return out
-
-    data = list(sums[DATA].values())
-    return ScoreHistograms(
-        backgrounds={k: drawn(v) for k, v in sums[BACKGROUND].items()},
-        signals={k: drawn(v) for k, v in sums[SIGNAL].items()},
-        data=drawn(merge.summed(data)) if data else None,
-        background_events=np.sum([cell.events for cell in sums[BACKGROUND].values()], axis=0),
-        binning=binning,
-    )
+    binning, cuts = binning_for(validation, column, card), generator_cuts(column, validation, card)
+    outcome = batch.do(batch.plan([(HistogramTask(column, binning.edges, tuple(cuts.values())), list(tables))]))
+    result = evaluate_counts(name, merge.counts(outcome), binning, cuts, card)
+    return write_histogram(result, merge.tally(outcome), card, output, missing=[vars(m) for m in outcome.missing])
 
 
 def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:

@@ -27,7 +27,7 @@ def refuse_several_processes() -> None:
         )
 
 
-def load(paths: Sequence[Path]) -> EventTable:
+def load(paths: Sequence[Path | str]) -> EventTable:
     from hepaa.table import EventTable, concatenate
 
     return concatenate([EventTable.load(path) for path in paths])
@@ -63,16 +63,15 @@ def table_of(results: dict[str, Any]) -> list[str]:
         for signal, numbers in detector["signals"].items():
             p, z = numbers["performance"], numbers["significance"]
             closed = detector.get("sculpting") is not None and not detector["sculpting"]["passed"]
-            rows.append(
-                [
-                    name,
-                    signal,
+            separation = ["not in batches"] * 3
+            if p["auc"] is not None:
+                separation = [
                     f"{p['auc']:.4f} +- {p['auc_error']:.4f}",
                     _with_error(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"]),
                     _with_error(p["max_sic"], p["max_sic_error"]),
-                    "no discovery (sculpting)" if closed else _with_error(z["total"], z["total_error"]),
                 ]
-            )
+            worth = "no discovery (sculpting)" if closed else _with_error(z["total"], z["total_error"])
+            rows.append([name, signal, *separation, worth])
     gates = {name: detector.get("sculpting") for name, detector in results["detectors"].items()}
     shut = [f"{name}: {gate['message']}" for name, gate in gates.items() if gate is not None and not gate["passed"]]
     return aligned(rows) + [click.style(line, fg="red", bold=True) for line in shut]

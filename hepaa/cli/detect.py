@@ -89,40 +89,34 @@ def hist(
     output: Path,
     batch: BatchOptions,
 ) -> None:
-    """Histogram a score and say what the signal in it is worth. In batches SCORED may be a folder of parts.
+    """Histogram a score and say what the signal in it is worth. SCORED is a table or a folder of parts.
+
+    Batches (--executor) take any number of events; AUC, signal efficiencies and SIC need all scores in order and are
+    null in their results.
 
     \b
     Example: hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist
     """
-    from hepaa.card import HistogramCard
-    from hepaa.plots import Look
-    from hepaa.run.pipeline import histogram
+    from hepaa.batch.runs import histogram as histogram_in_batches
+    from hepaa.batch.runs import tables_in
+    from hepaa.card import HistogramCard, Rules, SignificanceCard
+    from hepaa.run.one_score import histogram
 
-    if batch.executor is not None:
-        from hepaa.batch.runs import histogram as histogram_in_batches
-        from hepaa.batch.runs import tables_in
-
-        done = histogram_in_batches(
-            name, load([validation]), tables_in(scored), HistogramCard(bins=bins), output, batch.batch(output),
-            background_uncertainty=background_uncertainty,
-        )  # fmt: skip
-        for signal, z in done["signals"].items():
-            click.echo(f"{signal}: expected significance {z['total']:.3f} +- {z['total_error']:.3f}")
-        if done["missing"]:
-            click.echo(f"hepaa: {len(done['missing'])} shards are missing from this result, as allowed", err=True)
-        click.echo(f"results: {output}")
-        return
-    numbers = histogram(
-        name,
-        load([validation]),
-        load([scored]),
-        HistogramCard(bins=bins),
-        output,
-        background_uncertainty=background_uncertainty,
-        look=Look(luminosity=luminosity_fb, sqrt_s=sqrt_s_tev),
+    rules = Rules(
+        histogram=HistogramCard(bins=bins),
+        significance=SignificanceCard(background_uncertainty=background_uncertainty),
+        luminosity_fb=luminosity_fb,
+        sqrt_s_tev=sqrt_s_tev,
     )
+    tables = tables_in(scored)
+    if batch.executor is not None:
+        numbers = histogram_in_batches(name, load([validation]), tables, rules, output, batch.batch(output))
+    else:
+        numbers = histogram(name, load([validation]), load(tables), rules, output)
     for line in table_of({"detectors": {name: numbers}}):
         click.echo(line)
+    if numbers["missing"]:
+        click.echo(f"hepaa: {len(numbers['missing'])} shards are missing from this result, as allowed", err=True)
     click.echo(f"results: {output}")
 
 

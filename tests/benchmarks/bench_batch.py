@@ -254,8 +254,8 @@ def test_merging_ten_thousand_histograms(tmp_path):
     replace(plan, shards=tuple(shards)).save(tmp_path / "plan.json")
     from hepaa.batch.engine import collect
 
-    t, cells = seconds(lambda: merge.cells(r for _, r in collect(tmp_path).of_task(0)))
-    (one,) = [c for c in receipt["result"]["cells"] if c["label"] == 1]
+    t, cells = seconds(lambda: merge.counts(collect(tmp_path)))
+    (one,) = [c for c in receipt["result"]["counts"] if c["label"] == 1]
     np.testing.assert_array_equal(cells["unknown", "unknown", 1].events, n * np.array(one["events"]))
     assert len(store.keys()) == n + 1
     print(f"\nmerge of 10,000 partial histograms of 50 bins: {t:.2f} s (at most 5)")

@@ -173,8 +173,8 @@ def test_histograms_of_shards_are_those_of_all_rows(tmp_path):
     edges = (0.0, 0.2, 0.5, 1.0)
     plan = make_plan([(HistogramTask("score_x", edges), files)], folder=tmp_path, shard_events=20)
     assert len(plan.shards) == 4 * 3
-    one = merge.cells(r for _, r in process(plan, tmp_path / "a").of_task(0))
-    two = merge.cells(r for _, r in process(plan, tmp_path / "b", Processes(2)).of_task(0))
+    one = merge.counts(process(plan, tmp_path / "a"))
+    two = merge.counts(process(plan, tmp_path / "b", Processes(2)))
     tables = [EventTable.load(f) for f in files]
     for (process_name, _, label), cell in one.items():
         mine = [(t, t.label == label) for t in tables if t.processes == (process_name,)]
