@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes read at a time: long enough to hide the hand-over between threads, short enough to stay in cache."""
 
-_TYPICAL = 5  # text of events is so many times as long as what a compressor makes of it
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -100,8 +99,6 @@ class ByteStream:
         Bounds of the window in `data`.
     origin : int
         Offset in the uncompressed file of `data[0]`.
-    expected : int
-        Bytes in the uncompressed file, as far as its size on disk tells: a guess where it is compressed.
     block : int
         Bytes read at a time.
 
@@ -117,7 +114,6 @@ class ByteStream:
         self.path = os.fspath(path)
         self.compression = compression(self.path)
         self.block = block
-        self.expected = Path(self.path).stat().st_size * (1 if self.compression == "none" else _TYPICAL)
         self._raw = _open_raw(self.path, self.compression)
         # A plain file is read faster than a thread is woken.
         plain = self.compression == "none"

@@ -12,11 +12,7 @@ from hepaa.io.lhe.kernel import codes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHARED = 16 << 20
-"""A piece of which the particles take more bytes is given as arrays of their own, so that one that is kept for long
-does not keep the memory of all."""
-
-_PARTICLES, _EVENTS = 1024, 128  # the first arrays: enough to learn how dense events are
+_PARTICLES, _EVENTS = 8192, 1024  # the first arrays
 
 
 @dataclass(frozen=True)
@@ -53,15 +49,11 @@ class Batch:
 
 
 class Columns:
-    """Arrays for the events of one piece, in the form that `hepaa.io.lhe.kernel.parse.parse` takes.
-
-    Particles are one allocation: the system gives memory for one large array faster than for many small ones.
-    """
+    """Arrays for the events of one piece, in the form that `hepaa.io.lhe.kernel.parse.parse` takes."""
 
     def __init__(self, particles: int = _PARTICLES, events: int = _EVENTS, width: int = 0) -> None:
-        block = np.empty((len(codes.INTEGERS) + len(codes.REALS), particles), np.int64)
-        self.ints = block[: len(codes.INTEGERS)]
-        self.reals = block[len(codes.INTEGERS) :].view(np.float64)
+        self.ints = np.empty((len(codes.INTEGERS), particles), np.int64)
+        self.reals = np.empty((len(codes.REALS), particles))
         self.head = np.empty((len(codes.EVENT_COLUMNS), events))
         self.offsets = np.zeros(events + 1, np.int64)
         self.spans = np.empty((events, 2), np.int64)
@@ -72,9 +64,12 @@ class Columns:
         self.width = width
         self.flat = np.empty(len(self.spans) * width)
 
-    def grown(self, n: int, k: int, events: int, particles: int) -> Columns:
-        """Larger arrays, with the first n events and k particles of these."""
-        new = Columns(particles, events, self.width)
+    def grown(self, n: int, k: int, least: int) -> Columns:
+        """Arrays twice as large, and longer by `least`, with the first n events and k particles of these.
+
+        Memory that is never filled costs nothing.
+        """
+        new = Columns(2 * self.ints.shape[1] + least, 2 * len(self.spans) + least, self.width)
         new.ints[:, :k] = self.ints[:, :k]
         new.reals[:, :k] = self.reals[:, :k]
         new.head[:, :n] = self.head[:, :n]
@@ -83,11 +78,13 @@ class Columns:
         new.flat[: n * self.width] = self.flat[: n * self.width]
         return new
 
-    def batch(self, n: int, k: int, *, first: int, texts: list[bytes], again: bool) -> Batch:
-        """The first n events, with k particles; copies when the arrays are to be filled `again`."""
-        offsets, flat = self.offsets[: n + 1], self.flat[: n * self.width]
-        particles = [column[:k] for column in (*self.ints, *self.reals)]
-        if again:
-            offsets, flat, particles = offsets.copy(), flat.copy(), [column.copy() for column in particles]
-        head = [column[:n].copy() for column in self.head]
-        return Batch(first, offsets, particles, head, flat.reshape(n, self.width), texts)
+    def batch(self, n: int, k: int, *, first: int, texts: list[bytes]) -> Batch:
+        """The first n events, with k particles."""
+        return Batch(
+            first,
+            self.offsets[: n + 1],
+            [column[:k] for column in (*self.ints, *self.reals)],
+            [column[:n] for column in self.head],
+            self.flat[: n * self.width].reshape(n, self.width),
+            texts,
+        )

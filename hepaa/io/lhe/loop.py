@@ -9,7 +9,7 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io.lhe import header as lhe_header
-from hepaa.io.lhe.columns import SHARED, Columns
+from hepaa.io.lhe.columns import Columns
 from hepaa.io.lhe.kernel import codes
 from hepaa.io.stream import ByteStream, StreamError
 
@@ -43,8 +43,6 @@ class Reader:
     Parameters
     ----------
     stream : ByteStream
-    piece : int, optional
-        Bytes of text after which `take` will be called, so that arrays can be as large as they have to be; all.
     texts : bool
         Keep the text of events too.
 
@@ -60,8 +58,8 @@ class Reader:
         The closing `</LesHouchesEvents>` was seen.
     """
 
-    def __init__(self, stream: ByteStream, *, piece: int | None = None, texts: bool = False) -> None:
-        self.stream, self.path, self._piece = stream, stream.path, piece
+    def __init__(self, stream: ByteStream, *, texts: bool = False) -> None:
+        self.stream, self.path = stream, stream.path
         self._texts: list[bytes] | None = [] if texts else None
         self.good, self.waiting, self.complete = 0, 0, False
         self.names: dict[str, int] = {}
@@ -73,7 +71,6 @@ class Reader:
         self._store = Columns()
         self._tables()
         self.header = self._head()
-        self._from = self._to = stream.origin + stream.start  # of the piece, in the file
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
@@ -261,26 +258,12 @@ class Reader:
         """The events that were read since this was called last; none before the first."""
         n, particles = self.waiting, int(self._state[codes.PARTICLES]) if self.waiting else 0
         store, texts = self._store, self._texts or []
-        again = self._piece is not None and store.ints.nbytes + store.reals.nbytes > SHARED
-        batch = store.batch(n, particles, first=self.good - n, texts=texts, again=again)
-        if not again:
-            self._store = Columns(width=store.width)
+        batch = store.batch(n, particles, first=self.good - n, texts=texts)
+        self._store = Columns(width=store.width)
         self._texts = None if self._texts is None else []
-        self._from, self.waiting = self._to, 0
+        self.waiting = 0
         self._state[[codes.EVENTS, codes.PARTICLES]] = 0
         return batch
-
-    def _grow(self, p: int, end: int, *, stuck: bool) -> None:
-        # The rest of the piece is taken to be as dense as what was read of it.
-        n, particles = self.waiting, int(self._state[codes.PARTICLES])
-        whole = self.stream.expected - self._from
-        if self._piece is not None:
-            whole = min(whole, self._piece + self.stream.block)
-        factor = max(1.5, 1.08 * whole / max(self._to - self._from, 1)) if n else 1.5
-        least = (end - p) // codes.LEAST + 2 if stuck else 0
-        self._store = self._store.grown(
-            n, particles, max(int(n * factor), n + least), max(int(particles * factor), particles + least)
-        )
 
     def _parse(self, p: int, end: int) -> tuple[int, int, tuple[str, int] | None]:
         # Events from p on until the kernel stops: their bytes, where to go on, and what is wrong there, if anything.
@@ -309,9 +292,9 @@ class Reader:
             self._texts += [stream.bytes(*span) for span in store.spans[before:n].tolist()]
         self.good += n - before
         self.waiting = n
-        self._to = stream.origin + at
         if status == codes.FULL:
-            self._grow(at, end, stuck=n == before)
+            least = (end - at) // codes.LEAST + 2 if n == before else 0
+            self._store = store.grown(n, int(state[codes.PARTICLES]), least)
         elif status == codes.SLOW_FULL and n == before:
             self._slow = np.empty((8 * len(self._slow), 4), np.int64)
         return size, at, problem

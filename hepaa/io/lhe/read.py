@@ -151,7 +151,7 @@ def _read(
 ) -> Iterator[Events]:
     block = BLOCK if step is None else min(BLOCK, max(step, 1 << 16))
     with ByteStream(path, block=block) as stream:
-        reader = Reader(stream, piece=step, texts=extras)
+        reader = Reader(stream, texts=extras)
         size = given = 0
         broken = None
 

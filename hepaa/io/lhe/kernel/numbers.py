@@ -26,10 +26,12 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
+from hepaa.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-helper = nb.njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+helper = compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For kernels that only kernels call."""
 
 _LOWEST, _HIGHEST = -325, 308
@@ -129,7 +131,7 @@ def _eisel_lemire(significand, q):
     return _double_of((_U(exponent + 1022) << _U(52)) + mantissa), True
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+@compiled(no_cfunc_wrapper=True)
 def to_double(significand, q):
     """Nearest double to `significand` * 10^q, and whether it is one (False: subnormal, overflow; use `float()`).
 

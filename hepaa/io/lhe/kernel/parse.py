@@ -15,9 +15,9 @@ Bytes are compared as numbers: 9 tab, 10 and 13 line ends, 32 space, 33 !, 34 an
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from hepaa.compiled import compiled
 from hepaa.io.lhe.kernel.codes import (
     COUNT,
     DONE,
@@ -72,7 +72,7 @@ from hepaa.io.lhe.kernel.scan import (
 _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+@compiled(no_cfunc_wrapper=True)
 def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, columns, positions, seen, slow, state):
     """Read events from `buf[p:end]` until something stops the parse; `state` says what, and how far it came.
 
