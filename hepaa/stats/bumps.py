@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numba
 import numpy as np
 from scipy import special
 
+from hepaa.compiled import kernel
 from hepaa.errors import InputError
 from hepaa.stats.likelihood import ToyP, q0_of
 from hepaa.stats.sidebands import sideband_fit
@@ -136,7 +136,7 @@ def mass_scan(
     return z if n.ndim == 2 else np.asarray(z[0])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scan(counts: Any, b: Any, templates: Any) -> Any:
     out = np.empty((len(counts), len(templates)))
     for t in range(len(counts)):

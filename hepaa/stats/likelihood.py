@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from scipy import optimize
 
+from hepaa.compiled import kernel
 from hepaa.errors import InputError
 from hepaa.stats.significance import asimov, p_to_z
 
@@ -101,29 +101,6 @@ class DiscoveryTest:
     z_asimov: float
 
 
-def binned_yields(
-    score: ArrayLike, edges: ArrayLike, cross_section_fb: float, luminosity: float, *, efficiency: float = 1.0
-) -> NDArray[np.float64]:
-    """Expected events in each bin: luminosity x cross-section x efficiency x share of the scores in the bin.
-
-    Parameters
-    ----------
-    score : (n,)
-        One sample of one hypothesis, unweighted; scores beyond the ends count in the end bins.
-    edges : (bins + 1,)
-    cross_section_fb : float
-        In fb.
-    luminosity : float
-        In fb^-1.
-    efficiency : float
-    """
-    from hepaa.stats.binning import Binning
-
-    binning = Binning(tuple(np.asarray(edges, dtype=np.float64)))
-    counts = np.bincount(binning.index(score), minlength=len(binning))
-    return luminosity * cross_section_fb * efficiency * counts / np.sum(counts)
-
-
 def simple_test(
     null: ArrayLike, alternative: ArrayLike, *, toys: int = 100_000, rng: np.random.Generator
 ) -> SimpleTest:
@@ -201,14 +178,14 @@ def separation_luminosity(
     if point not in ("symmetric", "mean"):
         raise InputError(f"there is no point {point!r}; available: symmetric, mean")
     nu0, nu1 = _two(null, alternative)
-    which = 0 if point == "symmetric" else 1
-    if separation(nu0, nu1)[which] == 0:
+    place = 0 if point == "symmetric" else 1
+    if separation(nu0, nu1)[place] == 0:
         raise InputError("both hypotheses expect the same events: no luminosity can tell them apart")
 
     def short(log_f: float) -> float:
-        return separation(np.exp(log_f) * nu0, np.exp(log_f) * nu1)[which] - z
+        return separation(np.exp(log_f) * nu0, np.exp(log_f) * nu1)[place] - z
 
-    guess = 2 * np.log(z / max(separation(nu0, nu1)[which], 1e-12))
+    guess = 2 * np.log(z / max(separation(nu0, nu1)[place], 1e-12))
     width = 1.0
     while short(guess - width) > 0 or short(guess + width) < 0:
         width *= 2
@@ -241,14 +218,6 @@ def discovery_test(s: ArrayLike, b: ArrayLike, *, toys: int = 100_000, rng: np.r
         z_median=float(np.sqrt(median)),
         z_asimov=float(np.sqrt(np.sum(np.square(asimov(signal, background))))),
     )
-
-
-def discovery_z(n_obs: ArrayLike, s: ArrayLike, b: ArrayLike) -> float:
-    """Asymptotic significance sqrt(q0) of observed counts for a signal of unknown strength and known shape."""
-    n, signal, background = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (n_obs, s, b))
-    if not n.shape == signal.shape == background.shape or np.any(n < 0) or not np.all(background > 0):
-        raise InputError("give observed counts >= 0, s and b > 0 for the same bins")
-    return float(np.sqrt(q0_of(n, signal, background)))
 
 
 def _two(null: ArrayLike, alternative: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -307,7 +276,7 @@ def _saddle_z(x: float, nu: NDArray[np.float64], a: NDArray[np.float64]) -> floa
     return float(r + np.log(u / r) / r) if abs(r) > 1e-5 else float(-np.sum(nu * a**3) / (6 * variance**1.5))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _linear_toys(nu: Any, a: Any, toys: int, rng: Any) -> Any:
     """sum_i a_i n_i with n_i ~ Poisson(nu_i), `toys` times."""
     out = np.empty(toys)
@@ -319,7 +288,7 @@ def _linear_toys(nu: Any, a: Any, toys: int, rng: Any) -> Any:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def q0_of(n: Any, s: Any, b: Any) -> Any:
     """q0 of counts n. The derivative of ln L falls and is convex in mu: Newton's steps from 0 climb to its root."""
     expected, slope = 0.0, 0.0
@@ -345,7 +314,7 @@ def q0_of(n: Any, s: Any, b: Any) -> Any:
     return max(2.0 * q, 0.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _discovery_toys(nu: Any, s: Any, b: Any, toys: int, rng: Any) -> Any:
     out = np.empty(toys)
     n = np.empty(len(nu))

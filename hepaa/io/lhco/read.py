@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import awkward as ak
-import numba
 import numpy as np
 
+from hepaa.compiled import kernel
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.events import Events
 from hepaa.io import hdf5 as hdftable
@@ -238,8 +238,8 @@ class _Ragged:
         )
 
 
-@numba.njit(cache=True, nogil=True)
-def _fill(rows, offsets, pt, eta, phi):  # type: ignore[no-untyped-def]
+@kernel
+def _fill(rows: Any, offsets: Any, pt: Any, eta: Any, phi: Any) -> int:
     """Append the particles of all rows from `offsets[0]` on; the first row with an impossible momentum, or -1."""
     k = offsets[0]
     for i in range(rows.shape[0]):

@@ -12,10 +12,11 @@ count nothing: an event's numbers do not depend on its company.
 from __future__ import annotations
 
 from math import exp, isfinite, log1p, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from hepaa.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,20 +24,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Integers = NDArray[np.int64]
 
-_Function = TypeVar("_Function")
-
 T = 64  # events at once: a block of a 16-2 net and its gradients stay in the first cache
 T_SCORES = 256  # a loop over more events pays its start less often; without gradients there is room
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 NO_PENALTY, CLIP, HINGE, LOG = range(4)
 
 
-def _kernel(function: _Function) -> _Function:
-    """Sums may be reordered and fused, so that they are vectors; NaN and infinity keep their meaning."""
-    flags: Any = {"contract", "reassoc", "nsz"}
-    compiler: Any = njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
-    compiled: _Function = compiler(function)
-    return compiled
+# Sums may be reordered and fused, so that they are vectors; NaN and infinity keep their meaning.
+_kernel = compiled(fastmath={"contract", "reassoc", "nsz"})
 
 
 class Net(NamedTuple):

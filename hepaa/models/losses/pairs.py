@@ -6,17 +6,16 @@ of degree 6 on |r| <= log(2) / 2: a loop over it is vector instructions. Its rel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from hepaa.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
-
-_Function = TypeVar("_Function")
 
 _BLOCK = 512  # partners at once
 _LOWEST = np.float32(-87.0)  # exp of less is below the smallest normal number
@@ -25,13 +24,7 @@ _LOG2E, _HALF = np.float32(1.4426950408889634), np.float32(0.5)
 _LOG2_HIGH, _LOG2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / k) for k in (2, 6, 24, 120, 720))
 _ONE = np.float32(1)
-
-
-def _kernel(function: _Function) -> _Function:
-    flags: Any = {"contract", "reassoc", "nsz"}
-    compiler: Any = njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
-    compiled: _Function = compiler(function)
-    return compiled
+_kernel = compiled(fastmath={"contract", "reassoc", "nsz"})
 
 
 @_kernel

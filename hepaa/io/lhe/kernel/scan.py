@@ -4,7 +4,8 @@ Bytes are compared as numbers; `hepaa.io.lhe.kernel.parse` lists them.
 """
 
 # ruff: noqa: PLR1714
-# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-call,no-untyped-def,unreachable,var-annotated"
+# mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-call,no-untyped-def"
+# mypy: disable-error-code="unreachable,var-annotated"
 
 from __future__ import annotations
 
