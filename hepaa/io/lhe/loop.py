@@ -215,11 +215,10 @@ class Reader:
         p, more = stream.start, True
         while True:
             end = self._last_end(p)
-            need_more = False
+            need_more, size = False, 0
             while p < end and not need_more and not self.complete:
-                size, p, problem = self._parse(p, end)
-                if size:
-                    yield size
+                more_size, p, problem = self._parse(p, end)
+                size += more_size
                 if problem:
                     self._broken(*problem)
                 status = int(self._state[codes.STATUS])
@@ -233,6 +232,7 @@ class Reader:
                     self._new_position(p)
             if not need_more and not self.complete:
                 p, need_more = self._between(p, more)
+            yield size
             if self.complete:
                 self._drain(p)
                 return
