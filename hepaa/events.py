@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hepaa.errors import InputError, nearest
+from hepaa.vectors import named, with_behaviour
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     import awkward as ak
     import numpy as np
@@ -47,6 +49,29 @@ class Sample:
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+class Collections(Mapping[str, "ak.Array"]):
+    """Collections by name; those with momenta have vector's behaviour, and vector is imported for the first one read.
+
+    `arrays` holds them without it, for loops over flat arrays.
+    """
+
+    def __init__(self, collections: Mapping[str, ak.Array]) -> None:
+        arrays: Mapping[str, ak.Array] = collections.arrays if isinstance(collections, Collections) else collections
+        self.arrays: dict[str, ak.Array] = {name: named(records) for name, records in arrays.items()}
+
+    def __getitem__(self, name: str) -> ak.Array:
+        return with_behaviour(self.arrays[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
 @dataclass(frozen=True, eq=False)
 class Events:
     """Some consecutive events of one file.
@@ -70,7 +95,8 @@ class Events:
         What the file says of itself: run block, weight groups, generator, cross-section.
     collections : mapping of name -> awkward array
         Variable-length objects ("particles", "jets", "leptons", ...) as records; reached as attributes too. Momenta in
-        GeV, angles in radians.
+        GeV, angles in radians. Records of px py pz e, or pt eta phi and e, m or neither, are vector's momenta:
+        `.pt`, `.eta`, `.mass`, `.deltaR(other)`; a field of the file is what the file says (`.m` of LHE particles).
     columns : mapping of name -> float64 (n,)
         One number an event: feature files, event-level branches. Units as the file states them.
     sample : Sample or None
@@ -89,14 +115,9 @@ class Events:
     sample: Sample | None = None
 
     def __post_init__(self) -> None:
-        parts = {
-            "weight": self.weight,
-            "label": self.label,
-            **self.weights,
-            **self.collections,
-            **self.columns,
-        }
-        for name, part in parts.items():
+        object.__setattr__(self, "collections", Collections(self.collections))
+        named_parts = (*self.weights.items(), *self.arrays.items(), *self.columns.items())
+        for name, part in (("weight", self.weight), ("label", self.label), *named_parts):
             if part is not None and len(part) != self.n:
                 raise InputError(f"{self.path}: {name!r} has {len(part)} entries for {self.n} events")
 
@@ -108,6 +129,11 @@ class Events:
     def __len__(self) -> int:
         return self.n
 
+    @property
+    def arrays(self) -> Mapping[str, ak.Array]:
+        """The collections as plain awkward arrays, for loops that need no behaviour."""
+        return cast("Collections", self.collections).arrays
+
     def select(self, rows: NDArray[np.bool_]) -> Events:
         """The events where `rows`, a mask (n,), is true."""
         return replace(
@@ -116,7 +142,7 @@ class Events:
             weight=self.weight[rows],
             weights={k: v[rows] for k, v in self.weights.items()},
             label=None if self.label is None else self.label[rows],
-            collections={k: v[rows] for k, v in self.collections.items()},
+            collections={k: v[rows] for k, v in self.arrays.items()},
             columns={k: v[rows] for k, v in self.columns.items()},
         )
 

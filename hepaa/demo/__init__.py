@@ -27,7 +27,7 @@ def path(name: str) -> Path:
     'zh_sm.lhe.gz'
     """
     folder = Path(str(files(__name__)))
-    found = {p.name: p for p in [*folder.glob("data/*"), *folder.glob("*.yaml")]}
-    if name not in found:
-        raise InputError(f"no embedded sample {name!r}; {nearest(name, found)}")
-    return found[name]
+    samples = {p.name: p for p in [*folder.glob("data/*"), *folder.glob("*.yaml")]}
+    if name not in samples:
+        raise InputError(f"no embedded sample {name!r}; {nearest(name, samples)}")
+    return samples[name]

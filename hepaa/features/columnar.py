@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def flat(collection: ak.Array, fields: Sequence[str], *, what: str = "particles") -> tuple[Any, ...]:
+def flat(collection: ak.Array, fields: Sequence[str], *, name: str = "particles") -> tuple[Any, ...]:
     """Offsets int64 (n + 1,) and the contents of each field, float64 or int64 (total,).
 
     Parameters
@@ -23,7 +23,7 @@ def flat(collection: ak.Array, fields: Sequence[str], *, what: str = "particles"
     collection : awkward array of lists of records
     fields : names
         Integer fields come as int64, all others as float64.
-    what : str
+    name : str
         What the collection is called in errors.
 
     Raises
@@ -33,13 +33,13 @@ def flat(collection: ak.Array, fields: Sequence[str], *, what: str = "particles"
     """
     missing = [f for f in fields if f not in ak.fields(collection)]
     if missing:
-        raise InputError(f"the {what} have no field {missing[0]!r}; {nearest(missing[0], ak.fields(collection))}")
+        raise InputError(f"the {name} have no field {missing[0]!r}; {nearest(missing[0], ak.fields(collection))}")
     offsets: NDArray[np.int64] = np.zeros(len(collection) + 1, np.int64)
     np.cumsum(ak.to_numpy(ak.num(collection, axis=1)), out=offsets[1:])
     contents = []
     for field in fields:
         values = ak.to_numpy(ak.flatten(collection[field], axis=1), allow_missing=False)
-        kind = np.int64 if values.dtype.kind in "iub" else np.float64
+        dtype = np.int64 if values.dtype.kind in "iub" else np.float64
         # Writable, for kernels would be compiled once more for arrays that are not.
-        contents.append(np.require(values, kind, ["C", "W"]))
+        contents.append(np.require(values, dtype, ["C", "W"]))
     return (offsets, *contents)

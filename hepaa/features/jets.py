@@ -32,8 +32,8 @@ def four_momenta(particles: ak.Array) -> ak.Array:
     if fields >= {"px", "py", "pz", "e"}:
         px, py, pz, e = (particles[f] for f in ("px", "py", "pz", "e"))
     elif fields >= {"pt", "eta", "phi"}:
-        pt, eta, phi = particles.pt, particles.eta, particles.phi
-        m = particles.m if "m" in fields else ak.zeros_like(pt)
+        pt, eta, phi = (particles[f] for f in ("pt", "eta", "phi"))
+        m = particles["m"] if "m" in fields else ak.zeros_like(pt)
         px, py, pz = kinematics.px(pt, phi), kinematics.py(pt, phi), kinematics.pz(pt, eta)
         e = kinematics.energy(pt, eta, phi, m)
     else:
@@ -137,10 +137,11 @@ def exclusive_jets(particles: ak.Array, n_jets: int, *, algorithm: Algorithm = "
         with warnings.catch_warnings():
             # FastJet warns of exclusive jets whatever the algorithm, and changes how all warnings look.
             warnings.simplefilter("ignore")
-            found = sequence.exclusive_jets(n_jets=n_jets), sequence.exclusive_jets_constituent_index(njets=n_jets)
+            momenta = sequence.exclusive_jets(n_jets=n_jets)
+            members = sequence.exclusive_jets_constituent_index(njets=n_jets)
     finally:
         warnings.formatwarning = form
-    jets = _finish(*found)
+    jets = _finish(momenta, members)
     if enough.all():
         return jets
     # Back to the places of the events they belong to: those without jets come first in the joined array.
@@ -151,5 +152,5 @@ def exclusive_jets(particles: ak.Array, n_jets: int, *, algorithm: Algorithm = "
 def constituents(particles: ak.Array, jets: ak.Array) -> ak.Array:
     """The particles of each jet: one list an event, of one list a jet."""
     counts = ak.num(jets.constituents, axis=2)
-    chosen = particles[ak.flatten(jets.constituents, axis=2)]
-    return ak.unflatten(chosen, ak.flatten(counts), axis=1)
+    members = particles[ak.flatten(jets.constituents, axis=2)]
+    return ak.unflatten(members, ak.flatten(counts), axis=1)

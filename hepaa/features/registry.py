@@ -176,8 +176,8 @@ def feature_info(name: str, feature_set: str = "") -> Feature:
     sets = [_get(feature_set)] if feature_set else feature_sets().values()
     known = {f.name: f for s in reversed(list(sets)) for f in (*s.columns, *s.spectators)}
     if name not in known:
-        where = f"feature set {feature_set!r}" if feature_set else "any feature set"
-        raise InputError(f"there is no feature {name!r} in {where}; {nearest(name, known)}")
+        place = f"feature set {feature_set!r}" if feature_set else "any feature set"
+        raise InputError(f"there is no feature {name!r} in {place}; {nearest(name, known)}")
     return known[name]
 
 
@@ -202,18 +202,18 @@ def features(events: Events | Iterable[Events], name: str) -> EventTable:
     InputError
         If the set is unknown, the events lack what it needs, or a feature of an accepted event is not finite.
     """
-    chosen = _get(name)
+    feature_set = _get(name)
     if hasattr(events, "collections"):
-        return _table(events, chosen)  # type: ignore[arg-type]
-    tables = [_table(piece, chosen) for piece in events]  # type: ignore[union-attr]
+        return _table(events, feature_set)  # type: ignore[arg-type]
+    tables = [_table(piece, feature_set) for piece in events]  # type: ignore[union-attr]
     if not tables:
         raise InputError(f"there are no events to compute {name!r} of; check the list of files")
     return concatenate(tables)
 
 
-def _table(events: Events, chosen: FeatureSet) -> EventTable:
-    _check_inputs(events, chosen)
-    values, cuts = chosen.compute(events)
+def _table(events: Events, feature_set: FeatureSet) -> EventTable:
+    _check_inputs(events, feature_set)
+    values, cuts = feature_set.compute(events)
     process = events.sample.process if events.sample else "unknown"
     generator = events.sample.generator if events.sample else "unknown"
     keep = np.ones(events.n, bool)
@@ -221,11 +221,11 @@ def _table(events: Events, chosen: FeatureSet) -> EventTable:
     for step, mask in cuts.items():
         keep &= mask
         cutflow.append(CutflowRow(process, generator, step, int(keep.sum()), float(np.sum(events.weight[keep]))))
-    missing = [f.name for f in (*chosen.columns, *chosen.spectators) if f.name not in values]
+    missing = [f.name for f in (*feature_set.columns, *feature_set.spectators) if f.name not in values]
     if missing:
-        raise InputError(f"feature set {chosen.name!r} did not compute {', '.join(missing)}; mend its function")
-    X = np.empty((int(keep.sum()), len(chosen.columns)), np.float32)
-    for i, column in enumerate(chosen.columns):
+        raise InputError(f"feature set {feature_set.name!r} did not compute {', '.join(missing)}; mend its function")
+    X = np.empty((int(keep.sum()), len(feature_set.columns)), np.float32)
+    for i, column in enumerate(feature_set.columns):
         X[:, i] = values[column.name][keep]
     if events.label is not None:
         label: Any = events.label[keep]
@@ -233,25 +233,25 @@ def _table(events: Events, chosen: FeatureSet) -> EventTable:
         label = events.sample.label if events.sample else 0
     return EventTable.build(
         X,
-        [f.name for f in chosen.columns],
+        [f.name for f in feature_set.columns],
         weight=events.weight[keep],
         label=label,
         process=process,
         generator=generator,
         event=events.index[keep],
-        source=_source(events, chosen.name, cuts),
-        spectators={f.name: values[f.name][keep] for f in chosen.spectators},
+        source=_source(events, feature_set.name, cuts),
+        spectators={f.name: values[f.name][keep] for f in feature_set.spectators},
         cutflow=cutflow,
-        feature_set=chosen.name,
+        feature_set=feature_set.name,
     )
 
 
-def _check_inputs(events: Events, chosen: FeatureSet) -> None:
-    has = {*events.collections, *events.columns}
-    if not any(has.issuperset(way.split(" + ")) for way in chosen.inputs):
+def _check_inputs(events: Events, feature_set: FeatureSet) -> None:
+    has = {*events.arrays, *events.columns}
+    if not any(has.issuperset(needs.split(" + ")) for needs in feature_set.inputs):
         raise InputError(
-            f"{events.path} ({events.format}) cannot give the feature set {chosen.name!r}: it needs "
-            f"{', or '.join(chosen.inputs)}; it has {', '.join(sorted(has)) or 'none of them'}"
+            f"{events.path} ({events.format}) cannot give the feature set {feature_set.name!r}: it needs "
+            f"{', or '.join(feature_set.inputs)}; it has {', '.join(sorted(has)) or 'none of them'}"
         )
 
 

@@ -40,10 +40,10 @@ AXES = {
 def _flat(constituents: ak.Array) -> tuple[Any, ...]:
     """Offsets, pT, rapidity, azimuth in (-pi, pi]."""
     if {"pt", "eta", "phi"} <= set(ak.fields(constituents)):
-        offsets, pt, y, phi = flat(constituents, ("pt", "eta", "phi"), what="constituents")
+        offsets, pt, y, phi = flat(constituents, ("pt", "eta", "phi"), name="constituents")
         pt, y = pt.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
         return offsets, pt, y, kinematics.delta_phi(phi, 0.0)
-    offsets, px, py, pz, e = flat(four_momenta(constituents), ("px", "py", "pz", "E"), what="constituents")
+    offsets, px, py, pz, e = flat(four_momenta(constituents), ("px", "py", "pz", "E"), name="constituents")
     return offsets, kinematics.pt(px, py), kinematics.rapidity(pz, e), kinematics.phi(px, py)
 
 

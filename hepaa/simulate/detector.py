@@ -87,10 +87,10 @@ class Detector:
         row, column = np.floor(eta / side).astype(np.int64), np.floor(phi / side).astype(np.int64)
         # one number a tower: columns run from -pi / side to pi / side
         columns = 2 * (int(np.pi / side) + 2)
-        unique, where = np.unique(row * columns + column + columns // 2, return_inverse=True)
+        unique, tower = np.unique(row * columns + column + columns // 2, return_inverse=True)
         row, column = unique // columns, unique % columns - columns // 2
         energy = np.zeros(len(unique))
-        np.add.at(energy, where, pt * np.cosh(eta))
+        np.add.at(energy, tower, pt * np.cosh(eta))
         a, b = resolution
         energy *= 1 + np.hypot(a / np.sqrt(energy), b) * rng.standard_normal(len(unique))
         centre_eta, centre_phi = (row + 0.5) * side, (column + 0.5) * side

@@ -21,9 +21,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numba as nb
 import numpy as np
 
+from hepaa.compiled import kernel
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Coefficients(NamedTuple):
         return np.asarray(1 + (c_hw * self.linear + c_hw**2 * self.quadratic) / self.sm)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
+@kernel
 def _spinor(x: float, y: float, z: float, right: bool) -> tuple[complex, complex]:
     """Weyl spinor of a massless fermion with momentum (x, y, z), normalised to sqrt(2 E)."""
     e = math.sqrt(x * x + y * y + z * z)
@@ -98,7 +98,7 @@ def _spinor(x: float, y: float, z: float, right: bool) -> tuple[complex, complex
     return complex(-x, y) / s, complex(s)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
+@kernel
 def _current(a: Any, b: Any, right: bool, out: Any) -> None:
     """out[mu] = abar gamma^mu P b for two massless momenta (3,), P right or left handed."""
     a0, a1 = _spinor(a[0], a[1], a[2], right)
@@ -111,7 +111,7 @@ def _current(a: Any, b: Any, right: bool, out: Any) -> None:
     out[3] = sign * (a0 * b0 - a1 * b1)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
+@kernel
 def _amplitudes(
     quark: Any, charge: Any, isospin: Any, p: Any, mz: float, wz: float, s2: float, v: float, e2: float
 ) -> tuple[Any, Any, Any]:
@@ -222,7 +222,7 @@ def event_coefficients(events: Events, parameters: Parameters | None = None) -> 
     """
     import awkward as ak
 
-    part = events.particles
+    part = events.arrays["particles"]
     pid, status = part["pdgid"], part["status"]
     quark_like = (abs(pid) >= 1) & (abs(pid) <= 6)
     lepton_like = (abs(pid) == 11) | (abs(pid) == 13) | (abs(pid) == 15)
@@ -234,20 +234,20 @@ def event_coefficients(events: Events, parameters: Parameters | None = None) -> 
     }
     ids, momenta = [], []
     for name, mask in masks.items():
-        found = ak.to_numpy(ak.sum(mask, axis=1))
-        if (found != 1).any():
-            i = int(np.flatnonzero(found != 1)[0])
+        count = ak.to_numpy(ak.sum(mask, axis=1))
+        if (count != 1).any():
+            i = int(np.flatnonzero(count != 1)[0])
             raise InputError(
-                f"{events.path}: event {events.index[i]} has {found[i]} {name}; "
+                f"{events.path}: event {events.index[i]} has {count[i]} {name}; "
                 "the O_HW amplitude is that of q qbar -> l+ l- h and needs one"
             )
         ids.append(ak.to_numpy(ak.flatten(pid[mask])))
         momenta.append(np.stack([ak.to_numpy(ak.flatten(part[c][mask])) for c in ("px", "py", "pz")], axis=1))
-    for first, second, what in ((0, 1, "incoming quarks"), (2, 3, "leptons")):
+    for first, second, pair in ((0, 1, "incoming quarks"), (2, 3, "leptons")):
         if (ids[first] != -ids[second]).any():
             i = int(np.flatnonzero(ids[first] != -ids[second])[0])
             raise InputError(
-                f"{events.path}: event {events.index[i]} has {what} {ids[first][i]} and {ids[second][i]}; "
+                f"{events.path}: event {events.index[i]} has {pair} {ids[first][i]} and {ids[second][i]}; "
                 "the O_HW amplitude needs a pair of one flavour"
             )
     p_quark, p_antiquark, p_lepton, p_antilepton = momenta

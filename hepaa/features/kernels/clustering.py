@@ -124,13 +124,13 @@ def cluster(
     Returns
     -------
     int
-        Objects left; for target = 0 the number of jets found, at most 2. It stops as soon as what is left could not
+        Objects left; for target = 0 the number of complete jets, at most 2. It stops as soon as what is left could not
         make a harder jet: the pT of a jet is at most the scalar sum of its parts.
     """
     pt, rap, phi, scale, near, second = w[PT], w[RAP], w[PHI], w[K], w[NEAR], w[SECOND]
     row, wait, nn, follow = w[ROW], w[WAIT], link[NN], link[FOLLOW]
     rest, pt1, pt2 = 0.0, 0.0, 0.0
-    found, placed, new = 0, n, NONE
+    complete, placed, new = 0, n, NONE
     # Numbers of the two objects that became `new`, and the old number of the object that now has that of the second.
     gone, hole, last = NONE, NONE, NONE
     y, p = 0.0, 0.0
@@ -175,7 +175,7 @@ def cluster(
             if placed < n:
                 continue
         if n <= target or rest * (1.0 + 1e-9) < pt2:
-            return n if target > 0 else min(found, 2)
+            return n if target > 0 else min(complete, 2)
         size = blocks(n)
         low = np.inf
         for k in range(size):
@@ -204,7 +204,7 @@ def cluster(
             if slot < 2:
                 jets[slot, 0], jets[slot, 1], jets[slot, 2], jets[slot, 3] = w[PX, i], w[PY, i], w[PZ, i], w[E, i]
                 heads[slot] = link[FIRST, i]
-            found += 1
+            complete += 1
             # It is nobody's neighbour.
             new, hole = NONE, i
             for k in range(size):

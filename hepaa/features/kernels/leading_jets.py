@@ -35,7 +35,7 @@ def leading_jets_kernel(
         most = max(most, offsets[i + 1] - offsets[i])
     most = blocks(most)
     w, link, particle = np.empty((N_ROWS, most)), np.empty((N_LINKS, most), np.int64), np.empty(most, np.int64)
-    found, first = np.zeros((2, 4)), np.zeros(2, np.int64)
+    leading, first = np.zeros((2, 4)), np.zeros(2, np.int64)
     for i in range(len(offsets) - 1):
         n = int64(0)
         for j in range(offsets[i], offsets[i + 1]):
@@ -43,7 +43,7 @@ def leading_jets_kernel(
                 set_particle(w, link, n, pt[j], eta[j], phi[j], int64(-1))
                 particle[n] = j
                 n += 1
-        number = cluster(w, link, n, int64(1), radius * radius, int64(-1), int64(E_SCHEME), int64(0), found, first)
+        number = cluster(w, link, n, int64(1), radius * radius, int64(-1), int64(E_SCHEME), int64(0), leading, first)
         position = offsets[i]
         for k in range(2):
             count = 0
@@ -54,7 +54,7 @@ def leading_jets_kernel(
                     count += 1
                     j = link[FOLLOW, j]
             for c in range(4):
-                jets[i, k, c] = found[k, c] if k < number else 0.0
+                jets[i, k, c] = leading[k, c] if k < number else 0.0
             counts[i, k] = count
             position += count
 

@@ -82,7 +82,7 @@ def _jets(events: Events, jets: int, particles: int) -> tuple[Values, Cuts, Floa
     from hepaa.features import kinematics
 
     offsets, pt, eta, phi = raw_particles(events)
-    if "jets" in events.collections and "jet" in events.particles.fields:
+    if "jets" in events.arrays and "jet" in events.arrays["particles"].fields:
         momenta, owner = _of_the_file(events, offsets, jets)
     elif jets <= 2:
         momenta, owner = _compiled(offsets, pt, eta, phi)
@@ -111,18 +111,18 @@ def _cloud(
     n, jets = axes["pt"].shape
     out = np.zeros((n, jets, particles, 3))
     event = np.repeat(np.arange(n), np.diff(offsets))
-    chosen = np.flatnonzero((owner >= 0) & (pt > 0))
-    jet = event[chosen] * jets + owner[chosen]
-    order = np.lexsort((-pt[chosen], jet))
-    chosen, jet = chosen[order], jet[order]
+    inside = np.flatnonzero((owner >= 0) & (pt > 0))
+    jet = event[inside] * jets + owner[inside]
+    order = np.lexsort((-pt[inside], jet))
+    inside, jet = inside[order], jet[order]
     first = np.searchsorted(jet, jet, side="left")
     rank = np.arange(len(jet)) - first
     kept = rank < particles
-    chosen, jet, rank = chosen[kept], jet[kept], rank[kept]
+    inside, jet, rank = inside[kept], jet[kept], rank[kept]
     flat = out.reshape(n * jets, particles, 3)
-    turn = phi[chosen] - axes["phi"].reshape(-1)[jet]
-    flat[jet, rank, 0] = pt[chosen] / axes["pt"].reshape(-1)[jet]
-    flat[jet, rank, 1] = eta[chosen] - axes["eta"].reshape(-1)[jet]
+    turn = phi[inside] - axes["phi"].reshape(-1)[jet]
+    flat[jet, rank, 0] = pt[inside] / axes["pt"].reshape(-1)[jet]
+    flat[jet, rank, 1] = eta[inside] - axes["eta"].reshape(-1)[jet]
     flat[jet, rank, 2] = turn - 2 * np.pi * np.round(turn / (2 * np.pi))
     return out
 
@@ -131,13 +131,13 @@ def _compiled(offsets: Integers, pt: Floats, eta: Floats, phi: Floats) -> tuple[
     """The two leading jets: momenta (n, 2, 4), and the jet of every particle."""
     from hepaa.features.kernels.leading_jets import leading_jets
 
-    found = leading_jets(offsets, pt, eta, phi, RADIUS)
+    leading = leading_jets(offsets, pt, eta, phi, RADIUS)
     owner = np.full(len(pt), -1)
     for j in (0, 1):
-        counts = found.counts[:, j]
+        counts = leading.counts[:, j]
         position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        owner[found.members[np.repeat(found.starts[:, j], counts) + position]] = j
-    return found.momenta, owner
+        owner[leading.members[np.repeat(leading.starts[:, j], counts) + position]] = j
+    return leading.momenta, owner
 
 
 def _with_fastjet(events: Events, offsets: Integers, jets: int) -> tuple[Floats, Integers]:
@@ -146,30 +146,30 @@ def _with_fastjet(events: Events, offsets: Integers, jets: int) -> tuple[Floats,
 
     from hepaa.features.jets import inclusive_jets
 
-    particles = events.particles
-    alive = particles.pt > 0
-    found = inclusive_jets(particles[alive], algorithm="anti-kt", radius=RADIUS)[:, :jets]
+    particles = events.arrays["particles"]
+    alive = particles["pt"] > 0
+    leading = inclusive_jets(particles[alive], algorithm="anti-kt", radius=RADIUS)[:, :jets]
     # positions among the particles of positive pT, and then among all
     places = np.flatnonzero(ak.to_numpy(ak.flatten(alive)))
     starts = np.searchsorted(places, offsets[:-1])
-    counts = ak.to_numpy(ak.flatten(ak.num(found.constituents, axis=2)))
-    jet_event = np.repeat(np.arange(len(particles)), ak.to_numpy(ak.num(found, axis=1)))
-    index = ak.to_numpy(ak.flatten(found.constituents, axis=None))
+    counts = ak.to_numpy(ak.flatten(ak.num(leading.constituents, axis=2)))
+    jet_event = np.repeat(np.arange(len(particles)), ak.to_numpy(ak.num(leading, axis=1)))
+    index = ak.to_numpy(ak.flatten(leading.constituents, axis=None))
     owner = np.full(offsets[-1], -1)
-    rank = ak.to_numpy(ak.flatten(ak.local_index(found.pt)))
+    rank = ak.to_numpy(ak.flatten(ak.local_index(leading.pt)))
     owner[places[index + np.repeat(starts[jet_event], counts)]] = np.repeat(rank, counts)
-    return _padded(found, ("px", "py", "pz", "e"), jets), owner
+    return _padded(leading, ("px", "py", "pz", "e"), jets), owner
 
 
 def _of_the_file(events: Events, offsets: Integers, jets: int) -> tuple[Floats, Integers]:
     """The hardest jets of files that say which particle is in which: momenta as sums over particles, and the jet."""
     from hepaa.features.columnar import flat
 
-    begins, jet_pt = flat(events.jets, ("pt",), what="jets")
+    begins, jet_pt = flat(events.arrays["jets"], ("pt",), name="jets")
     event_of_jet = np.repeat(np.arange(events.n), np.diff(begins))
     rank = np.empty(len(jet_pt), np.int64)
     rank[np.lexsort((-jet_pt, event_of_jet))] = np.arange(len(jet_pt)) - begins[event_of_jet]
-    _, mine, *parts = flat(events.particles, ("jet", "pt", "eta", "phi"))
+    _, mine, *parts = flat(events.arrays["particles"], ("jet", "pt", "eta", "phi"))
     pt, eta, phi = (part.astype(np.float64) for part in parts)
     event = np.repeat(np.arange(events.n), np.diff(offsets))
     mine = mine.astype(np.int64)

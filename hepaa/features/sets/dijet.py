@@ -129,7 +129,7 @@ def raw_particles(events: Events) -> tuple[Any, ...]:
     from hepaa.features.columnar import flat
 
     names = ("pt", "eta", "phi")
-    offsets, *arrays = flat(events.particles, names, what=f"particles of {events.path} ({events.format})")
+    offsets, *arrays = flat(events.arrays["particles"], names, name=f"particles of {events.path} ({events.format})")
     arrays = [a.astype(np.float64, copy=False) for a in arrays]
     for name, values in zip(names, arrays, strict=True):
         bad = np.flatnonzero(~np.isfinite(values))

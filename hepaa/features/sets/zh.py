@@ -114,22 +114,24 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
 
     if "particles" in events.collections:
         fields = ("pdgid", "status", "px", "py", "pz", "e")
-        what = f"particles of {events.path} ({events.format})"
-        momenta, leptons, b = lhe_pairs(*flat(events.particles, fields, what=what))
+        label = f"particles of {events.path} ({events.format})"
+        momenta, leptons, b = lhe_pairs(*flat(events.arrays["particles"], fields, name=label))
     else:
         momenta, leptons, b = object_pairs(*_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag"))
     return momenta, {"lepton pair": leptons, "b pair": b}
 
 
-def _objects(events: Events, name: str, kind: str) -> tuple[Any, ...]:
-    """Offsets, kind as integers, pT, eta, phi, m of the leptons or jets."""
+def _objects(events: Events, name: str, code: str) -> tuple[Any, ...]:
+    """Offsets, the code (an id, a tag) as integers, pT, eta, phi, m of the leptons or jets."""
     from hepaa.features.columnar import flat
 
-    what = f"{name} of {events.path} ({events.format})"
-    offsets, code, *momentum = flat(events.collections[name], (kind, "pt", "eta", "phi", "m"), what=what)
-    whole = code.astype(np.int64)
-    if np.any(whole != code) or (kind == "btag" and np.any((whole < 0) | (whole > 1))):
-        raise InputError(f"{what}: {kind} must be {'0 or 1' if kind == 'btag' else 'whole'}; cut a score in the schema")
+    label = f"{name} of {events.path} ({events.format})"
+    offsets, codes, *momentum = flat(events.arrays[name], (code, "pt", "eta", "phi", "m"), name=label)
+    whole = codes.astype(np.int64)
+    if np.any(whole != codes) or (code == "btag" and np.any((whole < 0) | (whole > 1))):
+        raise InputError(
+            f"{label}: {code} must be {'0 or 1' if code == 'btag' else 'whole'}; cut a score in the schema"
+        )
     return (offsets, whole, *(m.astype(np.float64, copy=False) for m in momentum))
 
 
