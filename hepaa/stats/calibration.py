@@ -7,11 +7,9 @@ calibrate on background events that the detector was not trained on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import stats
 
 from hepaa.errors import InputError, nearest
 
@@ -85,15 +83,15 @@ def conformal_pvalues(
         raise InputError("slices and scores have different lengths: give one slice an event")
     out = np.empty(len(s))
     for g in np.unique(score_group):
-        mine, asked = group == g, score_group == g
-        if not np.any(w[mine] > 0):
-            where = "" if slices is None else f" in slice {g}"
-            raise InputError(f"there are no calibration events{where}: use fewer slices or more background")
-        order = np.argsort(c[mine], kind="stable")
-        from_top = np.concatenate([[0.0], np.cumsum(w[mine][order][::-1])])
-        above = from_top[np.sum(mine) - np.searchsorted(c[mine][order], s[asked], side="left")]
-        own = np.max(w[mine]) if score_weight is None else ws[asked]
-        out[asked] = (own + above) / (own + from_top[-1])
+        reference, judged = group == g, score_group == g
+        if not np.any(w[reference] > 0):
+            place = "" if slices is None else f" in slice {g}"
+            raise InputError(f"there are no calibration events{place}: use fewer slices or more background")
+        order = np.argsort(c[reference], kind="stable")
+        from_top = np.concatenate([[0.0], np.cumsum(w[reference][order][::-1])])
+        above = from_top[np.sum(reference) - np.searchsorted(c[reference][order], s[judged], side="left")]
+        own = np.max(w[reference]) if score_weight is None else ws[judged]
+        out[judged] = (own + above) / (own + from_top[-1])
     return out
 
 
@@ -119,22 +117,6 @@ def mass_slices(
     edges = np.quantile(m, np.arange(1, n) / n)
     first, second = (np.searchsorted(edges, x, side="right").astype(np.int64) for x in (m, other))
     return first, second
-
-
-@dataclass(frozen=True)
-class Uniformity:
-    """Kolmogorov-Smirnov test of p-values against the uniform distribution: distance, p-value, number of events."""
-
-    distance: float
-    p: float
-    n: int
-
-
-def uniformity(p: ArrayLike) -> Uniformity:
-    """Are the p-values of background events uniform? A small `p` of the answer says no: distrust the calibration."""
-    values = _probabilities(p)
-    result = stats.kstest(values, "uniform")
-    return Uniformity(float(result.statistic), float(result.pvalue), len(values))
 
 
 def benjamini_hochberg(p: ArrayLike, level: float = 0.05) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -196,12 +178,12 @@ def combine_pvalues(
     return conformal_pvalues(*surprise)
 
 
-def _values(what: str, x: ArrayLike) -> NDArray[np.float64]:
+def _values(quantity: str, x: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:
-        raise InputError(f"{what}s have shape {values.shape}: give one an event")
+        raise InputError(f"{quantity}s have shape {values.shape}: give one an event")
     if np.any(np.isnan(values)):
-        raise InputError(f"the {what} of event {int(np.argmax(np.isnan(values)))} is not a number")
+        raise InputError(f"the {quantity} of event {int(np.argmax(np.isnan(values)))} is not a number")
     return values
 
 

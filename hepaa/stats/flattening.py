@@ -1,6 +1,6 @@
 """Scores made independent of a mass, so that a cut on them does not shape its spectrum.
 
-Both transforms are learned on background that the detector was not trained on, and give minus the logarithm of a
+The transform is learned on background that the detector was not trained on, and gives minus the logarithm of a
 p-value within the mass of the event: background follows the exponential distribution of mean 1 at every mass, and a cut
 keeps the same fraction of it everywhere. Higher is still more anomalous. (The penalty that does the same in training is
 `hepaa.models.losses.disco.DisCo`.)
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.errors import InputError, NotFittedError
-from hepaa.stats.calibration import conformal_pvalues, mass_slices
+from hepaa.stats.calibration import mass_slices
 
 if TYPE_CHECKING:
     from typing import Self
@@ -103,36 +103,6 @@ class QuantileFlattening:
         values, surprise, excess = self._knots[k]
         beyond = np.maximum(s - values[-1], 0.0) / excess
         return np.asarray(np.interp(s, values, surprise) + beyond)
-
-
-class MondrianCalibration:
-    """Conformal p-values within slices of the mass: -ln p; never above ln(n + 1) for n calibration events in a slice.
-
-    The guarantee of `hepaa.stats.calibration.conformal_pvalues` holds in every slice; its price is steps between them.
-
-    Parameters
-    ----------
-    slices : int
-        Slices of equal calibration counts in the mass.
-    """
-
-    def __init__(self, slices: int = 10) -> None:
-        self.slices = slices
-
-    def fit(self, score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None = None) -> Self:
-        """Take calibration events of the background: score, mass and weight >= 0, (n,) each."""
-        self.score_, self.mass_, self.weight_ = _events(score, mass, weight)
-        mass_slices(self.mass_, self.mass_, n=self.slices)
-        return self
-
-    def transform(self, score: ArrayLike, mass: ArrayLike) -> NDArray[np.float64]:
-        """-ln p (n,) of scores and masses (n,). Errors as `conformal_pvalues`, and before `fit`."""
-        if not hasattr(self, "score_"):
-            raise NotFittedError("this MondrianCalibration is not fitted yet; call fit first")
-        s, m, _ = _events(score, mass, None)
-        slices, asked = mass_slices(self.mass_, m, n=self.slices)
-        p = conformal_pvalues(self.score_, s, weight=self.weight_, slices=slices, score_slices=asked)
-        return np.asarray(-np.log(p))
 
 
 def _events(score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray[np.float64], ...]:

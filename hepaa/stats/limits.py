@@ -39,11 +39,6 @@ class Limit:
     expected: tuple[float, ...]
     level: float
 
-    def in_cross_section(self, cross_section: float) -> Limit:
-        """The same limit on a cross-section: times that of strength 1, in its unit."""
-        observed = None if self.observed is None else self.observed * cross_section
-        return Limit(observed, tuple(mu * cross_section for mu in self.expected), self.level)
-
 
 def upper_limit(
     s: ArrayLike,
@@ -103,30 +98,6 @@ def upper_limit(
     if n.shape != b.shape or not np.all(n >= 0):
         raise InputError(f"observed counts of shape {n.shape} for {len(b)} bins: give one count >= 0 a bin")
     return Limit(_limit(_Counts(s, b, m, r, n, m, prior.t0), 1 - level, None), expected, level)
-
-
-def cross_section_limit(
-    cross_section: float,
-    s: ArrayLike,
-    b: ArrayLike,
-    sigma_b: ArrayLike | None = None,
-    *,
-    n_obs: ArrayLike | None = None,
-    shifts: ArrayLike | None = None,
-    level: float = 0.95,
-) -> Limit:
-    """Upper limit on the signal's cross-section: the smallest that would be excluded (its reach, where expected).
-
-    Parameters
-    ----------
-    cross_section : float
-        That gives the yields s; the limit is in its unit.
-    s, b, sigma_b, n_obs, shifts, level
-        As for `upper_limit`, with its errors.
-    """
-    if not (np.isfinite(cross_section) and cross_section > 0):
-        raise InputError(f"the cross-section of the signal is {cross_section}: give a positive one")
-    return upper_limit(s, b, sigma_b, n_obs=n_obs, shifts=shifts, level=level).in_cross_section(cross_section)
 
 
 def median_limit_error(

@@ -1,96 +1,22 @@
-"""How far a score reaches: significance against the cut and the luminosity, and the luminosity for 3 and 5 sigma.
+"""How far a score reaches: significance against the luminosity, and the luminosity for 3 and 5 sigma.
 
 Upper limits are those of `hepaa.stats.limits`. Yields are expected events at a reference luminosity, in fb^-1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize
 
 from hepaa.errors import InputError
-from hepaa.stats.performance import FLOOR
-from hepaa.stats.significance import asimov, asimov_correlated, asimov_error
+from hepaa.stats.significance import asimov_correlated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
-
-
-@dataclass(frozen=True, eq=False)
-class CutScan:
-    """Significance of counting the events above a cut, for every cut.
-
-    Attributes
-    ----------
-    threshold, s, b, z, z_error : float64 (k,)
-        Cuts from the tightest to the loosest, yields that pass, Asimov Z and its Monte-Carlo error. z is NaN where
-        fewer than `min_events` raw background events pass or their yield is not positive.
-    n_b : int64 (k,)
-        Raw background events that pass.
-    best : int or None
-        Index of the greatest z; None if there is none.
-    """
-
-    threshold: NDArray[np.float64]
-    s: NDArray[np.float64]
-    b: NDArray[np.float64]
-    z: NDArray[np.float64]
-    z_error: NDArray[np.float64]
-    n_b: NDArray[np.int64]
-    best: int | None
-
-
-def cut_scan(
-    score_b: ArrayLike,
-    w_b: ArrayLike,
-    score_s: ArrayLike,
-    w_s: ArrayLike,
-    *,
-    systematic: float = 0.0,
-    min_events: int = FLOOR,
-) -> CutScan:
-    """Asimov Z of `score >= cut` for every cut, with the Monte-Carlo error and a relative systematic one on b.
-
-    The best cut is to be chosen on one split and quoted on another, like a binning.
-
-    Parameters
-    ----------
-    score_b, w_b : (n_b,)
-        Scores and weights of the background.
-    score_s, w_s : (n_s,)
-        Scores and weights of the signal.
-    systematic : float
-        Relative uncertainty of the background.
-    min_events : int
-        Least raw background events above a cut that is quoted.
-    """
-    xb, wb, xs, ws = (np.asarray(a, dtype=np.float64) for a in (score_b, w_b, score_s, w_s))
-    if xb.shape != wb.shape or xs.shape != ws.shape or not len(xb):
-        raise InputError(
-            f"scores and weights have shapes {xb.shape}, {wb.shape} and {xs.shape}, {ws.shape}; one each an event"
-        )
-    if not all(np.all(np.isfinite(a)) for a in (xb, wb, xs, ws)):
-        raise InputError("a score or weight is not finite")
-    thresholds = np.unique(np.concatenate([xb, xs]))[::-1]
-
-    def above(x: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
-        order = np.argsort(x)
-        total = np.concatenate([[0.0], np.cumsum(w[order][::-1])])
-        return total[len(x) - np.searchsorted(x[order], thresholds, side="left")]
-
-    s, b, b2, s2 = above(xs, ws), above(xb, wb), above(xb, wb**2), above(xs, ws**2)
-    n = above(xb, np.ones(len(xb))).astype(np.int64)
-    ok = (n >= min_events) & (b > 0)
-    z, error = np.full(len(s), np.nan), np.full(len(s), np.nan)
-    sigma = np.sqrt(b2[ok] + (systematic * b[ok]) ** 2)
-    z[ok] = asimov(s[ok], b[ok], sigma)
-    error[ok] = asimov_error(s[ok], b[ok], sigma, stat_s=np.sqrt(s2[ok]), stat_b=np.sqrt(b2[ok]))
-    return CutScan(thresholds, s, b, z, error, n, int(np.nanargmax(z)) if np.any(ok) else None)
 
 
 def z_versus_luminosity(
@@ -153,8 +79,7 @@ def luminosity_for(
     """
 
     def short(log_l: float) -> float:
-        found = z_versus_luminosity(s, b, sigma_b, np.exp(log_l), at=at, relative=relative, shifts=shifts)
-        return float(found[0]) - z
+        return float(z_versus_luminosity(s, b, sigma_b, np.exp(log_l), at=at, relative=relative, shifts=shifts)[0]) - z
 
     low, high = np.log(1e-9 * at), np.log(most)
     if short(high) < 0:
@@ -229,9 +154,9 @@ def statistical_error(
             for sign in (1, -1):
                 values = [x.copy() for x in centre]
                 values[which][i] += sign * step
-                found = number(*values)
-                if found is None:
+                result = number(*values)
+                if result is None:
                     return None
-                moved.append(found)
+                moved.append(result)
             squares += ((moved[0] - moved[1]) / (2 * step) * error) ** 2
     return float(np.sqrt(squares))

@@ -1,4 +1,4 @@
-"""Background from data: ABCD for counting, smooth fits to mass sidebands, and whether a cut sculpts that mass."""
+"""Background from data: a smooth function fitted to the sidebands of a mass."""
 
 from __future__ import annotations
 
@@ -153,46 +153,3 @@ def _maximum(
             if np.linalg.cond(information) < 1e14:
                 return theta, information
     raise InputError("the sideband fit did not converge: use fewer parameters or wider bins")
-
-
-def f_test(fewer: SidebandFit, more: SidebandFit) -> float:
-    """p-value of the improvement by more parameters, if the function with fewer is right: Fisher's F-test.
-
-    F = [(D1 - D2) / (k2 - k1)] / [D2 / (N - k2)] against the F distribution with (k2 - k1, N - k2) degrees, for N
-    fitted bins; the deviance D, which is a chi-square for well filled bins, stands for it also where bins are sparse.
-    Dividing by D2 makes the test blind to a spread that is larger than Poisson's.
-
-    Raises
-    ------
-    InputError
-        If the fits are not nested: the second must have more parameters, on the same bins.
-    """
-    extra = fewer.degrees - more.degrees
-    if extra < 1 or extra != len(more.parameters) - len(fewer.parameters) or more.degrees < 1:
-        raise InputError("an F-test compares fits to the same bins, the second with more parameters and bins to spare")
-    gain = max(fewer.deviance - more.deviance, 0.0) / extra
-    return float(special.fdtrc(extra, more.degrees, gain / (more.deviance / more.degrees)))
-
-
-def enough_parameters(
-    counts: ArrayLike,
-    edges: ArrayLike,
-    *,
-    exclude: ArrayLike | None = None,
-    level: float = 0.05,
-    sqrt_s: float = 13000.0,
-) -> SidebandFit:
-    """Fit with the fewest parameters of 3, 4, 5 that one more does not improve at the significance `level`.
-
-    By the F-test of nested functions (`f_test`). Other arguments and errors as `sideband_fit`.
-    """
-    fit = sideband_fit(counts, edges, exclude=exclude, parameters=3, sqrt_s=sqrt_s)
-    sizes: tuple[Literal[4, 5], ...] = (4, 5)
-    for k in sizes:
-        if fit.degrees < 2 or fit.deviance < 1e-9 * fit.degrees:
-            return fit  # no bins to spare, or nothing left to improve
-        more = sideband_fit(counts, edges, exclude=exclude, parameters=k, sqrt_s=sqrt_s)
-        if f_test(fit, more) >= level:
-            return fit
-        fit = more
-    return fit

@@ -5,7 +5,7 @@ import pytest
 
 from hepaa.errors import InputError
 from hepaa.stats import bumps
-from hepaa.stats.likelihood import discovery_z
+from hepaa.stats.likelihood import q0_of
 
 EDGES = np.linspace(1500, 5000, 51)
 SPECTRUM = 4000 * np.exp(-np.linspace(0, 5, 50))
@@ -45,7 +45,8 @@ def test_mass_scan_is_the_discovery_test_of_each_template():
     from scipy.stats import norm
 
     for mass, value in zip([2000.0, 3300.0], z, strict=True):
-        assert value == pytest.approx(discovery_z(n, np.diff(norm.cdf(EDGES, mass, 100.0)), SPECTRUM), rel=1e-9)
+        q0 = q0_of(n, np.diff(norm.cdf(EDGES, mass, 100.0)), SPECTRUM)
+        assert value == pytest.approx(np.sqrt(q0), rel=1e-9)
 
 
 def test_gross_vitells_equals_toys():

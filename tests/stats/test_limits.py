@@ -6,7 +6,7 @@ import pytest
 
 from hepaa.errors import InputError
 from hepaa.stats import limits
-from hepaa.stats.likelihood import discovery_z
+from hepaa.stats.likelihood import q0_of
 from hepaa.stats.significance import asimov
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
@@ -57,7 +57,7 @@ def test_limits_equal_pyhf(s, b, sigma, shifts, n):
 def test_injected_signal_is_recovered():
     rng = np.random.default_rng(1)
     s, b = np.array([2.0, 6.0, 9.0]), np.array([400.0, 150.0, 60.0])
-    z = [discovery_z(n, s, b) for n in rng.poisson(s + b, (3000, 3))]
+    z = [np.sqrt(q0_of(n, s, b)) for n in rng.poisson(s + b, (3000, 3))]
     # sqrt(q0) with signal is a Gaussian of unit width around the Asimov Z, cut off at 0
     expected = np.hypot(np.hypot(*asimov(s[:2], b[:2])), asimov(s[2], b[2]))
     assert np.median(z) == pytest.approx(expected, abs=0.06)
@@ -75,15 +75,6 @@ def test_limit_refuses():
         limits.upper_limit([1.0], [1.0], n_obs=[1, 2])
     with pytest.raises(InputError, match="shared shifts"):
         limits.upper_limit([1.0], [1.0], shifts=[[0.1, 0.2]])
-    with pytest.raises(InputError, match="give a positive one"):
-        limits.cross_section_limit(0.0, [1.0], [1.0])
-
-
-def test_a_limit_on_the_cross_section_is_that_on_the_strength_times_it():
-    strength = limits.upper_limit([5.0], [20.0], [4.0], n_obs=[17])
-    fb = limits.cross_section_limit(2.5, [5.0], [20.0], [4.0], n_obs=[17])
-    assert fb.observed == pytest.approx(2.5 * strength.observed)
-    np.testing.assert_allclose(fb.expected, 2.5 * np.array(strength.expected))
 
 
 def test_error_of_the_median_limit_equals_repeated_limits():

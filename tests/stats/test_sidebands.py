@@ -49,12 +49,9 @@ def test_window_prediction_is_unbiased_with_honest_errors():
     assert np.mean(np.array(p) < 0.05) < 0.12
 
 
-def test_number_of_parameters():
-    counts = np.round(SPECTRUM * 50)
-    assert len(bkg.enough_parameters(counts, EDGES).parameters) == 3
-    bent = np.round(SPECTRUM * 50 * np.exp(0.8 * np.log(X / 0.2) ** 2))
-    assert len(bkg.enough_parameters(bent, EDGES).parameters) >= 4
-    np.testing.assert_allclose(bkg.sideband_fit(SPECTRUM * 50, EDGES).parameters, [np.log(1e-2), 9, 5], rtol=1e-6)
+def test_the_parameters_of_an_exact_spectrum_are_given_back():
+    fit = bkg.sideband_fit(SPECTRUM * 50, EDGES)
+    np.testing.assert_allclose(fit.parameters, [np.log(1e-2), 9, 5], rtol=1e-6)
 
 
 def test_fit_refuses():
