@@ -15,6 +15,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path as demo_path
+from hepaa.detectors import SumOfSquares
+from hepaa.run import pipeline
+from hepaa.stats.performance import _Ranked
 from hepaa.table import EventTable
 
 QUICK = [
@@ -127,6 +130,19 @@ def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path):
         again = pq.read_table(tmp_path / "again" / name)
         assert "score_VAE" in again.column_names
         assert pq.read_table(out / name).select(again.column_names).equals(again, check_metadata=False)
+
+
+def test_a_run_scores_each_part_once_and_sorts_its_events_once(tmp_path, monkeypatch):
+    scored, sorted_events = [], []
+    squares, ranked = SumOfSquares.anomaly_score, _Ranked.of.__func__
+    monkeypatch.setattr(SumOfSquares, "anomaly_score", lambda d, t: scored.append(t.n) or squares(d, t))
+    monkeypatch.setattr(_Ranked, "of", classmethod(lambda c, y, *a: sorted_events.append(len(y)) or ranked(c, y, *a)))
+    detectors = [{"name": "Squares", "detector": "SumOfSquares", "flatten": "mZH"}]
+    card = load_card(write_card(tmp_path, detectors=detectors))
+    out = pipeline.run(card.model_copy(update={"output": str(tmp_path / "out")}))
+    validation, test = (EventTable.load(out / f"{name}.parquet") for name in ("validation", "scores"))
+    assert scored == [validation.n, test.n]
+    assert sorted_events == [test.n]
 
 
 @pytest.mark.slow
