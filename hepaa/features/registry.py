@@ -139,8 +139,7 @@ def _origin(function: Any) -> str:
 @cache
 def _import_own_sets() -> None:
     """Import the modules of `hepaa.features.sets`; they import their kernels only when a set is computed."""
-    from hepaa.features import sets
-
+    sets = importlib.import_module("hepaa.features.sets")
     for module in pkgutil.iter_modules(sets.__path__, f"{sets.__name__}."):
         importlib.import_module(module.name)
 

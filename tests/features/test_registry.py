@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 import hepaa
 from hepaa.events import Events, Sample
-from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry, sets
+from hepaa.features import Feature, feature_info, feature_set, feature_sets, registry
 from hepaa.io.files import sha256
 
 
@@ -51,6 +52,7 @@ def test_a_module_in_the_folder_of_sets_is_enough(tmp_path, monkeypatch, no_trac
         "from hepaa.features.registry import feature_set\n"
         "feature_set('two-lines', inputs='particles', columns=[])(lambda events: ({}, {}))\n"
     )
+    sets = importlib.import_module("hepaa.features.sets")
     monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "hepaa.features.sets.two_lines", raising=False)
     registry._import_own_sets.cache_clear()
