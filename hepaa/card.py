@@ -163,8 +163,8 @@ class SystematicCard(_Section):
             raise ValueError(f"{self.name!r}: `size` belongs to kind norm, and to it alone")
         for way, value in (("up", self.up), ("down", self.down)):
             if self.kind in needs:
-                kind, words = needs[self.kind]
-                if not isinstance(value, kind) and not (way == "down" and value is None):
+                expected, words = needs[self.kind]
+                if not isinstance(value, expected) and not (way == "down" and value is None):
                     raise ValueError(f"{self.name!r}: give `{way}` as {words}")
             elif value is not None:
                 raise ValueError(f"{self.name!r}: `{way}` belongs to the kinds weight and column")
@@ -263,9 +263,11 @@ class Card(Rules):
                     raise ValueError(f"systematics: {systematic.name!r}: {nearest(process, processes)}")
         for process in processes:
             same = [s for s in self.samples if s.process == process]
-            given = [s.share for s in same if s.share is not None]
-            if given and (len(given) != len(same) or abs(sum(given) - 1) > 1e-6):
-                raise ValueError(f"samples: the shares of {process!r} are {given}; give one to each sample, with sum 1")
+            shares = [s.share for s in same if s.share is not None]
+            if shares and (len(shares) != len(same) or abs(sum(shares) - 1) > 1e-6):
+                raise ValueError(
+                    f"samples: the shares of {process!r} are {shares}; give one to each sample, with sum 1"
+                )
             if len({s.role for s in same}) > 1:
                 raise ValueError(f"samples: {process!r} has several roles; name the processes apart")
         return self
@@ -278,11 +280,11 @@ class Card(Rules):
 
     def shares(self, process: str) -> dict[str, float]:
         """The share of each generator of a process in its yield."""
-        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         for sample in self.samples:
             if sample.process == process:
-                found[sample.generator] = found.get(sample.generator, 0.0) + self.share(sample)
-        return found
+                shares[sample.generator] = shares.get(sample.generator, 0.0) + self.share(sample)
+        return shares
 
     def to_yaml(self) -> str:
         """The card with all defaults, as YAML that gives the same card again."""
@@ -302,14 +304,14 @@ def load_card(path: str | Path) -> Card:
         If the file is missing, is no YAML, or has an unknown key or a wrong value: the message gives the path to it
         and the nearest valid key.
     """
-    where = Path(path)
+    source = Path(path)
     try:
-        content = yaml.safe_load(where.read_text(encoding="utf-8"))
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CardError(f"{where}: no such file; `hepaa init zh` writes a card to start from") from None
+        raise CardError(f"{source}: no such file; `hepaa init zh` writes a card to start from") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as broken:
-        raise CardError(f"{where}: not a readable YAML card: {' '.join(str(broken).split())}") from broken
-    return parse_card(content, source=where)
+        raise CardError(f"{source}: not a readable YAML card: {' '.join(str(broken).split())}") from broken
+    return parse_card(content, source=source)
 
 
 def parse_card(content: Any, *, source: Path) -> Card:
@@ -342,14 +344,14 @@ def _resolve(name: str, folder: Path) -> str:
 def _explain(wrong: ValidationError, source: Path) -> str:
     """One error, as a sentence that starts with the path to the wrong key: a misspelt key before a missing one."""
     error = min(wrong.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in error["loc"])
+    place = ".".join(str(part) for part in error["loc"])
     more = f" ({wrong.error_count() - 1} more)" if wrong.error_count() > 1 else ""
     if error["type"] == "extra_forbidden":
         keys = _keys_at(error["loc"][:-1])
-        return f"{source}: {where}: unknown key; {nearest(str(error['loc'][-1]), keys)}{more}"
+        return f"{source}: {place}: unknown key; {nearest(str(error['loc'][-1]), keys)}{more}"
     message = error["msg"].removeprefix("Value error, ")
-    given = "" if error["type"] in {"missing", "value_error"} else f", not {error['input']!r}"
-    return f"{source}: {f'{where}: ' if where else ''}{message}{given}{more}"
+    value = "" if error["type"] in {"missing", "value_error"} else f", not {error['input']!r}"
+    return f"{source}: {f'{place}: ' if place else ''}{message}{value}{more}"
 
 
 def _keys_at(location: Sequence[int | str]) -> list[str]:

@@ -76,21 +76,21 @@ def process(
     store.create()
     plan.save(folder / "plan.json")
     shards = {shard.key: shard for shard in plan.shards}
-    found = {key: receipt for key in store.keys() & shards.keys() if (receipt := store.receipt(key)) is not None}
-    before = len(found)
+    receipts = store.receipts(shards[key] for key in store.keys() & shards.keys())
+    before = len(receipts)
     work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
     ledger = _Ledger(shards, retries)
-    with _sigterm_as_exception(), Meter(plan, found, folder, progress or Silent()) as meter:
+    with _sigterm_as_exception(), Meter(plan, receipts, folder, progress or Silent()) as meter:
         try:
-            _rounds(ledger, work, executor, found, meter, pause_s)
+            _rounds(ledger, work, executor, receipts, meter, pause_s)
         except _Stopped:
             raise IncompleteError(
                 f"stopped by SIGTERM with {len(store.keys() & shards.keys())} of {len(shards)} shards stored in "
                 f"{folder}; run the same command again to go on"
             ) from None
-    missing = ledger.failures(found)
+    missing = ledger.failures(receipts)
     _report(store, missing, len(shards), allow_missing)
-    return Outcome(plan, store, found, missing, len(found) - before)
+    return Outcome(plan, store, receipts, missing, len(receipts) - before)
 
 
 def collect(folder: Path, *, allow_missing: int = 0) -> Outcome:
@@ -102,17 +102,17 @@ def collect(folder: Path, *, allow_missing: int = 0) -> Outcome:
         If more shards are missing than were allowed.
     """
     store, plan = Store(str(folder)), Plan.load(folder / "plan.json")
-    found = {s.key: receipt for s in plan.shards if (receipt := store.receipt(s.key)) is not None}
-    told = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
+    receipts = store.receipts(plan.shards)
+    last_failures = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
     tried = Counter(line["key"] for line in store.journal() if line["event"] == "began")
     ledger = _Ledger({s.key: s for s in plan.shards}, 0)
-    for key in ledger.shards.keys() - found.keys():
+    for key in ledger.shards.keys() - receipts.keys():
         ledger.attempts[key] = tried[key]
         why = "its worker was killed" if tried[key] else "no job has begun it"
-        ledger.reasons[key] = told.get(key, {"error": f"{why}; see `hepaa batch status`"})
-    missing = ledger.failures(found)
+        ledger.reasons[key] = last_failures.get(key, {"error": f"{why}; see `hepaa batch status`"})
+    missing = ledger.failures(receipts)
     _report(store, missing, len(ledger.shards), allow_missing)
-    return Outcome(plan, store, found, missing, 0)
+    return Outcome(plan, store, receipts, missing, 0)
 
 
 class _Ledger:
@@ -123,41 +123,41 @@ class _Ledger:
         self.attempts: Counter[str] = Counter()
         self.reasons: dict[str, dict[str, Any]] = {}
 
-    def pending(self, found: dict[str, Any]) -> list[Shard]:
-        return [s for key, s in self.shards.items() if key not in found and self.attempts[key] <= self.retries]
+    def pending(self, receipts: dict[str, Any]) -> list[Shard]:
+        return [s for key, s in self.shards.items() if key not in receipts and self.attempts[key] <= self.retries]
 
-    def failures(self, found: dict[str, Any]) -> tuple[Failure, ...]:
+    def failures(self, receipts: dict[str, Any]) -> tuple[Failure, ...]:
         return tuple(
             Failure(
                 s.path, s.start, s.stop, s.events, self.reasons[key].get("good_events"), self.attempts[key],
                 self.reasons[key]["error"],
             )
-            for key, s in self.shards.items() if key not in found
+            for key, s in self.shards.items() if key not in receipts
         )  # fmt: skip
 
 
 def _rounds(
-    ledger: _Ledger, work: Work, executor: Executor, found: dict[str, Any], meter: Meter, pause_s: float
+    ledger: _Ledger, work: Work, executor: Executor, receipts: dict[str, Any], meter: Meter, pause_s: float
 ) -> None:
     store, number = Store(work.folder), 0
-    while pending := ledger.pending(found):
+    while pending := ledger.pending(receipts):
         if number:
             time.sleep(min(pause_s * number, 60.0))
         number += 1
         before = _journal_counts(store)
         answers, lost = _ask(executor, pending, work, meter)
         after = _journal_counts(store)
-        told = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
+        last_failures = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
         moved = False
         for shard in pending:
             key, answer = shard.key, answers.get(shard.key)
             stored = answer if answer is not None and "error" not in answer else store.receipt(key)
             if stored is not None:
-                found[key] = stored
+                receipts[key] = stored
                 moved = True
                 continue
             if answer is None and after["failed", key] > before["failed", key]:
-                answer = told[key]  # an executor that ended early, or a job, kept the receipt for itself
+                answer = last_failures[key]  # an executor that ended early, or a job, kept the receipt for itself
             if answer is not None or after["began", key] > before["began", key]:
                 ledger.attempts[key] += 1
                 moved = True
@@ -201,9 +201,9 @@ def _report(store: Store, missing: Sequence[Failure], of: int, allowed: int) -> 
         listed = f"{store.failures_path} cannot be written ({full.strerror})"
     if len(missing) > allowed:
         first = missing[0]
-        where = first.path if first.start is None else f"{first.path}, events {first.start} .. {first.stop}"
+        place = first.path if first.start is None else f"{first.path}, events {first.start} .. {first.stop}"
         raise IncompleteError(
-            f"{len(missing)} of {of} shards are missing, so there is no result. {where}: {first.reason} "
+            f"{len(missing)} of {of} shards are missing, so there is no result. {place}: {first.reason} "
             f"({first.attempts} attempts); {listed}. Run again to retry, or give --allow-missing {len(missing)}"
         )
 

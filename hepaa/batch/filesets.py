@@ -32,33 +32,33 @@ def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
     InputError
         If it is no such file.
     """
-    where = Path(path)
+    source = Path(path)
     try:
-        content = json.loads(where.read_text(encoding="utf-8"))
+        content = json.loads(source.read_text(encoding="utf-8"))
     except (OSError, ValueError) as damage:
-        raise InputError(f"{where}: not a readable fileset ({damage})") from None
+        raise InputError(f"{source}: not a readable fileset ({damage})") from None
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{where}: a fileset is a mapping of dataset names to {{'files': ..., 'metadata': ...}}")
-    found = {}
+        raise InputError(f"{source}: a fileset is a mapping of dataset names to {{'files': ..., 'metadata': ...}}")
+    datasets = {}
     for name, entry in content.items():
         files, metadata = (entry.get("files"), entry.get("metadata")) if isinstance(entry, dict) else (entry, None)
         if isinstance(files, dict):
-            listed = [_with_tree(file, tree, f"{where}: {name}") for file, tree in files.items()]
+            listed = [_with_tree(file, tree, f"{source}: {name}") for file, tree in files.items()]
         elif isinstance(files, list) and all(isinstance(file, str) for file in files):
             listed = list(files)
         else:
-            raise InputError(f"{where}: {name}: 'files' is a list of paths, or a mapping of path to tree")
-        found[name] = {
-            "files": [file if is_remote(file) else str(where.parent / file) for file in listed],
+            raise InputError(f"{source}: {name}: 'files' is a list of paths, or a mapping of path to tree")
+        datasets[name] = {
+            "files": [file if is_remote(file) else str(source.parent / file) for file in listed],
             "metadata": dict(metadata or {}),
         }
-    return found
+    return datasets
 
 
-def _with_tree(file: str, tree: Any, where: str) -> str:
+def _with_tree(file: str, tree: Any, place: str) -> str:
     name = tree.get("object_path") if isinstance(tree, dict) else tree
     if name is not None and not isinstance(name, str):
-        raise InputError(f"{where}: {file}: the tree is named by text or 'object_path', not {tree!r}")
+        raise InputError(f"{place}: {file}: the tree is named by text or 'object_path', not {tree!r}")
     return f"{file}:{name}" if name else file
 
 
@@ -68,12 +68,12 @@ def fileset_tasks(
     """One task for each dataset; its metadata may name `process` (default: the dataset), `role` and `generator`."""
     work = []
     for name, entry in fileset.items():
-        said = entry["metadata"]
+        metadata = entry["metadata"]
         task = FeatureTask(
             feature_set,
-            process=str(said.get("process", name)),
-            role=said.get("role", "background"),
-            generator=str(said.get("generator", "unknown")),
+            process=str(metadata.get("process", name)),
+            role=metadata.get("role", "background"),
+            generator=str(metadata.get("generator", "unknown")),
             selection=selection,
             schema=schema,
         )

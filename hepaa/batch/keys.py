@@ -66,17 +66,17 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
         from hepaa.io.root.read import uuid
 
         return {"uuid": uuid(file)}
-    where = Path(file)
+    local = Path(file)
     try:
-        stat = where.stat()
-        found: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        stat = local.stat()
+        state: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         if how == "content":
-            return found | {"sha256": (known or {}).get(state_of(file, found)) or sha256(where)}
-        with where.open("rb") as stream:
+            return state | {"sha256": (known or {}).get(state_of(file, state)) or sha256(local)}
+        with local.open("rb") as stream:
             edges = hashlib.sha256(stream.read(_EDGE))
             stream.seek(max(stat.st_size - _EDGE, 0))
             edges.update(stream.read(_EDGE))
-        return found | {"edges": edges.hexdigest()}
+        return state | {"edges": edges.hexdigest()}
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
 
@@ -95,31 +95,33 @@ def changed(path: str, identity: Mapping[str, Any]) -> bool:
     return (stat.st_size, stat.st_mtime_ns) != (identity["size"], identity["mtime_ns"])
 
 
-def asked_of(task: Any, code: Mapping[str, str]) -> dict[str, Any]:
+def request_of(task: Any, code: Mapping[str, str]) -> dict[str, Any]:
     """What a task and the versions of the code add to the keys of all its shards."""
     return {"task": task.to_dict(), "code": code | task.code()}
 
 
-def result_key(path: str, identity: Mapping[str, Any], events: tuple[int, int] | None, asked: Mapping[str, Any]) -> str:
-    """Key of the result of one task on one shard: 64 hexadecimal digits; `asked` as `asked_of` gives it.
+def result_key(
+    path: str, identity: Mapping[str, Any], events: tuple[int, int] | None, request: Mapping[str, Any]
+) -> str:
+    """Key of the result of one task on one shard: 64 hexadecimal digits; `request` as `request_of` gives it.
 
     It depends on the name and the content of the input, the range of events, every option of the task (feature set,
     selection, hash of the model ...), and the versions of the code. The time of change counts only where the content
     was not read.
     """
     content = {k: v for k, v in identity.items() if k != "mtime_ns" or "sha256" not in identity}
-    return digest({"path": path, "input": content, "events": events, **asked})
+    return digest({"path": path, "input": content, "events": events, **request})
 
 
 @lru_cache(maxsize=1)
 def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version(), "hepaa": __version__}
+    installed = {"python": platform.python_version(), "hepaa": __version__}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "none"
-    return found
+            installed[name] = "none"
+    return installed
 
 
 def versions() -> dict[str, str]:

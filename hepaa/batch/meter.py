@@ -17,10 +17,10 @@ _LOG_EVERY_S = 60.0
 class Meter:
     """Progress: a bar, and one line a minute in `log.txt`."""
 
-    def __init__(self, plan: Plan, found: dict[str, Any], folder: Path, progress: Reporter) -> None:
+    def __init__(self, plan: Plan, stored: dict[str, Any], folder: Path, progress: Reporter) -> None:
         self._total, self._done, self._new, self._new_events = len({shard.key for shard in plan.shards}), 0, 0, 0
         self._events, self._weights, self._files = 0, 0.0, set[str]()
-        self._count(found)
+        self._count(stored)
         self._new = self._new_events = 0
         self._path, self._progress = folder / "log.txt", progress
         self._began = self._logged = time.monotonic()

@@ -109,7 +109,7 @@ def make_plan(
     broken: list[InputError] = []
     for number, (task, files) in enumerate(work):
         tasks.append(task)
-        asked = keys.asked_of(task, code)
+        request = keys.request_of(task, code)
         for path in io.expand(files):
             try:
                 state = keys.identify(path, identity, hashes)
@@ -121,7 +121,7 @@ def make_plan(
                 hashes[keys.state_of(split_key(path)[0], state)] = state["sha256"]
             for start, stop in ranges:
                 events = None if start is None or stop is None else (start, stop)
-                key = keys.result_key(path, state, events, asked)
+                key = keys.result_key(path, state, events, request)
                 shards.append(Shard(path, start, stop, number, key, state))
     if len(broken) == len(shards):
         raise broken[0] if broken else InputError("no files were given")
@@ -132,14 +132,14 @@ def make_plan(
 
 def _remembered(folder: Path) -> dict[str, str]:
     try:
-        found: dict[str, str] = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        hashes: dict[str, str] = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as damage:
         raise InputError(
             f"{folder / _HASHES}: cannot be read ({damage}); remove it, and files are hashed again"
         ) from None
-    return found
+    return hashes
 
 
 def _ranges(path: str, size: int, task: Task) -> list[tuple[int | None, int | None]]:

@@ -68,14 +68,14 @@ def trials(
     if leave_out is not None:
         axes.append([("split.train_without", [name]) for name in _folds(card, leave_out)])
     plain = card.model_dump(by_alias=True, mode="json")
-    found = {}
+    cards = {}
     for choice in itertools.product(*axes):
         content = json.loads(json.dumps(plain))
         for key, value in choice:
             _put(content, key, value)
         name = ",".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in choice)
-        found[name] = _parsed(content, name)
-    return found
+        cards[name] = _parsed(content, name)
+    return cards
 
 
 def _folds(card: Card, leave_out: Folds) -> list[str]:
@@ -85,10 +85,10 @@ def _folds(card: Card, leave_out: Folds) -> list[str]:
         names = [s.process for s in card.samples if s.role == "signal"]
     else:
         raise InputError(f"{leave_out!r} cannot be left out; {nearest(str(leave_out), ('generators', 'processes'))}")
-    found = list(dict.fromkeys(names))
-    if leave_out == "generators" and len(found) < 2:
-        raise InputError(f"the background has one generator, {found[0]!r}: nothing would be left to train on")
-    return found
+    left_out = list(dict.fromkeys(names))
+    if leave_out == "generators" and len(left_out) < 2:
+        raise InputError(f"the background has one generator, {left_out[0]!r}: nothing would be left to train on")
+    return left_out
 
 
 def _put(content: Any, path: str, value: Any) -> None:
@@ -224,18 +224,18 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
         task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
         state = keys.identify(str(path), "content")
         tasks.append(task)
-        key = keys.result_key(str(path), state, None, keys.asked_of(task, code))
+        key = keys.result_key(str(path), state, None, keys.request_of(task, code))
         shards.append(Shard(str(path), None, None, number, key, state))
     outcome = replace(batch, folder=folder).do(Plan(tuple(tasks), tuple(shards), code))
-    found = {}
+    results = {}
     for name, shard in zip(cards, shards, strict=True):
         link = folder / "runs" / name
         link.unlink(missing_ok=True)
         if shard.key in outcome.receipts:
             link.symlink_to(outcome.store.run_path(shard.key))
-            found[name] = outcome.receipts[shard.key]["result"]["detectors"]
-    write_json(found, folder / "scan.json")
-    return found
+            results[name] = outcome.receipts[shard.key]["result"]["detectors"]
+    write_json(results, folder / "scan.json")
+    return results
 
 
 def _joined(plans: Iterator[Plan]) -> Plan | None:

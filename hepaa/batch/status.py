@@ -62,8 +62,8 @@ def status(folder: Path) -> Status:
         If there is no plan in it.
     """
     store, plan = Store(str(folder)), Plan.load(folder / "plan.json")
-    found = {s.key: receipt for s in plan.shards if (receipt := store.receipt(s.key)) is not None}
-    open_files = {s.path for s in plan.shards if s.key not in found}
+    receipts = store.receipts(plan.shards)
+    open_files = {s.path for s in plan.shards if s.key not in receipts}
     files = {s.path for s in plan.shards}
     begun: dict[str, str] = {}
     times = []
@@ -72,25 +72,25 @@ def status(folder: Path) -> Status:
             begun[line["key"]] = line["shard"]
         else:
             begun.pop(line["key"], None)
-            if line["event"] == "stored" and line["key"] in found:
+            if line["event"] == "stored" and line["key"] in receipts:
                 times.append((float(line["time"]), line["key"]))
     since = time.time() - _RECENT_S
     recent = [(when, key) for when, key in times if when >= since]
-    span = max(time.time() - max(since, times[0][0] - found[times[0][1]]["seconds"]), 1e-9) if times else 0.0
-    rate = sum(found[key]["events"] for _, key in recent) / span if recent else 0.0
+    span = max(time.time() - max(since, times[0][0] - receipts[times[0][1]]["seconds"]), 1e-9) if times else 0.0
+    rate = sum(receipts[key]["events"] for _, key in recent) / span if recent else 0.0
     failures: list[dict[str, Any]] = []
     if store.failures_path.exists():
         failures = json.loads(store.failures_path.read_text(encoding="utf-8"))["shards"]
     return Status(
         shards=len(plan.shards),
-        stored=sum(s.key in found for s in plan.shards),
+        stored=sum(s.key in receipts for s in plan.shards),
         files=len(files),
         files_stored=len(files - open_files),
-        events=sum(receipt["events"] for receipt in found.values()),
-        sum_weights=math.fsum(receipt["sum_weights"] for receipt in found.values()),
+        events=sum(receipt["events"] for receipt in receipts.values()),
+        sum_weights=math.fsum(receipt["sum_weights"] for receipt in receipts.values()),
         events_per_s=rate,
-        left_s=sum(s.key not in found for s in plan.shards) * span / len(recent) if recent else None,
-        working=tuple(where for key, where in begun.items() if key not in found),
+        left_s=sum(s.key not in receipts for s in plan.shards) * span / len(recent) if recent else None,
+        working=tuple(shard for key, shard in begun.items() if key not in receipts),
         failures=tuple(failures),
     )
 

@@ -121,8 +121,8 @@ class Work:
 
     def receipt(self, key: str) -> Receipts | None:
         """What the store has of a shard."""
-        found = Store(self.folder).receipt(key)
-        return None if found is None else Receipts({key: found})
+        receipt = Store(self.folder).receipt(key)
+        return None if receipt is None else Receipts({key: receipt})
 
 
 class _Tidy:

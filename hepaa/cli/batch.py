@@ -86,11 +86,13 @@ def batch_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def say_missing(found: Any) -> None:
+def say_missing(outcome: Any) -> None:
     """Say on standard error that a result is not whole, as was allowed."""
-    if found.missing:
-        where = f"all are listed in {found.store.failures_path}"
-        click.echo(f"hepaa: {len(found.missing)} shards are missing from this result, as allowed; {where}", err=True)
+    if outcome.missing:
+        listing = f"all are listed in {outcome.store.failures_path}"
+        click.echo(
+            f"hepaa: {len(outcome.missing)} shards are missing from this result, as allowed; {listing}", err=True
+        )
 
 
 @click.group()
@@ -117,11 +119,11 @@ def plan(source: Path, feature_set: str | None, selection: str | None, batch: Ba
     """
     from hepaa.batch.store import Store
 
-    chosen = batch.batch(source)
-    Store(str(chosen.folder)).create()
-    made = chosen.plan(_work_of(source, feature_set, selection))
-    made.save(chosen.folder / "plan.json")
-    click.echo(f"{chosen.folder}: {len(made.shards)} shards; `hepaa batch shard {chosen.folder} --index N --of M`")
+    setup = batch.batch(source)
+    Store(str(setup.folder)).create()
+    made = setup.plan(_work_of(source, feature_set, selection))
+    made.save(setup.folder / "plan.json")
+    click.echo(f"{setup.folder}: {len(made.shards)} shards; `hepaa batch shard {setup.folder} --index N --of M`")
 
 
 def _work_of(source: Path, feature_set: str | None, selection: str | None) -> Any:
@@ -165,9 +167,9 @@ def merge(folder: Path, output: Path, allow_missing: int) -> None:
     from hepaa.batch.engine import collect
     from hepaa.batch.runs import save_rows
 
-    found = collect(folder, allow_missing=allow_missing)
-    click.echo(f"{output}: {save_rows(found, output)} rows")
-    say_missing(found)
+    outcome = collect(folder, allow_missing=allow_missing)
+    click.echo(f"{output}: {save_rows(outcome, output)} rows")
+    say_missing(outcome)
 
 
 @batch.command()
@@ -180,15 +182,15 @@ def status(folder: Path) -> None:
     """
     from hepaa.batch.status import status as state
 
-    found = state(folder)
-    left = "unknown" if found.left_s is None else f"{found.left_s:.0f} s"
-    click.echo(f"shards          {found.stored} of {found.shards} stored")
-    click.echo(f"files           {found.files_stored} of {found.files} whole")
-    click.echo(f"events          {found.events}    {found.events_per_s:.4g} events/s    left {left}")
-    click.echo(f"sum of weights  {found.sum_weights:.6g}")
-    for where in found.working:
-        click.echo(f"begun           {where}")
-    for failure in found.failures:
+    progress = state(folder)
+    left = "unknown" if progress.left_s is None else f"{progress.left_s:.0f} s"
+    click.echo(f"shards          {progress.stored} of {progress.shards} stored")
+    click.echo(f"files           {progress.files_stored} of {progress.files} whole")
+    click.echo(f"events          {progress.events}    {progress.events_per_s:.4g} events/s    left {left}")
+    click.echo(f"sum of weights  {progress.sum_weights:.6g}")
+    for shard in progress.working:
+        click.echo(f"begun           {shard}")
+    for failure in progress.failures:
         click.echo(f"failed          {failure['path']}: {failure['reason']} ({failure['attempts']} attempts)")
 
 
@@ -219,17 +221,17 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
     from hepaa.batch.runs import run
     from hepaa.card import load_card
 
-    where, loaded = site(system, **wishes), load_card(card)
+    target, loaded = site(system, **wishes), load_card(card)
     if output is not None:
         loaded = loaded.model_copy(update={"output": str(output)})
-    chosen = replace(batch.batch(Path(loaded.output)), executor=SiteExecutor(where))
+    setup = replace(batch.batch(Path(loaded.output)), executor=SiteExecutor(target))
     if array:
-        click.echo(where.array_script(str(chosen.folder)), nl=False)
+        click.echo(target.array_script(str(setup.folder)), nl=False)
         return
     if dry_run:
-        click.echo(where.worker_script(), nl=False)
+        click.echo(target.worker_script(), nl=False)
         return
-    click.echo(f"results: {run(loaded, chosen, overwrite=overwrite) / 'results.json'}")
+    click.echo(f"results: {run(loaded, setup, overwrite=overwrite) / 'results.json'}")
 
 
 @batch.command()
@@ -250,11 +252,11 @@ def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, 
     from hepaa.cli.common import table_of
 
     changes = {key: value if isinstance(value, list) else [value] for key, value in words(sets).items()}
-    chosen = batch.batch(card)
+    setup = batch.batch(card)
     for name, detectors in run_all(
-        trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds), chosen
+        trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds), setup
     ).items():
         click.echo(f"== {name}")
         for line in table_of({"detectors": detectors}):
             click.echo(line)
-    click.echo(f"runs: {chosen.folder / 'runs'}")
+    click.echo(f"runs: {setup.folder / 'runs'}")

@@ -37,16 +37,16 @@ def words(pairs: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as a mapping; values are read as YAML, so that 3 is a number and [16, 8] a list."""
     import yaml
 
-    found = {}
+    values = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"{pair!r} is not NAME=VALUE")
         try:
-            found[name] = yaml.safe_load(value)
+            values[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise InputError(f"{pair!r}: the value cannot be read") from None
-    return found
+    return values
 
 
 def number(name: str, value: Any) -> float:

@@ -42,8 +42,8 @@ def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None
 
     for path in download(dataset, output, parts, server=server or SERVER, report=reporter()):
         click.echo(f"{path}: as published")
-    found = DATASETS[dataset]
-    click.echo(f"cite: {found.citation}, https://doi.org/{found.doi}")
+    record = DATASETS[dataset]
+    click.echo(f"cite: {record.citation}, https://doi.org/{record.doi}")
 
 
 @click.command()
@@ -57,18 +57,18 @@ def info(file: str, as_json: bool) -> None:
     """
     from hepaa import io
 
-    found = io.probe(file)
+    summary = io.probe(file)
     if as_json:
-        click.echo(json.dumps(found, indent=2, default=str))
+        click.echo(json.dumps(summary, indent=2, default=str))
         return
-    for line in _lines(found):
+    for line in _lines(summary):
         click.echo(line)
 
 
-def _lines(found: dict[str, Any], indent: str = "") -> Iterator[str]:
+def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
     """Keys beside values; what is inside a value stands below it."""
-    width = max((len(str(key)) for key in found), default=0)
-    for key, value in found.items():
+    width = max((len(str(key)) for key in content), default=0)
+    for key, value in content.items():
         name = f"{indent}{key!s:<{width}}"
         if isinstance(value, dict) and value:
             yield name.rstrip()
@@ -137,32 +137,23 @@ def features(
     Example: hepaa features sm.lhe.gz --set zh-paper --process ZH --output sm.parquet
              hepaa features --list
     """
-    from hepaa import io
-    from hepaa.events import Sample
-    from hepaa.features.registry import features as compute
-
     if show:
         _list_feature_sets()
         return
     if not files or feature_set is None or output is None:
         raise InputError("give files, --set and --output, or --list to see the feature sets")
+    sample = {"process": process, "role": role, "generator": generator, "selection": selection, "schema": schema}
     if batch.executor is not None or files[0].endswith(".json"):
         from hepaa.batch.runs import feature_work, save_rows
 
-        work = feature_work(
-            files, feature_set, process=process, role=role, generator=generator, selection=selection, schema=schema
-        )
-        chosen = batch.batch(output)
-        found = chosen.do(chosen.plan(work))
-        click.echo(f"{output}: {save_rows(found, output)} events")
-        say_missing(found)
+        setup = batch.batch(output)
+        outcome = setup.do(setup.plan(feature_work(files, feature_set, **sample)))
+        click.echo(f"{output}: {save_rows(outcome, output)} events")
+        say_missing(outcome)
         return
-    chunks = io.iterate(list(files), schema=schema, sample=Sample(process, role, generator))
-    table = compute(chunks, feature_set)
-    if selection:
-        from hepaa.table.selection import select
+    from hepaa.run.reading import SampleReading
 
-        table = select(table, selection)
+    table, _ = SampleReading(feature_set, **sample).rows(files)
     table.save(output)
     for row in table.cutflow:
         click.echo(f"{row.step:<40} {row.n:>10}  sum of weights {row.sum_weights:.6g}")
@@ -172,11 +163,11 @@ def features(
 def _list_feature_sets() -> None:
     from hepaa.features.registry import feature_sets
 
-    for name, found in feature_sets().items():
-        click.echo(f"{name}: from {' or '.join(found.inputs)}")
-        for kind, columns in (("features", found.columns), ("spectators", found.spectators)):
+    for name, entry in feature_sets().items():
+        click.echo(f"{name}: from {' or '.join(entry.inputs)}")
+        for title, columns in (("features", entry.columns), ("spectators", entry.spectators)):
             if columns:
-                click.echo(f"  {kind}: " + ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in columns))
+                click.echo(f"  {title}: " + ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in columns))
 
 
 @click.command()

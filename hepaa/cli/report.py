@@ -50,6 +50,6 @@ def plot(name: str, run: Path, output: Path | None, style: str | None, label: st
     from hepaa.report.figures import draw, look_of
     from hepaa.report.saved import SavedRun
 
-    found = SavedRun(run)
-    for path in draw(found, name, output or run / "figures", look_of(found, style=style, label=label)):
+    saved = SavedRun(run)
+    for path in draw(saved, name, output or run / "figures", look_of(saved, style=style, label=label)):
         click.echo(path)

@@ -147,10 +147,10 @@ def latent_space(
             else:
                 axes.scatter(p[:, 0], p[:, 1], color=colours[name], label=name, rasterized=True, **style)
         everything = np.concatenate(list(groups.values()))
-        for which, scale in ((0, axes.set_xlim), (1, axes.set_ylim)):
-            low, high = np.quantile(everything[:, which], [0.002, 0.998])
+        for axis, scale in ((0, axes.set_xlim), (1, axes.set_ylim)):
+            low, high = np.quantile(everything[:, axis], [0.002, 0.998])
             pad = 0.08 * (high - low) or 0.5
-            scale(low - pad, high + (3 if which else 1) * pad)
+            scale(low - pad, high + (3 if axis else 1) * pad)
         axes.set_xlabel(axes_labels[0])
         axes.set_ylabel(axes_labels[1])
         axes.legend(loc="upper right", markerscale=2, ncols=2)

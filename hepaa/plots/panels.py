@@ -51,12 +51,12 @@ def loss_curves(
         panel = (2.75, 2.1) if columns > 1 else (4.9, 3.4)
         figure, grid = _grid(new_figure, len(terms), columns, panel, gap=(0.85, 0.65), top=0.4)
         for axes, (name, lines) in zip(grid, terms.items(), strict=False):
-            for kind, style, colour in (("training", "-", "#000000"), ("validation", "--", "#8f0d2c")):
-                if kind in lines:
-                    epochs = np.arange(1, len(lines[kind]) + 1)
+            for part, style, colour in (("training", "-", "#000000"), ("validation", "--", "#8f0d2c")):
+                if part in lines:
+                    epochs = np.arange(1, len(lines[part]) + 1)
                     marker = "o" if len(epochs) < 4 else None
                     axes.plot(
-                        epochs, lines[kind], linestyle=style, color=colour, label=kind, marker=marker, markersize=4
+                        epochs, lines[part], linestyle=style, color=colour, label=part, marker=marker, markersize=4
                     )
             if boundary is not None:
                 axes.axvline(boundary + 0.5, color="#7a7a7a", linestyle=":", linewidth=1.2)
@@ -114,8 +114,8 @@ def feature_distributions(
     names = tuple(columns or table.columns)
     look = look or Look()
     groups = [
-        (kind + stage, (table.label == label) & rows, draw)
-        for kind, label, all_events, after in (
+        (role + stage, (table.label == label) & rows, draw)
+        for role, label, all_events, after in (
             ("Background", 0, {"fill": True, "facecolor": "#d9d9d9", "edgecolor": "#8c8c8c"}, {"color": "#404040"}),
             ("Signal", 1, {"color": "#c2554f", "linestyle": "--"}, {"color": "#6d0019", "linestyle": "-."}),
         )

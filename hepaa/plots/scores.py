@@ -134,19 +134,19 @@ def score_histogram(
     return figure
 
 
-def _axis(edges: NDArray[np.float64], wish: Axis) -> Axis:
-    if wish not in get_args(Axis):
-        raise InputError(f"there is no axis {wish!r}; {nearest(wish, get_args(Axis))}")
-    if wish == "log" and edges[0] <= 0:
+def _axis(edges: NDArray[np.float64], axis: Axis) -> Axis:
+    if axis not in get_args(Axis):
+        raise InputError(f"there is no axis {axis!r}; {nearest(axis, get_args(Axis))}")
+    if axis == "log" and edges[0] <= 0:
         raise InputError(f"the first edge {edges[0]:g} is not positive: it has no place on a logarithmic axis")
-    if wish != "auto":
-        return wish
-    kinds: tuple[tuple[Axis, NDArray[np.float64]], ...] = (("linear", edges),)
+    if axis != "auto":
+        return axis
+    candidates: tuple[tuple[Axis, NDArray[np.float64]], ...] = (("linear", edges),)
     if edges[0] > 0:
-        kinds += (("log", np.log(edges)),)
-    for kind, drawn in kinds:
+        candidates += (("log", np.log(edges)),)
+    for candidate, drawn in candidates:
         if np.min(np.diff(drawn)) >= 0.03 * (drawn[-1] - drawn[0]):
-            return kind
+            return candidate
     return "bins"
 
 

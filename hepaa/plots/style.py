@@ -171,12 +171,12 @@ def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for kind, metadata in (("pdf", {"CreationDate": None, "Creator": "hepaa"}), ("png", {"Software": "hepaa"})):
-        final = stem.with_name(f"{stem.name}.{kind}")
+    for suffix, metadata in (("pdf", {"CreationDate": None, "Creator": "hepaa"}), ("png", {"Software": "hepaa"})):
+        final = stem.with_name(f"{stem.name}.{suffix}")
         unfinished = final.with_name(f".{final.name}.partial")
         try:
             with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
-                figure.savefig(unfinished, format=kind, dpi=200, metadata=metadata)
+                figure.savefig(unfinished, format=suffix, dpi=200, metadata=metadata)
             unfinished.replace(final)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -40,11 +40,11 @@ class Line:
 
     def mean(self, quantity: str) -> tuple[float, float, int] | None:
         """Mean, standard deviation over runs (nan for one run) and number of runs; None without a value."""
-        found = self.values[quantity]
-        if not found:
+        values = self.values[quantity]
+        if not values:
             return None
-        spread = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
-        return float(np.mean(found)), spread, len(found)
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        return float(np.mean(values)), spread, len(values)
 
 
 def compare(runs: Sequence[Path]) -> list[Line]:
@@ -75,13 +75,13 @@ def compare(runs: Sequence[Path]) -> list[Line]:
 def _results(run: Path) -> dict[str, Any]:
     path = run / "results.json"
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found["card"]["seed"], found["detectors"]
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content["card"]["seed"], content["detectors"]
     except FileNotFoundError:
         raise InputError(f"{run}: has no results.json; give folders that `hepaa run` wrote") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise InputError(f"{path}: not the results of a run; give folders that `hepaa run` wrote") from None
-    return found
+    return content
 
 
 def _analysis(card: dict[str, Any]) -> str:
@@ -92,8 +92,8 @@ def _analysis(card: dict[str, Any]) -> str:
 
 
 def _lines(group: Sequence[dict[str, Any]]) -> Iterable[Line]:
-    for detector, found in group[0]["detectors"].items():
-        for signal in found["signals"]:
+    for detector, first in group[0]["detectors"].items():
+        for signal in first["signals"]:
             values: dict[str, list[float]] = {quantity: [] for quantity in QUANTITIES}
             for results in group:
                 numbers = results["detectors"][detector]["signals"][signal]

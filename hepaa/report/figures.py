@@ -154,12 +154,12 @@ def luminosity(run: SavedRun, look: Look) -> Figures:
     for signal, suffix in _signals(run):
         curves, bands = {}, {}
         for name in run.detectors:
-            found = run.results["detectors"][name]["signals"][signal]["significance"]
-            relative, shifts = found["systematic"], [*found["shifts"].values()] or None
+            numbers = run.results["detectors"][name]["signals"][signal]["significance"]
+            relative, shifts = numbers["systematic"], [*numbers["shifts"].values()] or None
             z = z_versus_luminosity(
-                found["s"], found["b"], found["stat_b"], x, at=now, relative=relative, shifts=shifts
+                numbers["s"], numbers["b"], numbers["stat_b"], x, at=now, relative=relative, shifts=shifts
             )
-            error = z * (found["total_error"] / found["total"] if found["total"] > 0 else 0.0)
+            error = z * (numbers["total_error"] / numbers["total"] if numbers["total"] > 0 else 0.0)
             curves[name], bands[name] = z, (z - error, z + error)
         yield f"luminosity{suffix}", plots.luminosity_reach(x, curves, bands=bands, now=now, look=look)
 

@@ -32,7 +32,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Block:
+class Unfolding:
     """Text to unfold."""
 
     title: str
@@ -49,7 +49,7 @@ class Section:
     alarms: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: list[Picture] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[Unfolding] = field(default_factory=list)
     wide: bool = False
     copy: str = ""
     copy_words: str = ""
@@ -78,7 +78,7 @@ def write_report(run: SavedRun, path: Path, *, style: str | None = None, label: 
 
 def sections(run: SavedRun, look: Look) -> list[Section]:
     """The parts of the page, in order; a figure that a run has none of is left out."""
-    gates = [(name, found["sculpting"]) for name, found in run.results["detectors"].items() if found["sculpting"]]
+    gates = [(name, result["sculpting"]) for name, result in run.results["detectors"].items() if result["sculpting"]]
     alarms = [f"{name}: {gate['message']}" for name, gate in gates if not gate["passed"]]
     parts = [
         Section("summary", "Summary", alarms=alarms, tables=[tables.summary(run)]),
@@ -86,7 +86,7 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             "run",
             "What was run",
             tables=[tables.samples(run), tables.parts(run), tables.sources(run)],
-            blocks=[Block("The card, with all defaults", run.card.to_yaml())],
+            blocks=[Unfolding("The card, with all defaults", run.card.to_yaml())],
         ),
         Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
         Section("features", "Features", _cut_words(run), figures=_pictures(run, "features", look), wide=True),
@@ -145,11 +145,13 @@ def _cut_words(run: SavedRun) -> list[str]:
 
 
 def _pictures(run: SavedRun, name: str, look: Look) -> list[Picture]:
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     for stem, figure in FIGURES[name](run, look):
         data = base64.b64encode(figure_svg(figure).encode()).decode()
-        found.append(Picture(f"data:image/svg+xml;base64,{data}", f"{_words(name)}: {_which(stem, name)}".rstrip(": ")))
-    return found
+        pictures.append(
+            Picture(f"data:image/svg+xml;base64,{data}", f"{_words(name)}: {_which(stem, name)}".rstrip(": "))
+        )
+    return pictures
 
 
 def _which(stem: str, name: str) -> str:

@@ -64,14 +64,14 @@ class SavedRun:
     def results(self) -> dict[str, Any]:
         """The content of `results.json`."""
         try:
-            found = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+            content = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
         except ValueError as broken:
             raise InputError(f"{self.folder / 'results.json'}: no JSON ({broken}); run the card again") from broken
-        if not isinstance(found, dict) or not {"card", "detectors", "samples"} <= set(found):
+        if not isinstance(content, dict) or not {"card", "detectors", "samples"} <= set(content):
             raise InputError(
                 f"{self.folder / 'results.json'}: not the results of a run; give the folder of `hepaa run`"
             )
-        return found
+        return content
 
     @cached_property
     def card(self) -> Card:
@@ -93,8 +93,8 @@ class SavedRun:
         if name not in self._models:
             path = self.folder / "models" / f"{file_name(name)}.safetensors"
             self._models[name] = load_detector(path) if path.is_file() else None
-        found = self._models[name]
-        return found if isinstance(found, NeuralDetector) else None
+        model = self._models[name]
+        return model if isinstance(model, NeuralDetector) else None
 
     def score(self, name: str) -> NDArray[np.float64]:
         """Score of a detector on the test part, (n,)."""
@@ -133,18 +133,18 @@ class SavedRun:
     def groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by generator of the background, then by signal process."""
         t = self.test
-        found: dict[str, NDArray[np.int64]] = {}
+        groups: dict[str, NDArray[np.int64]] = {}
         for i, generator in enumerate(t.generators):
             rows = np.flatnonzero((t.label == BACKGROUND) & (t.generator == i))
             if len(rows):
-                found[generator] = rows
-        return found | self.signal_groups()
+                groups[generator] = rows
+        return groups | self.signal_groups()
 
     def signal_groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by signal process."""
         t = self.test
-        rows = ((p, np.flatnonzero((t.label == SIGNAL) & (t.process == i))) for i, p in enumerate(t.processes))
-        return {process: found for process, found in rows if len(found)}
+        rows = {p: np.flatnonzero((t.label == SIGNAL) & (t.process == i)) for i, p in enumerate(t.processes)}
+        return {process: events for process, events in rows.items() if len(events)}
 
     def axis(self, column: str) -> tuple[str, str]:
         """Symbol and unit of a column."""

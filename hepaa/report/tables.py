@@ -234,12 +234,12 @@ def sculpting(run: SavedRun) -> Table:
         gate = detector["sculpting"]
         s, bump = gate["sculpting"], gate["bump"]
         verdict = "passed" if gate["passed"] else "not tested" if bump is None else "FAILED"
-        found = ["", ""]
+        largest = ["", ""]
         if bump is not None:
             sign = "> " if bump["overall"]["bound"] else ""
-            found = [f"{sign}{bump['overall']['z']:.2f}", f"{bump['low']:.0f} .. {bump['high']:.0f}"]
+            largest = [f"{sign}{bump['overall']['z']:.2f}", f"{bump['low']:.0f} .. {bump['high']:.0f}"]
         rows.append(
-            [name, Cell(verdict, "good" if gate["passed"] else "bad"), gate["events"], *found,
+            [name, Cell(verdict, "good" if gate["passed"] else "bad"), gate["events"], *largest,
              f"{s['jsd']:.3g}", f"{s['expected']:.3g}", f"{s['mean_shift']:+.3f}", f"{s['width_shift']:+.3f}"]
         )  # fmt: skip
     head = ["detector", "gate", "events after the cut", "overall Z of the largest bump", "at [GeV]", "JSD",
@@ -251,12 +251,12 @@ def generators(run: SavedRun) -> list[Table]:
     """False positives of every generator at cuts that those trained on set; none for one generator."""
     rows = []
     for name, detector in run.results["detectors"].items():
-        for generator, found in detector["generators"].items():
+        for generator, rates in detector["generators"].items():
             left_out = "no" if generator in run.card.split.train_without else "yes"
             rows += [
                 [name, generator, left_out, f"{100 * f['target']:g} %", f"{100 * f['rate']:.3g} %",
                  f"{100 * f['low']:.3g} .. {100 * f['high']:.3g} %", f["events"]]
-                for f in found
+                for f in rates
             ]  # fmt: skip
     head = ["detector", "generator", "trained on", "wanted", "false positives", "68 % interval", "events"]
     caption = "False positives of each generator, at cuts set by validation events of those trained on"

@@ -31,10 +31,10 @@ BACKGROUND_UNCERTAINTY = "background_uncertainty"
 """Nuisance parameter of the card's overall uncertainty of the background."""
 
 
-def variations(systematics: Sequence[SystematicCard], kind: str) -> Iterator[tuple[SystematicCard, Way]]:
+def variations(systematics: Sequence[SystematicCard], source: str) -> Iterator[tuple[SystematicCard, Way]]:
     """The systematics of a kind with each way that is given."""
     ways: tuple[Way, Way] = ("up", "down")
-    yield from ((s, way) for s in systematics if s.kind == kind for way in ways if getattr(s, way) is not None)
+    yield from ((s, way) for s in systematics if s.kind == source for way in ways if getattr(s, way) is not None)
 
 
 def with_weight_ratios(

@@ -150,12 +150,12 @@ def choose_binning(
             f"min_events = {min_events}, max_error = {max_error:g}; relax them or use more simulation"
         )
     if method == "optimal":
-        chosen = _optimal(cells, bins, systematic, tolerance)
+        edges = _optimal(cells, bins, systematic, tolerance)
     else:
-        chosen = _close_from_the_top(cells)
+        edges = _close_from_the_top(cells)
         if method == "merge":
-            chosen = _join_cheapest(cells, chosen, bins, systematic)
-    return Binning(tuple(fine[chosen].tolist()), method, settings)
+            edges = _join_cheapest(cells, edges, bins, systematic)
+    return Binning(tuple(fine[edges].tolist()), method, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,15 +254,15 @@ def _optimal(cells: _Cells, bins: int, systematic: float, tolerance: float) -> l
 
 
 def finite_scores(
-    what: str, score: ArrayLike, weight: ArrayLike | None
+    events: str, score: ArrayLike, weight: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores and weights as float64 (n,), or an InputError that names `what` and the first bad event."""
+    """Scores and weights as float64 (n,), or an InputError that names `events` and the first bad event."""
     x = np.asarray(score, dtype=np.float64)
     w = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=np.float64)
     if x.ndim != 1 or x.shape != w.shape:
-        raise InputError(f"{what} scores have shape {x.shape} and their weights {w.shape}; give one each an event")
+        raise InputError(f"{events} scores have shape {x.shape} and their weights {w.shape}; give one each an event")
     for name, values in (("score", x), ("weight", w)):
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise InputError(f"{what}: the {name} of event {bad[0]} is {values[bad[0]]} ({len(bad)} events)")
+            raise InputError(f"{events}: the {name} of event {bad[0]} is {values[bad[0]]} ({len(bad)} events)")
     return x, w

@@ -187,24 +187,24 @@ class _Counts:
             step = np.linalg.solve((scaled * (g**2 / spread)) @ scaled.T + np.eye(len(t)), -slope)
             if float(-slope @ step) < 1e-12 * (1 + abs(value)):
                 break
-            size, found = 1.0, self._at(mu, t + step)
-            while found[0] > value and size > 1e-12:
+            size, trial = 1.0, self._at(mu, t + step)
+            while trial[0] > value and size > 1e-12:
                 size /= 2
-                found = self._at(mu, t + size * step)
-            if found[0] > value:
+                trial = self._at(mu, t + size * step)
+            if trial[0] > value:
                 break
             t = t + size * step
-            value, g, b = found
+            value, g, b = trial
         return value, g, t
 
     def twice_nll(self, mu: float) -> float:
         return self.profile(mu)[0]
 
     def best(self, top: float) -> float:
-        found = optimize.minimize_scalar(
+        minimum = optimize.minimize_scalar(
             self.twice_nll, bounds=(0.0, top), method="bounded", options={"xatol": 1e-9 * top}
         )
-        return 0.0 if self.twice_nll(0.0) <= found.fun else float(found.x)
+        return 0.0 if self.twice_nll(0.0) <= minimum.fun else float(minimum.x)
 
 
 def _limit(counts: _Counts, alpha: float, band: float | None) -> float:

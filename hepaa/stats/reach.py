@@ -145,15 +145,15 @@ def statistical_error(
     """
     centre = [np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (s, b)]
     squares = 0.0
-    for which, errors in enumerate((stat_s, stat_b)):
+    for term, errors in enumerate((stat_s, stat_b)):
         for i, error in enumerate(np.atleast_1d(np.asarray(errors, dtype=np.float64))):
-            step = min(error / 2, 0.9 * centre[which][i])
+            step = min(error / 2, 0.9 * centre[term][i])
             if step <= 0:
                 continue
             moved = []
             for sign in (1, -1):
                 values = [x.copy() for x in centre]
-                values[which][i] += sign * step
+                values[term][i] += sign * step
                 result = number(*values)
                 if result is None:
                     return None

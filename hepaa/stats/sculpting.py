@@ -92,8 +92,8 @@ def sculpting(
     index = np.searchsorted(edges, m, side="right")
     everything = np.bincount(index, w, minlength=len(edges) + 1)
 
-    def divergence(chosen: NDArray[np.bool_]) -> float:
-        return jensen_shannon(np.bincount(index[chosen], w[chosen], minlength=len(edges) + 1), everything)
+    def divergence(passing: NDArray[np.bool_]) -> float:
+        return jensen_shannon(np.bincount(index[passing], w[passing], minlength=len(edges) + 1), everything)
 
     jsd = divergence(keep)
     random = np.array([divergence(rng.permutation(keep)) for _ in range(picks)])
@@ -161,13 +161,13 @@ class Gate:
                 f"sculpting gate NOT TESTED: {self.events} background events pass the cut, {FEWEST} are needed; no "
                 f"discovery may be quoted ({shape})"
             )
-        found = f"background alone shows {self.bump.overall} overall at {self.bump.low:.0f} .. {self.bump.high:.0f} GeV"
+        bump = f"background alone shows {self.bump.overall} overall at {self.bump.low:.0f} .. {self.bump.high:.0f} GeV"
         if self.passed:
-            return f"sculpting gate passed ({found}; {shape})"
+            return f"sculpting gate passed ({bump}; {shape})"
         why = "makes bumps out of background"
         if self.bump.overall.z <= self.limit:
             why = "shapes the spectrum so much that no fit of it can be trusted"
-        return f"sculpting gate FAILED: the cut {why}, no discovery may be quoted ({found}; {shape})"
+        return f"sculpting gate FAILED: the cut {why}, no discovery may be quoted ({bump}; {shape})"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -176,11 +176,11 @@ class Gate:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Gate:
         """What `to_dict` gave, JSON in between."""
-        given = {k: v for k, v in values.items() if k != "message"}
-        if given["bump"] is not None:
-            given["bump"] = Bump(**{**given["bump"], "overall": ToyP(**given["bump"]["overall"])})
-        lists = {k: tuple(given[k]) for k in ("edges", "counts", "counts_all")}
-        return cls(**{**given, **lists, "sculpting": Sculpting(**given["sculpting"])})
+        content = {k: v for k, v in values.items() if k != "message"}
+        if content["bump"] is not None:
+            content["bump"] = Bump(**{**content["bump"], "overall": ToyP(**content["bump"]["overall"])})
+        lists = {k: tuple(content[k]) for k in ("edges", "counts", "counts_all")}
+        return cls(**{**content, **lists, "sculpting": Sculpting(**content["sculpting"])})
 
 
 def sculpting_gate(

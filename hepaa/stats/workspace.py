@@ -202,21 +202,21 @@ def datacard(
             factors = [u for u in rows_of if isinstance(u, Normalisation) and u.acts_on(channel, sample, signal)]
             templates = [u for u in rows_of if isinstance(u, Shape) and u.acts_on(channel, sample, len(h.binning))]
             cells.append(f"{factors[0].down:g}/{factors[0].up:g}" if factors else "1" if templates else "-")
-        kind = "lnN" if isinstance(rows_of[0], Normalisation) else "shape"
-        lines.append(f"{_word(name)} {kind} {' '.join(cells)}")
+        effect = "lnN" if isinstance(rows_of[0], Normalisation) else "shape"
+        lines.append(f"{_word(name)} {effect} {' '.join(cells)}")
     lines += [f"{_word(c)} autoMCStats 0" for c in channels]
     return "\n".join(lines) + "\n", content
 
 
 def _by_name(uncertainties: Sequence[Normalisation | Shape]) -> dict[str, list[Normalisation | Shape]]:
     """Uncertainties of one name are one nuisance parameter, and one line of a datacard."""
-    found: dict[str, list[Normalisation | Shape]] = {}
+    by_name: dict[str, list[Normalisation | Shape]] = {}
     for u in uncertainties:
-        same = found.setdefault(u.name, [])
+        same = by_name.setdefault(u.name, [])
         if same and type(same[0]) is not type(u):
             raise InputError(f"uncertainty {u.name!r} is a shape and a normalisation: give them names of their own")
         same.append(u)
-    return found
+    return by_name
 
 
 def _parameter(name: str) -> str:

@@ -152,25 +152,25 @@ def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") 
     if not len(sizes) or sizes.min() <= 0 or sizes.sum() > 1 + 1e-9:
         raise InputError(f"split fractions {dict(fractions)} must be positive and sum to at most 1")
     position = table.event_hash(salt) / 2.0**64
-    which = np.searchsorted(np.cumsum(sizes), position, side="right")
+    part = np.searchsorted(np.cumsum(sizes), position, side="right")
     return {
-        name: _scaled_to(table, np.flatnonzero(which == i), f"split part {name!r}") for i, name in enumerate(fractions)
+        name: _scaled_to(table, np.flatnonzero(part == i), f"split part {name!r}") for i, name in enumerate(fractions)
     }
 
 
-def _scaled_to(whole: EventTable, rows: np.ndarray, what: str) -> EventTable:
+def _scaled_to(whole: EventTable, rows: np.ndarray, name: str) -> EventTable:
     classes = np.stack([whole.process, whole.generator, whole.label.astype(np.int16)], axis=1)
-    kinds, kind = np.unique(classes, axis=0, return_inverse=True)
-    full = np.bincount(kind, whole.weight, len(kinds))
-    part = np.bincount(kind[rows], whole.weight[rows], len(kinds))
-    for (process, generator, label), f, p in zip(kinds, full, part, strict=True):
+    unique, index = np.unique(classes, axis=0, return_inverse=True)
+    full = np.bincount(index, whole.weight, len(unique))
+    part = np.bincount(index[rows], whole.weight[rows], len(unique))
+    for (process, generator, label), f, p in zip(unique, full, part, strict=True):
         if f != 0 and p / f <= 0:
             raise InputError(
-                f"{what} has no sum of weights for {whole.processes[process]!r} from {whole.generators[generator]!r} "
+                f"{name} has no sum of weights for {whole.processes[process]!r} from {whole.generators[generator]!r} "
                 f"(label {label}); give more events or another fraction"
             )
     scale = np.divide(full, part, out=np.ones_like(full), where=part != 0)
-    return whole[rows].with_weight(whole.weight[rows] * scale[kind[rows]])
+    return whole[rows].with_weight(whole.weight[rows] * scale[index[rows]])
 
 
 def leave_one_generator_out(table: EventTable) -> Iterator[tuple[str, EventTable, EventTable]]:

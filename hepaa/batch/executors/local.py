@@ -237,9 +237,9 @@ class LocalJobs:
             while True:
                 running = any(job.poll() is None for job in jobs)
                 for key in list(waiting):
-                    found = receipt(key)
-                    if found is not None:
-                        accumulator = add(accumulator, found)
+                    stored = receipt(key)
+                    if stored is not None:
+                        accumulator = add(accumulator, stored)
                         del waiting[key]
                 if not running:
                     break

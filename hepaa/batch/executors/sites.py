@@ -65,7 +65,7 @@ class Site:
     def parse(cls, system: Any, options: str) -> Site:
         """Options as NAME=VALUE, separated by commas."""
         known = {f.name: f for f in fields(cls) if f.name != "system"}
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for pair in filter(None, options.split(",")):
             name, equals, value = pair.partition("=")
             if not equals or name not in known:
@@ -73,10 +73,10 @@ class Site:
             if name in ("jobs", "cores"):
                 if not value.isdigit():
                     raise InputError(f"{system}: {name} is a number, not {value!r}")
-                found[name] = int(value)
+                settings[name] = int(value)
             else:
-                found[name] = value
-        return cls(system, **found)
+                settings[name] = value
+        return cls(system, **settings)
 
     @property
     def seconds(self) -> int:

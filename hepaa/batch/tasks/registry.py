@@ -27,9 +27,9 @@ def task_from_dict(content: dict[str, Any]) -> Task:
     InputError
         If there is no such kind of task.
     """
-    kind = content["kind"]
-    if kind not in TASKS:
-        raise InputError(f"there is no task {kind!r}; {nearest(str(kind), TASKS)}")
-    module, _, name = TASKS[kind].rpartition(".")
-    task: Task = getattr(import_module(module), name).from_dict({k: v for k, v in content.items() if k != "kind"})
+    name = content["kind"]
+    if name not in TASKS:
+        raise InputError(f"there is no task {name!r}; {nearest(str(name), TASKS)}")
+    module, _, class_name = TASKS[name].rpartition(".")
+    task: Task = getattr(import_module(module), class_name).from_dict({k: v for k, v in content.items() if k != "kind"})
     return task
