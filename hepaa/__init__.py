@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from hepaa.events import Events, Sample
     from hepaa.io import iterate, open, probe
+    from hepaa.io.lhe.exchange import from_pylhe
     from hepaa.models.presets import detector
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
@@ -79,6 +80,7 @@ __all__ = [
     "conformal_pvalues",
     "detector",
     "features",
+    "from_pylhe",
     "iterate",
     "leave_one_generator_out",
     "load_detector",
@@ -97,6 +99,7 @@ _HOME = {
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
+    "hepaa.io.lhe.exchange": ("from_pylhe",),
     "hepaa.events": ("Events", "Sample"),
     "hepaa.table.streamed": ("StreamedTable",),
     "hepaa.table.preprocess": ("SkewLogStandardize",),

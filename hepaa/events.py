@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import awkward as ak
     import numpy as np
+    import pylhe
     from numpy.typing import NDArray
 
 
@@ -145,6 +146,20 @@ class Events:
             collections={k: v[rows] for k, v in self.arrays.items()},
             columns={k: v[rows] for k, v in self.columns.items()},
         )
+
+    def to_pylhe(self) -> pylhe.LHEFile:
+        """The same events as pylhe gives them of their file: header, `<init>` block, events with all named weights.
+
+        `hepaa.from_pylhe` is the way back.
+
+        Raises
+        ------
+        InputError
+            If they lack something that LHE events have.
+        """
+        from hepaa.lhef import file_of
+
+        return file_of(self)
 
     def __getattr__(self, name: str) -> ak.Array:
         # Reached only for names that are no field: a collection of the file's own format.

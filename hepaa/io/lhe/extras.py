@@ -34,8 +34,6 @@ def collections(texts: list[bytes]) -> dict[str, ak.Array]:
     InputError
         A scale is no number.
     """
-    import awkward as ak
-
     comments, attributes_, scales = [], [], []
     for text in texts:
         plain = _COMMENT.sub("", decode(text))
@@ -46,6 +44,15 @@ def collections(texts: list[bytes]) -> dict[str, ak.Array]:
         top = re.split(r"<", plain[opening.end() :], maxsplit=1)[0]
         comments.append([line.strip() for line in top.splitlines() if line.lstrip().startswith("#")])
         scales.append(_scales(plain, opening.end()))
+    return records(comments, attributes_, scales)
+
+
+def records(
+    comments: list[list[str]], attributes_: list[dict[str, str]], scales: list[dict[str, float]]
+) -> dict[str, ak.Array]:
+    """The three collections from what each event has."""
+    import awkward as ak
+
     return {
         "comments": _strings(comments),
         "attributes": ak.zip(

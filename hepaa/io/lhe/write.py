@@ -1,6 +1,8 @@
-"""LHE writer: every number as the shortest text that reads back as the same double.
+"""LHE writer: the objects of pylhe, and every number as the shortest text that reads back as the same double.
 
-Format: Les Houches Event Files 1.0 (hep-ph/0609017), weights as in 3.0 (arXiv:1405.1067).
+Format: Les Houches Event Files 1.0 (hep-ph/0609017), weights as in 3.0 (arXiv:1405.1067). pylhe 2.1 gives the values of
+`<rwgt>` five digits, does not escape their names nor what a generator says of itself, and turns text of the header that
+is no XML (run cards with a raw `<`) into other text: these parts are written here.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ import html
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
-import numpy as np
+import pylhe
 
+from hepaa import lhef
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
 
@@ -22,13 +24,18 @@ if TYPE_CHECKING:
     from hepaa.events import Events
 
 _GZIP_LEVEL = 2
-_INTEGERS = ("pdgid", "status", "mother1", "mother2", "color1", "color2")
-_REALS = ("px", "py", "pz", "e", "m", "lifetime", "spin")
-_COLUMNS = ("pid", "scale", "aqed", "aqcd")
-_BEAMS = (
-    "beamA", "beamB", "energyA", "energyB", "PDFgroupA", "PDFgroupB", "PDFsetA", "PDFsetB",
-    "weightingStrategy", "numProcesses",
-)  # fmt: skip
+
+
+_SHORTEST = pylhe.LHEXMLFormat(
+    indent="",
+    weights=pylhe.LHEWeightFormat.NONE,
+    eventinfo="{nparticles} {pid} {weight!r} {scale!r} {aqed!r} {aqcd!r}",
+    particle="{id} {status} {mother1} {mother2} {color1} {color2} {px!r} {py!r} {pz!r} {e!r} {m!r} "
+    "{lifetime!r} {spin!r}",
+    initinfo="{beamA} {beamB} {energyA!r} {energyB!r} {PDFgroupA} {PDFgroupB} {PDFsetA} {PDFsetB} "
+    "{weightingStrategy} {numProcesses}",
+    procinfo="{xSection!r} {error!r} {unitWeight!r} {procId}",
+)
 
 
 def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
@@ -56,9 +63,9 @@ def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
     with atomic_path(path) as partial, _sink(partial, compress) as stream:
         for i, piece in enumerate(pieces):
             if i == 0:
-                _check(piece)
+                lhef.check(piece)
                 stream.write(_head(piece.header).encode())
-            stream.writelines(event.encode() for event in _blocks(piece))
+            stream.writelines(_event(event).encode() for event in lhef.events_of(piece))
             n += piece.n
         if not n:
             raise InputError(f"{path}: there are no events to write")
@@ -79,91 +86,27 @@ def _sink(path: Path, compress: bool) -> Iterator[Any]:
             yield squeezed
 
 
-def _check(events: Events) -> None:
-    particles = events.collections.get("particles")
-    have = [] if particles is None else ak.fields(particles)
-    missing = [f for f in (*_INTEGERS, *_REALS) if f not in have] + [c for c in _COLUMNS if c not in events.columns]
-    missing += [k for k in ("init",) if k not in events.header]
-    if missing:
-        raise InputError(
-            f"{events.path} ({events.format}) cannot be written as LHE, it lacks {', '.join(missing)}; only "
-            "events that came from "
-            "an LHE file can: write .root or .parquet"
-        )
-
-
 def _head(header: Mapping[str, Any]) -> str:
-    version = header.get("version") or "3.0"
-    lines = [f'<LesHouchesEvents version="{version}">']
+    lines = [f'<LesHouchesEvents version="{header.get("version") or "3.0"}">']
     if header.get("comment"):
         lines += ["<!--", header["comment"], "-->"]
     lines.append("<header>")
     for name, text in header.get("blocks", {}).items():
         lines += [f"<{name}>", text, f"</{name}>"]
-    lines += _declarations(header)
-    init = header["init"]
-    lines += ["</header>", "<init>", " ".join(_number(init[b]) for b in _BEAMS)]
-    lines += [
-        " ".join(_number(process[k]) for k in ("xSection", "error", "unitWeight", "procId"))
-        for process in init["processes"]
-    ]
-    for generator in header.get("generators", []):
-        extra = {"name": generator["name"], "version": generator["version"], **generator["attributes"]}
-        lines.append(f"<generator{_attributes(extra)}>{html.escape(generator['description'])}</generator>")
-    return "\n".join([*lines, "</init>"]) + "\n"
+    declarations, init = lhef.declarations_of(header), lhef.init_of(header)
+    if declarations.entries:
+        lines.append(declarations.tolhe(_SHORTEST).strip())
+    for process in init.procInfo:
+        process.npLO = process.npNLO = None  # LHEH5 alone has room for them
+    for generator in init.generators:
+        generator.description = html.escape(generator.description)
+    # pylhe leaves an empty line where no process is listed, and cannot read it
+    return "\n".join([*lines, "</header>", init.tolhe(_SHORTEST).replace("\n\n", "\n")]) + "\n"
 
 
-def _declarations(header: Mapping[str, Any]) -> Iterator[str]:
-    """`<initrwgt>`: groups as they were, then weights that were in none."""
-    info = header.get("weight_info", {})
-    if not info:
-        return
-    yield "<initrwgt>"
-    grouped: set[str] = set()
-    for group in header.get("weight_groups", []):
-        extra = dict(group["attributes"])
-        if group["name"] is not None and extra.get("type") != group["name"]:
-            extra = {"name": group["name"], **extra}
-        if group["combine"] is not None:
-            extra["combine"] = group["combine"]
-        yield f"<weightgroup{_attributes(extra)}>"
-        yield from (_declared(name, info[name]) for name in group["weights"])
-        yield "</weightgroup>"
-        grouped.update(group["weights"])
-    yield from (_declared(name, about) for name, about in info.items() if name not in grouped)
-    yield "</initrwgt>"
-
-
-def _declared(name: str, about: Mapping[str, Any]) -> str:
-    return (
-        f"<weight{_attributes({'id': name, **about['attributes']})}>{html.escape(about['text'], quote=False)}</weight>"
-    )
-
-
-def _attributes(values: Mapping[str, Any]) -> str:
-    return "".join(f' {k}="{html.escape(str(v))}"' for k, v in values.items())
-
-
-def _number(value: float) -> str:
-    return repr(int(value)) if isinstance(value, int | np.integer) else repr(float(value))
-
-
-def _blocks(events: Events) -> Iterator[str]:
-    """Text of each event."""
-    particles = events.particles
-    flat = {f: ak.to_numpy(ak.flatten(particles[f])).tolist() for f in (*_INTEGERS, *_REALS)}
-    text = [map(str, map(int, flat[f])) for f in _INTEGERS] + [map(repr, map(float, flat[f])) for f in _REALS]
-    lines = list(map(" ".join, zip(*text, strict=True)))
-    edges = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles)))]).tolist()
-    scale, aqed, aqcd = (events.columns[c].tolist() for c in _COLUMNS[1:])
-    process = [_number(int(p)) for p in events.columns["pid"].tolist()]
-    nominal = events.weight.tolist()
-    names = [html.escape(name) for name in events.weights]
-    named = np.column_stack(list(events.weights.values())).tolist() if names else None
-    for i in range(events.n):
-        body = lines[edges[i] : edges[i + 1]]
-        head = f"{len(body)} {process[i]} {nominal[i]!r} {scale[i]!r} {aqed[i]!r} {aqcd[i]!r}"
-        rwgt = []
-        if named is not None:
-            rwgt = ["<rwgt>", *(f'<wgt id="{k}">{v!r}</wgt>' for k, v in zip(names, named[i], strict=True)), "</rwgt>"]
-        yield "\n".join(["<event>", head, *body, *rwgt, "</event>"]) + "\n"
+def _event(event: pylhe.LHEEvent) -> str:
+    text: str = event.tolhe(_SHORTEST)
+    if not event.weights:
+        return f"{text}\n"
+    values = (f'<wgt id="{html.escape(name)}">{value!r}</wgt>' for name, value in event.weights.items())
+    return "\n".join([text.removesuffix("</event>") + "<rwgt>", *values, "</rwgt>", "</event>\n"])
