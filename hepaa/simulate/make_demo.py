@@ -78,7 +78,7 @@ def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, flo
         np.hypot(s.error_pb * r.mean(), s.cross_section_pb * r.std() / pool**0.5)
         for s, r in zip(slices, ratios, strict=True)
     ])  # fmt: skip
-    chosen: list[PartonEvents] = []
+    parts: list[PartonEvents] = []
     for k, (events, ratio) in enumerate(zip(slices, ratios, strict=True)):
         wanted = round(n * sigma[: k + 1].sum() / sigma.sum()) - round(n * sigma[:k].sum() / sigma.sum())
         accepted = np.flatnonzero(rng.random(pool) * ratio.max() < ratio)
@@ -86,10 +86,10 @@ def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, flo
             raise HepaaError(
                 f"m_ZH slice {k}: {len(accepted)} of {wanted} O_HW events accepted; raise --pool above {pool}"
             )
-        chosen.append(events.take(accepted[:wanted]))
+        parts.append(events.take(accepted[:wanted]))
     order = rng.permutation(n)
     arrays = {
-        k: np.concatenate([getattr(e, k) for e in chosen])[order] for k in ("pdgid", "momentum", "scale", "alpha_s")
+        k: np.concatenate([getattr(e, k) for e in parts])[order] for k in ("pdgid", "momentum", "scale", "alpha_s")
     }
     total, total_error = float(sigma.sum()), float(np.hypot.reduce(error))
     first = slices[0].provenance
@@ -118,10 +118,10 @@ def make_zh(out: Path, n_sm: int, n_chw: int, pool: int) -> Iterator[Path]:
             "pure quadratic O_HW at c_HW/Lambda^2 = 1 TeV^-2: Standard Model events accepted with |O_HW|^2 / |SM|^2",
         ),
     )  # fmt: skip
-    for name, events, named, what in jobs:
+    for name, events, named, sample in jobs:
         sigma, n = events.cross_section_pb, len(events)
         facts: dict[str, Any] = {
-            "made_by": f"hepaa {__version__}", **events.provenance, "sample": what,
+            "made_by": f"hepaa {__version__}", **events.provenance, "sample": sample,
             "process": "q qbar -> Z h -> l+ l- b bbar, 13 TeV, leading order", "operator": OPERATOR,
             "electroweak_inputs": {"mW": par.mw, "mZ": par.mz, "GF": par.gf, "wZ": par.wz, "mH": 125.09},
             "events": n, "cross_section_pb": sigma, "error_pb": events.error_pb,
@@ -158,10 +158,10 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
             lambda: wprime_events(n_signal, seed=SEEDS["wprime"]),
         ),
     )  # fmt: skip
-    for name, what, generate in jobs:
+    for name, process, generate in jobs:
         events = generate()
         facts = {
-            "made_by": f"hepaa {__version__}", **events.provenance, "process": what,
+            "made_by": f"hepaa {__version__}", **events.provenance, "process": process,
             "label": events.label, "events": len(events),
             "cross_section_pb": events.cross_section_pb, "error_pb": events.error_pb,
             "sum_of_weights": len(events), "weights": "unweighted; every event counts 1",

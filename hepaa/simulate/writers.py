@@ -1,28 +1,40 @@
-"""Writes simulated events: LHE 3.0 with named weights, LHCO HDF5 as the public files have it, a ROOT ntuple."""
+"""Simulated events as the events of a file, written by the writers of `hepaa.io` with their provenance inside."""
 
 from __future__ import annotations
 
-import gzip
-import html
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
 import numpy as np
+import uproot
 
-from hepaa.errors import InputError
+from hepaa.events import Events
+from hepaa.io.lhco import write as lhco
+from hepaa.io.lhe import write as lhe
+from hepaa.io.root import write as root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from hepaa.simulate.pythia import DijetEvents, PartonEvents
 
-LHCO_SLOTS = 700
+    Weights = Mapping[str, tuple[str, NDArray[np.float64]]]
+
 _PT_BITS, _ANGLE_BITS = 11, 10
 # NNPDF2.3 QCD+QED LO, alpha_s(MZ) = 0.130: Pythia's default set, in LHAPDF's numbering
 _PDF_ID = 247000
+_INIT = {
+    "beamA": 2212, "beamB": 2212, "energyA": 6500.0, "energyB": 6500.0, "PDFgroupA": 0, "PDFgroupB": 0,
+    "PDFsetA": _PDF_ID, "PDFsetB": _PDF_ID, "weightingStrategy": -4, "numProcesses": 1,
+}  # fmt: skip
+# q q' H Z l+ l- b bbar
+_STATUS = np.array([-1, -1, 2, 2, 1, 1, 1, 1])
+_MOTHERS = np.array([[0, 0, 1, 1, 4, 4, 3, 3], [0, 0, 2, 2, 4, 4, 3, 3]])
+_COLOUR = np.array([501, 501, 0, 0, 0, 0, 502, 502])
 
 
 def write_lhe(
@@ -30,10 +42,12 @@ def write_lhe(
     events: PartonEvents,
     *,
     provenance: Mapping[str, Any],
-    weights: Mapping[str, tuple[str, NDArray[np.float64]]] | None = None,
+    weights: Weights | None = None,
     alpha_em: float,
 ) -> None:
     """Gzipped LHE 3.0 file of unweighted events (IDWTUP = -4: every XWGTUP is the cross-section, in pb).
+
+    Momenta are rounded to 9 digits, other numbers to 7 or 8.
 
     Parameters
     ----------
@@ -53,156 +67,105 @@ def write_lhe(
     InputError
         A named weight of another length than the events.
     """
-    named = dict(weights or {})
-    for name, (_, values) in named.items():
-        if len(values) != len(events):
-            raise InputError(f"weight {name!r} has {len(values)} values for {len(events)} events")
-    with Path(path).open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=9, fileobj=raw, mtime=0) as out:
-        for text in _lhe_text(events, provenance, named, alpha_em):
-            out.write(text.encode("ascii"))
-
-
-def _lhe_text(
-    events: PartonEvents,
-    provenance: Mapping[str, Any],
-    named: Mapping[str, tuple[str, NDArray[np.float64]]],
-    alpha_em: float,
-) -> Iterator[str]:
-    sigma, error = events.cross_section_pb, events.error_pb
-    facts = json.dumps(provenance, indent=1, ensure_ascii=True)
-    yield f'<LesHouchesEvents version="3.0">\n<header>\n<provenance>\n<![CDATA[\n{facts}\n]]>\n</provenance>\n'
-    if named:
-        yield "<initrwgt>\n<weightgroup name='chw' combine='none'>\n"
-        for name, (text, _) in named.items():
-            yield f"<weight id='{name}'> {html.escape(text)} </weight>\n"
-        yield "</weightgroup>\n</initrwgt>\n"
-    generator, version = provenance["generator"], provenance["version"]
-    yield (
-        f"</header>\n<init>\n2212 2212 6.500000e+03 6.500000e+03 0 0 {_PDF_ID} {_PDF_ID} -4 1\n"
-        f"{sigma:.6e} {error:.6e} {sigma:.6e} 1\n"
-        f"<generator name='{generator}' version='{version}'>arXiv:2203.11601</generator>\n</init>\n"
+    n, named = len(events), weights or {}
+    sigma, error = _rounded([events.cross_section_pb, events.error_pb], 7).tolist()
+    colour, quark = np.broadcast_to(_COLOUR, (n, 8)), events.pdgid > 0
+    px, py, pz, e = np.moveaxis(_rounded(events.momentum[..., :4], 9), 2, 0)
+    fields: dict[str, Any] = {
+        "pdgid": events.pdgid, "status": _STATUS, "mother1": _MOTHERS[0], "mother2": _MOTHERS[1],
+        "color1": np.where(quark, colour, 0), "color2": np.where(quark, 0, colour),
+        "px": px, "py": py, "pz": pz, "e": e, "m": _rounded(events.momentum[..., 4], 7), "lifetime": 0.0, "spin": 9.0,
+    }  # fmt: skip
+    particles = ak.zip({k: ak.from_regular(np.broadcast_to(v, (n, 8))) for k, v in fields.items()})
+    facts = json.dumps(provenance, indent=1)
+    group = {"name": "chw", "combine": "none", "weights": list(named), "attributes": {}}
+    description = {"version": provenance["version"], "description": "arXiv:2203.11601", "attributes": {}}
+    header = {
+        "version": "3.0",
+        "blocks": {"provenance": f"<![CDATA[\n{facts}\n]]>"},
+        "init": {**_INIT, "processes": [{"xSection": sigma, "error": error, "unitWeight": sigma, "procId": 1}]},
+        "generators": [{"name": provenance["generator"], **description}],
+        "weight_info": {k: {"group": "chw", "text": text, "attributes": {}} for k, (text, _) in named.items()},
+        "weight_groups": [group] if named else [],
+    }
+    scale, alpha_s = _rounded(events.scale, 7), _rounded(events.alpha_s, 7)
+    record = Events(
+        path="simulation",
+        format="lhe",
+        index=np.arange(n),
+        weight=np.full(n, sigma),
+        weights={k: _rounded(values, 8) for k, (_, values) in named.items()},
+        header=header,
+        collections={"particles": particles},
+        columns={"pid": np.ones(n), "scale": scale, "aqed": np.full(n, _rounded(alpha_em, 7)), "aqcd": alpha_s},
     )
-    for i, (ids, momenta) in enumerate(zip(events.pdgid.tolist(), events.momentum.tolist(), strict=True)):
-        lines = [f"<event>\n8 1 {sigma:.6e} {events.scale[i]:.6e} {alpha_em:.6e} {events.alpha_s[i]:.6e}"]
-        for slot, (pid, (px, py, pz, e, m)) in enumerate(zip(ids, momenta, strict=True)):
-            if slot < 2:
-                origin, colour = "-1 0 0", "501 0" if pid > 0 else "0 501"
-            elif slot < 4:
-                origin, colour = "2 1 2", "0 0"
-            else:
-                origin = "1 4 4" if slot < 6 else "1 3 3"
-                colour = "0 0" if slot < 6 else ("502 0" if pid > 0 else "0 502")
-            lines.append(f"{pid} {origin} {colour} {px:.8e} {py:.8e} {pz:.8e} {e:.8e} {m:.6e} 0. 9.")
-        if named:
-            lines.append("<rwgt>")
-            lines += [f"<wgt id='{name}'> {values[i]:.7e} </wgt>" for name, (_, values) in named.items()]
-            lines.append("</rwgt>")
-        yield "\n".join(lines) + "\n</event>\n"
-    yield "</LesHouchesEvents>\n"
+    lhe.write([record], path, compress=True)
+
+
+def _rounded(values: Any, digits: int) -> NDArray[np.float64]:
+    """The doubles nearest to decimal numbers of so many significant digits, which are short as text."""
+    return np.asarray(np.vectorize(lambda value: float(f"{value:.{digits - 1}e}"), otypes=[float])(values))
 
 
 def write_lhco(path: str | Path, events: DijetEvents, provenance: Mapping[str, Any]) -> None:
     """LHC Olympics HDF5: pandas' fixed layout under the key `df`, 700 x (pT [GeV], eta, phi) zero padded + label.
 
-    pandas.read_hdf and h5py both read it; no pickled object is inside. pT is rounded to 11 bits of mantissa (at most
-    2.5e-4 relative), eta and phi to multiples of 2^-10, which is below the detector's resolution and lets gzip work.
+    pT is rounded to 11 bits of mantissa (at most 2.5e-4 relative), eta and phi to multiples of 2^-10, which is below
+    the detector's resolution and lets gzip work. The root's attribute `provenance` holds JSON.
 
     Raises
     ------
     InputError
         An event with more than 700 particles: nothing is dropped in silence.
     """
-    import h5py
-
-    table = np.zeros((len(events), 3 * LHCO_SLOTS + 1))
-    for i, p in enumerate(events.particles):
-        if len(p) > LHCO_SLOTS:
-            raise InputError(f"event {i} has {len(p)} particles; the LHCO layout holds {LHCO_SLOTS}")
-        table[i, 0 : 3 * len(p) : 3] = _round_mantissa(p[:, 0], _PT_BITS)
-        for axis in (1, 2):
-            table[i, axis : 3 * len(p) : 3] = np.round(p[:, axis] * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS
-    table[:, -1] = events.label
+    pt, eta, phi = np.concatenate(events.particles).T
+    mantissa, exponent = np.frexp(pt)
+    fields = {
+        "pt": np.ldexp(np.round(mantissa * 2.0**_PT_BITS) / 2.0**_PT_BITS, exponent),
+        "eta": np.round(eta * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS,
+        "phi": np.round(phi * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS,
+    }
+    n = len(events)
+    record = Events(
+        path="simulation",
+        format="lhco",
+        index=np.arange(n),
+        weight=np.ones(n),
+        label=np.full(n, events.label, np.int8),
+        collections={"particles": ak.unflatten(ak.Array(fields), [len(p) for p in events.particles])},
+    )
     rounding = {"pt": f"{_PT_BITS} bits of mantissa", "eta, phi": f"multiples of 2^-{_ANGLE_BITS}"}
-    facts = json.dumps({**provenance, "rounding": rounding})
-    group_attributes = {"CLASS": "GROUP", "TITLE": "", "VERSION": "1.0"}
-    with h5py.File(path, "w") as out:
-        _attributes(out, {**group_attributes, "PYTABLES_FORMAT_VERSION": "2.1", "provenance": facts})
-        df = out.create_group("df")
-        _attributes(df, {**group_attributes, "pandas_type": "frame", "pandas_version": "0.15.2", "encoding": "UTF-8"})
-        _attributes(df, {"errors": "strict", "ndim": 2, "nblocks": 1, "block0_items_variety": "regular"})
-        _attributes(df, {"axis0_variety": "regular", "axis1_variety": "regular"})
-        for name, size in (("axis0", table.shape[1]), ("block0_items", table.shape[1]), ("axis1", len(table))):
-            index = df.create_dataset(name, data=np.arange(size), compression="gzip", shuffle=True)
-            _attributes(index, {"CLASS": "CARRAY", "TITLE": "", "VERSION": "1.1", "kind": "integer", "transposed": 1})
-        block = df.create_dataset(
-            "block0_values",
-            data=table,
-            chunks=(min(50, len(table)), table.shape[1]),
-            compression="gzip",
-            compression_opts=9,
-            shuffle=True,
-        )
-        _attributes(block, {"CLASS": "CARRAY", "TITLE": "", "VERSION": "1.1", "transposed": 1})
-
-
-def _attributes(node: Any, values: Mapping[str, str | int]) -> None:
-    """Fixed-length UTF-8 strings and integers, as PyTables writes them."""
-    import h5py
-
-    for name, value in values.items():
-        if isinstance(value, int):
-            node.attrs[name] = np.uint8(value) if name == "transposed" else np.int64(value)
-        else:
-            text = value.encode()
-            kind = h5py.string_dtype("utf-8", max(len(text), 1))
-            node.attrs.create(name, text if text else h5py.Empty(kind), dtype=kind)
-
-
-def _round_mantissa(x: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
-    mantissa, exponent = np.frexp(x)
-    return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
+    lhco.write([record], path, provenance={**provenance, "rounding": rounding})
 
 
 def write_ntuple(
-    path: str | Path,
-    events: PartonEvents,
-    *,
-    provenance: Mapping[str, Any],
-    weights: Mapping[str, tuple[str, NDArray[np.float64]]] | None = None,
+    path: str | Path, events: PartonEvents, *, provenance: Mapping[str, Any], weights: Weights | None = None
 ) -> None:
     """ROOT file with a TTree `events`: jagged `lepton_*` and `bjet_*` (pt, eta, phi, mass, pdgid; GeV), hardest first.
 
     `weight` is float64 in pb and sums to the cross-section; named weights are branches `weight_<name>` on the same
     scale. A TObjString `provenance` holds JSON.
     """
-    import awkward as ak
-    import uproot
-
     n = len(events)
-    columns: dict[str, Any] = {
-        "event": np.arange(n, dtype=np.int64),
-        "lepton": ak.zip(_objects(events, slice(4, 6))),
-        "bjet": ak.zip(_objects(events, slice(6, 8))),
-        "weight": np.full(n, events.cross_section_pb / n),
-    }
-    for name, (_, values) in (weights or {}).items():
-        columns[f"weight_{name}"] = values / n
-    with uproot.recreate(path, compression=uproot.LZMA(9)) as out:
-        out["provenance"] = json.dumps(provenance)
-        tree = out.mktree(
-            "events", {k: (v.type.content if isinstance(v, ak.Array) else v.dtype) for k, v in columns.items()}
-        )
-        tree.extend(columns)
+    record = Events(
+        path="simulation",
+        format="root",
+        index=np.arange(n),
+        weight=np.full(n, events.cross_section_pb / n),
+        columns={f"weight_{name}": values / n for name, (_, values) in (weights or {}).items()},
+        collections={"lepton": _objects(events, slice(4, 6)), "bjet": _objects(events, slice(6, 8))},
+    )
+    root.write([record], path, provenance=provenance, compression=uproot.LZMA(9))
 
 
-def _objects(events: PartonEvents, slots: slice) -> dict[str, Any]:
+def _objects(events: PartonEvents, slots: slice) -> ak.Array:
     """pt, eta, phi, mass, pdgid of the particles in some slots as jagged arrays, hardest first."""
-    import awkward as ak
-
     px, py, pz, _, mass = np.moveaxis(events.momentum[:, slots], 2, 0)
     pt = np.hypot(px, py)
     order = np.argsort(-pt, axis=1, kind="stable")
-    floats = {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}
-    out: dict[str, NDArray[Any]] = {k: v.astype(np.float32) for k, v in floats.items()}
-    out["pdgid"] = events.pdgid[:, slots].astype(np.int32)
-    return {k: ak.from_regular(np.take_along_axis(v, order, axis=1)) for k, v in out.items()}
+    fields: dict[str, NDArray[Any]] = {
+        k: v.astype(np.float32)
+        for k, v in {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}.items()
+    }
+    fields["pdgid"] = events.pdgid[:, slots].astype(np.int32)
+    return ak.zip({k: ak.from_regular(np.take_along_axis(v, order, axis=1)) for k, v in fields.items()})

@@ -60,7 +60,7 @@ def test_lhe_through_pylhe(partons: PartonEvents, tmp_path: Path) -> None:
 
 
 def test_weights_of_another_length_are_refused(partons: PartonEvents, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="3 values for 4 events"):
+    with pytest.raises(InputError, match="'a' has 3 entries for 4 events"):
         write_lhe(tmp_path / "x.lhe.gz", partons, provenance=FACTS, weights={"a": ("", np.ones(3))}, alpha_em=0.0)
 
 

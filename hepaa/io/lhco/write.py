@@ -3,6 +3,7 @@ originals."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -14,7 +15,7 @@ from hepaa.io.files import atomic_path
 from hepaa.io.lhco.read import PARTICLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,9 +26,16 @@ _CHUNK_ROWS = 64
 _SLAB_ROWS = 2048
 
 
-def write(pieces: Iterable[Events], path: str | Path) -> int:
+def write(pieces: Iterable[Events], path: str | Path, *, provenance: Mapping[str, Any] | None = None) -> int:
     """Write the particles of events as 700 x (pt, eta, phi), zero padded, and the label as column 2100 where
     there is one.
+
+    Parameters
+    ----------
+    pieces : iterable of Events
+    path : str or Path
+    provenance : mapping, optional
+        How the events were made; JSON in the attribute `provenance` of the file.
 
     Returns
     -------
@@ -65,6 +73,8 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
         if values is None:
             raise InputError(f"{path}: there are no events to write")
         _describe(file, n, values)
+        if provenance is not None:
+            _mark(file, provenance=json.dumps(provenance))
     return n
 
 
@@ -74,7 +84,7 @@ def _check(events: Events) -> None:
     lost += [f"weight {w}" for w in events.weights]
     if np.any(events.weight != 1):
         lost.append("event weights")
-    particles = events.collections.get("particles")
+    particles = events.arrays.get("particles")
     fields = [] if particles is None else ak.fields(particles)
     lost += [f"particles.{f}" for f in fields if f not in ("pt", "eta", "phi")]
     if not {"pt", "eta", "phi"} <= set(fields):
@@ -89,7 +99,7 @@ def _check(events: Events) -> None:
 
 
 def _rows(events: Events, start: int, stop: int, width: int) -> NDArray[np.float64]:
-    particles = events.particles[start:stop]
+    particles = events.arrays["particles"][start:stop]
     counts = ak.to_numpy(ak.num(particles))
     too_many = np.flatnonzero(counts > PARTICLES)
     if len(too_many):
@@ -97,7 +107,7 @@ def _rows(events: Events, start: int, stop: int, width: int) -> NDArray[np.float
             f"{events.path}: event {events.index[start + too_many[0]]} has {counts[too_many[0]]} particles; "
             f"LHCO files have room for {PARTICLES}"
         )
-    if ak.any(particles.pt == 0, axis=None):
+    if ak.any(particles["pt"] == 0, axis=None):
         raise InputError(f"{events.path}: a particle has pt = 0, which LHCO files take for padding; cut it away")
     rows = np.zeros((stop - start, width))
     row = np.repeat(np.arange(stop - start), counts)
@@ -109,39 +119,26 @@ def _rows(events: Events, start: int, stop: int, width: int) -> NDArray[np.float
     return rows
 
 
+def _mark(node: Any, **attributes: Any) -> None:
+    """Attributes as PyTables writes them: fixed-length UTF-8 for text, nothing at all for an empty title."""
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            node.attrs.create(name, value.encode(), dtype=h5py.string_dtype("utf-8", len(value.encode())))
+        else:
+            node.attrs[name] = value
+
+
 def _describe(file: h5py.File, n: int, values: h5py.Dataset) -> None:
     """The attributes and indices by which PyTables and pandas know a DataFrame."""
-
-    def mark(node: Any, **attributes: Any) -> None:
-        for name, value in attributes.items():
-            if isinstance(value, str):  # PyTables takes fixed-length UTF-8 for text, and ASCII for bytes
-                node.attrs.create(name, value.encode(), dtype=h5py.string_dtype("utf-8", len(value)))
-            else:
-                node.attrs[name] = value
-
-    frame = file["df"]
+    frame, untitled = file["df"], h5py.Empty("S1")
+    regular = dict.fromkeys(("axis0_variety", "axis1_variety", "block0_items_variety"), "regular")
+    _mark(file, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE=untitled, VERSION="1.0")
+    _mark(frame, CLASS="GROUP", TITLE=untitled, VERSION="1.0", **regular, encoding="UTF-8", errors="strict")
+    _mark(frame, pandas_type="frame", pandas_version="0.15.2", nblocks=np.int64(1), ndim=np.int64(2))
+    transposed = np.uint8(1)
+    _mark(values, CLASS="EARRAY", EXTDIM=np.int32(0), TITLE=untitled, VERSION="1.1", transposed=transposed)
     width = values.shape[1]
-    mark(file, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE=h5py.Empty("S1"), VERSION="1.0")
-    mark(frame, CLASS="GROUP", TITLE=h5py.Empty("S1"), VERSION="1.0", axis0_variety="regular", axis1_variety="regular")
-    mark(
-        frame,
-        block0_items_variety="regular",
-        encoding="UTF-8",
-        errors="strict",
-        pandas_type="frame",
-        pandas_version="0.15.2",
-    )
-    mark(frame, nblocks=np.int64(1), ndim=np.int64(2))
-    mark(values, CLASS="EARRAY", EXTDIM=np.int32(0), TITLE=h5py.Empty("S1"), VERSION="1.1", transposed=np.uint8(1))
     for name, count in (("axis0", width), ("axis1", n), ("block0_items", width)):
         index = frame.create_dataset(name, data=np.arange(count, dtype=np.int64))
         # 'N.' is how PyTables spells None
-        mark(
-            index,
-            CLASS="ARRAY",
-            TITLE=h5py.Empty("S1"),
-            VERSION="2.4",
-            kind="integer",
-            name="N.",
-            transposed=np.uint8(1),
-        )
+        _mark(index, CLASS="ARRAY", TITLE=untitled, VERSION="2.4", kind="integer", name="N.", transposed=transposed)

@@ -17,20 +17,36 @@ from hepaa.io.parquet.events import json_header
 from hepaa.io.root.plan import HEADER_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hepaa.events import Events
 
 TREE = "events"
+_COMPRESSION = uproot.ZLIB(1)
 
 
-def write(pieces: Iterable[Events], path: str | Path) -> int:
+def write(
+    pieces: Iterable[Events],
+    path: str | Path,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    compression: uproot.compression.Compression = _COMPRESSION,
+) -> int:
     """Write events as a TTree `events`, under the final name only when complete.
 
     Branches: `weight`, `label` where there is one, columns under their names (letters, digits and _), named
     weights as `weight_0`, `weight_1`, ..., fields of collections as `jets_pt` with the counter `njets`. What
     they were called is in the TObjString `hepaa_events`, from which `hepaa.open` restores it.
+
+    Parameters
+    ----------
+    pieces : iterable of Events
+    path : str or Path
+    provenance : mapping, optional
+        How the events were made: JSON in a TObjString `provenance`, in the place of `hepaa_events`. The tree is an
+        ntuple like those of others, read by a schema.
+    compression : of uproot
 
     Returns
     -------
@@ -43,13 +59,16 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
         If there is no piece, pieces hold different things, or a collection holds more than numbers.
     """
     n = 0
-    with atomic_path(path) as partial, uproot.recreate(partial) as file:
+    with atomic_path(path) as partial, uproot.recreate(partial, compression=compression) as file:
         tree, names = None, None
         for piece in pieces:
             if tree is None:
                 names = _describe(piece)
                 tree = file.mktree(TREE, {k: _type(piece.path, k, v) for k, v in _branches(piece, names).items()})
-                file[HEADER_KEY] = json.dumps({**names, "header": json_header(piece), "version": __version__})
+                if provenance is None:
+                    file[HEADER_KEY] = json.dumps({**names, "header": json_header(piece), "version": __version__})
+                else:
+                    file["provenance"] = json.dumps(provenance)
             if names is None or _describe(piece) != names:
                 raise InputError(f"{piece.path}: what events hold changes inside the file, so it cannot be one tree")
             if piece.n:
@@ -75,7 +94,7 @@ def _describe(events: Events) -> dict[str, Any]:
         return unique
 
     collections, bases = {}, {}
-    for name, records in events.collections.items():
+    for name, records in events.arrays.items():
         base = bases[name] = branch(name)
         taken.add(f"n{base}")
         collections[name] = {f: f"{base}_{f}" for f in ak.fields(records)}
@@ -98,7 +117,7 @@ def _branches(events: Events, names: dict[str, Any]) -> dict[str, Any]:
         branches["label"] = np.ascontiguousarray(events.label)
     branches |= {names["weights"][k]: np.ascontiguousarray(v) for k, v in events.weights.items()}
     branches |= {names["columns"][k]: np.ascontiguousarray(v) for k, v in events.columns.items()}
-    for name, records in events.collections.items():
+    for name, records in events.arrays.items():
         branches[names["records"][name]] = ak.to_packed(records)
     return branches
 
