@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional as F
 
-from hepaa.models.losses.gradients import squared_error
 from hepaa.models.losses.transport import energy_mover
 
 if TYPE_CHECKING:
@@ -68,8 +67,6 @@ class EventError:
 
     def __call__(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         """E(x) of each event (..., B)."""
-        if self.kind == "mse":
-            return squared_error(x, out["x_hat"])
         if self.kind == "emd":
             return self._emd(x, out["x_hat"])
         return self.features(x, out).sum(-1)

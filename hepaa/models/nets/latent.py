@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hepaa.models.losses.gradients import gaussian_latent
+from hepaa.models.nets.mlp import gaussian_latent
 from hepaa.models.nets.posteriors import log_posterior
 from hepaa.models.nets.priors import Gaussian
 

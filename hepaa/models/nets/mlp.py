@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hepaa.models.losses.gradients import gaussian_latent
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,6 +20,18 @@ if TYPE_CHECKING:
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b, for one member ((B, i), (i, o), (1, o)) or K at once ((K, B, i), (K, i, o), (K, 1, o))."""
     return torch.addmm(bias, x, weight) if weight.dim() == 2 else torch.baddbmm(bias, x, weight)
+
+
+def gaussian_latent(h: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sample and KL divergence of a Gaussian posterior: z (..., B, n) and KL (..., B) from h = (mu, log variance).
+
+    z = mu + exp(logvar / 2) * noise, or mu without noise; KL = -1/2 sum(1 + logvar - mu^2 - exp(logvar)).
+    """
+    mu, logvar = h.chunk(2, dim=-1)
+    sigma = torch.exp(0.5 * logvar)
+    z = mu if noise is None else torch.addcmul(mu, sigma, noise)
+    kl = 0.5 * ((torch.addcmul(mu.square(), sigma, sigma) - logvar).sum(-1) - mu.shape[-1])
+    return z, kl
 
 
 class MLP:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from hepaa.models.losses.gradients import gaussian_latent, squared_error
 from hepaa.models.losses.reconstruction import EventError
 from hepaa.models.losses.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty
+from hepaa.models.nets.mlp import gaussian_latent
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -22,18 +22,9 @@ def test_kl_is_that_of_torch_distributions() -> None:
     z, kl = gaussian_latent(torch.cat([mu, logvar], dim=-1), None)
     torch.testing.assert_close(kl, reference)
     torch.testing.assert_close(z, mu)
-
-
-@pytest.mark.parametrize("noisy", [False, True])
-def test_gradients_written_by_hand_are_autograds(noisy: bool) -> None:
-    h = normal(2, 5, 6).double().requires_grad_()
-    noise = normal(2, 5, 3, seed=1).double() if noisy else None
-    assert torch.autograd.gradcheck(lambda t: gaussian_latent(t, noise), h)
-    mu, logvar = h.chunk(2, dim=-1)
-    sample = mu if noise is None else mu + (0.5 * logvar).exp() * noise
-    torch.testing.assert_close(gaussian_latent(h, noise)[0], sample)
-    x = normal(2, 5, 6, seed=2).double()
-    assert torch.autograd.gradcheck(lambda t: squared_error(x, t), h)
+    noise = normal(3, 7, 4, seed=2)
+    sample = gaussian_latent(torch.cat([mu, logvar], dim=-1), noise)[0]
+    torch.testing.assert_close(sample, mu + (0.5 * logvar).exp() * noise)
 
 
 def test_reconstruction_errors_by_hand() -> None:
