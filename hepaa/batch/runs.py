@@ -78,12 +78,12 @@ class BatchSetup:
 
 def note_missing(outcome: Outcome, beside: Path) -> Path | None:
     """Write which events an incomplete result lacks to `NAME.missing.json` beside it; remove that of an earlier one."""
-    where = beside.with_name(f"{beside.name}.missing.json")
+    listing = beside.with_name(f"{beside.name}.missing.json")
     if not outcome.missing:
-        where.unlink(missing_ok=True)
+        listing.unlink(missing_ok=True)
         return None
-    write_json({"shards": [asdict(failure) for failure in outcome.missing]}, where)
-    return where
+    write_json({"shards": [asdict(failure) for failure in outcome.missing]}, listing)
+    return listing
 
 
 def save_rows(outcome: Outcome, output: Path) -> int:
@@ -98,12 +98,7 @@ def save_rows(outcome: Outcome, output: Path) -> int:
         n = merge.write_parts(outcome, output)
     else:
         table = merge.table(outcome)
-        if output.suffix == ".root":
-            from hepaa.io.root.results import write_scores_root
-
-            write_scores_root(table, output)
-        else:
-            table.save(output)
+        table.save(output)
         n = table.n
     note_missing(outcome, output)
     return n
@@ -196,8 +191,8 @@ def run(card: Card, batch: BatchSetup, *, overwrite: bool = False) -> Path:
 
     outcomes: list[Outcome | None] = []
 
-    def reader(chosen: Card, progress: Reporter) -> EventTable:
-        table, outcome = read_card(chosen, batch)
+    def reader(card: Card, progress: Reporter) -> EventTable:
+        table, outcome = read_card(card, batch)
         progress.say(f"{table.n} events from {batch.folder}")
         outcomes.append(outcome)
         return table

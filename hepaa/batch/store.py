@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path, atomic_paths, write_json
-from hepaa.io.parquet.columns import read_table, write_rows
+from hepaa.table import EventTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hepaa.batch.shard import Shard
-    from hepaa.table import EventTable
 
 _ABANDONED_AFTER_S = 24 * 3600.0
 
@@ -73,12 +72,12 @@ class Store:
     def receipt(self, key: str) -> dict[str, Any] | None:
         """Receipt of a result, or None where there is no whole result."""
         try:
-            found: dict[str, Any] = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
+            receipt: dict[str, Any] = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as damage:
             raise InputError(f"{self._path(key, '.json')}: cannot be read ({damage}); remove it to redo it") from damage
-        size = found["table_bytes"]
+        size = receipt["table_bytes"]
         if size is not None:
             try:
                 whole = self._path(key, ".parquet").stat().st_size == size
@@ -86,7 +85,7 @@ class Store:
                 whole = False
             if not whole:
                 return None
-        return found
+        return receipt
 
     def receipts(self, shards: Iterable[Shard]) -> dict[str, dict[str, Any]]:
         """Receipts of those shards that have a whole result, by key."""
@@ -95,7 +94,7 @@ class Store:
 
     def table(self, key: str) -> EventTable:
         """Table of a result."""
-        return read_table(self._path(key, ".parquet"))
+        return EventTable.load(self._path(key, ".parquet"))
 
     def run_path(self, key: str) -> Path:
         """Folder of the run of a card."""
@@ -118,16 +117,16 @@ class Store:
         OSError
             If the disk is full, or not to be written to.
         """
-        where = self._path(key, ".json")
-        if not where.parent.is_dir():
-            where.parent.mkdir(parents=True, exist_ok=True)
+        place = self._path(key, ".json")
+        if not place.parent.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
         stored = {**receipt, "rows": None, "table_bytes": None}
         if table is None:
-            with atomic_path(where) as partial:
+            with atomic_path(place) as partial:
                 _write_receipt(stored, partial)
             return stored
-        with atomic_paths(self._path(key, ".parquet"), where) as (rows, partial):
-            write_rows(table, rows)
+        with atomic_paths(self._path(key, ".parquet"), place) as (rows, partial):
+            table.write(rows)
             stored |= {"rows": table.n, "table_bytes": rows.stat().st_size}
             _write_receipt(stored, partial)
         return stored

@@ -49,7 +49,6 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
     """
     from hepaa.detectors import load_detector
-    from hepaa.io.root.results import write_scores_root
     from hepaa.run.pipeline import score as scored
 
     if batch.executor is not None:
@@ -60,12 +59,9 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
         click.echo(f"{output}: {save_rows(done, output)} events, column score_{name or model.stem}")
         say_missing(done)
         return
-    found = scored({name or model.stem: load_detector(model)}, load([table]))
-    if output.suffix == ".root":
-        write_scores_root(found, output)
-    else:
-        found.save(output)
-    click.echo(f"{output}: {found.n} events, column score_{name or model.stem}")
+    scored_table = scored({name or model.stem: load_detector(model)}, load([table]))
+    scored_table.save(output)
+    click.echo(f"{output}: {scored_table.n} events, column score_{name or model.stem}")
 
 
 @click.command()
@@ -148,8 +144,8 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
         click.echo(text)
 
 
-def _spread(found: tuple[float, float, int] | None) -> str:
-    if found is None:
+def _spread(statistics: tuple[float, float, int] | None) -> str:
+    if statistics is None:
         return "too few events"
-    mean, spread, n = found
+    mean, spread, n = statistics
     return f"{mean:.4f} (1 run)" if n == 1 else f"{mean:.4f} +- {spread:.4f} ({n} runs)"

@@ -4,17 +4,19 @@ disk."""
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from glob import glob, has_magic
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hepaa.errors import InputError, nearest
+from hepaa.errors import InputError, TruncatedInputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from hepaa.events import Events, Sample
+    from hepaa.io.sniff import EventFile
 
 READERS: Mapping[str, str] = {
     "lhe": "hepaa.io.lhe.read",
@@ -26,7 +28,16 @@ READERS: Mapping[str, str] = {
     "events": "hepaa.io.parquet.events",
     "table": "hepaa.io.parquet.rows",
 }
-"""Module that reads each format; it has `open`, `iterate` and `probe`."""
+"""Module that reads each format.
+
+It has `iterate(path, *, step_bytes, ...)`, which yields Events in pieces of about `step_bytes` and ends with a
+TruncatedInputError where the file breaks; its keywords are the options of the format. Some have `count(path, ...)`,
+where a file can be entered at any event, and `describe(events)`: what the header of a piece says to `probe`. The
+sample, the named weight, `keep_partial` and the joining of pieces are done here, for all formats.
+"""
+
+_EVERYTHING = 1 << 62
+_PROBED = 16_000_000
 
 
 def open(
@@ -66,10 +77,10 @@ def open(
     TruncatedInputError
         If the file breaks off and `keep_partial` is not set.
     """
-    asked = _asked(schema=schema, sample=sample, weight=weight, columns=columns, keep_partial=keep_partial, **options)
-    name, reader, more = _reader(path, "open", asked)
-    events: Events = reader(name, **more)
-    return events
+    from hepaa.io.pieces import merge
+
+    asked = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
+    return merge(_pieces(path, _EVERYTHING, asked | options))
 
 
 def iterate(
@@ -106,11 +117,10 @@ def iterate(
     """
     from hepaa.io.pieces import parse_size
 
-    asked = _asked(schema=schema, sample=sample, weight=weight, columns=columns, keep_partial=keep_partial, **options)
+    asked = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
     step_bytes = parse_size(step_size)
     for path in expand(paths):
-        name, reader, more = _reader(path, "iterate", asked)
-        yield from reader(name, step_bytes=step_bytes, **more)
+        yield from _pieces(path, step_bytes, asked | options)
 
 
 def probe(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -119,15 +129,24 @@ def probe(path: str | Path, **options: Any) -> dict[str, Any]:
 
     Reads the file once in bounded memory.
 
+    Parameters
+    ----------
+    path : str or Path
+    **options
+        As for `open`.
+
     Returns
     -------
     dict
         At least `path`, `format`, `events`, `sum_weights`, `sum_weights2`, `n_eff`, `negative_fraction`,
         `weights` (names), `labels` (events of each truth label, or None), `cross_section_pb` (or None),
-        `columns`, `collections` (fields of each).
+        `columns`, `collections` (fields of each), `objects` (how many each has); and what else the header says.
     """
-    name, reader, more = _reader(path, "probe", _asked(**options))
-    return {"path": str(path), **reader(name, **more)}
+    from hepaa.io.pieces import summary
+
+    content, last = summary(_pieces(path, _PROBED, options))
+    describe = getattr(import_module(READERS[last.format]), "describe", None)
+    return {"path": str(path), "format": last.format, **content, **(describe(last) if describe else {})}
 
 
 def count(path: str | Path, *, schema: str | Path | Mapping[str, Any] | None = None) -> int | None:
@@ -140,11 +159,9 @@ def count(path: str | Path, *, schema: str | Path | Mapping[str, Any] | None = N
     """
     from hepaa.io.sniff import sniff
 
-    module = import_module(READERS[sniff(path).format])
-    if not hasattr(module, "count"):
-        return None
-    name, counter, more = _reader(path, "count", _asked(schema=schema))
-    return int(counter(name, **more))
+    file = sniff(path)
+    counter = getattr(import_module(READERS[file.format]), "count", None)
+    return None if counter is None else int(counter(file.path, **_arguments(file, counter, {"schema": schema})))
 
 
 def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
@@ -157,13 +174,13 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
     """
     from hepaa.io.sniff import is_remote, split_key
 
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not given:
+    patterns = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not patterns:
         raise InputError("no files were given")
-    found: list[str] = []
-    for path in map(str, given):
+    files: list[str] = []
+    for path in map(str, patterns):
         if is_remote(path) or Path(path).exists() or not has_magic(path):
-            found.append(path)
+            files.append(path)
             continue
         key = ""
         matches = _matches(path)
@@ -172,8 +189,8 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
             matches = _matches(pattern) if key else []
         if not matches:
             raise InputError(f"no file matches {path!r} (the current folder is {Path.cwd()})")
-        found += [f"{m}:{key}" if key else m for m in matches]
-    return found
+        files += [f"{m}:{key}" if key else m for m in matches]
+    return files
 
 
 def _matches(pattern: str) -> list[str]:
@@ -187,26 +204,58 @@ def sha256(path: str | Path) -> str:
     return of_file(path)
 
 
-def _asked(**options: Any) -> dict[str, Any]:
-    """Options that were set to something."""
-    return {k: v for k, v in options.items() if v is not None and v is not False}
-
-
-def _reader(path: str | Path, action: str, asked: dict[str, Any]) -> tuple[str, Callable[..., Any], dict[str, Any]]:
-    """File, function of the module that reads it, and the arguments for that."""
+def _pieces(path: str | Path, step_bytes: int, asked: Mapping[str, Any]) -> Iterator[Events]:
+    """Events of one file, with the sample and the weight that were asked for; the good ones of a broken file."""
     from hepaa.io.sniff import sniff
 
-    found = sniff(path)
-    function: Callable[..., Any] = getattr(import_module(READERS[found.format]), action)
-    taken = [k for k in inspect.signature(function).parameters if k not in ("path", "step_bytes", "key")]
-    for option in asked:
-        if option not in taken:
-            raise InputError(
-                f"{found.path}: the format {found.format} takes no option {option!r}; {nearest(option, taken)}"
-            )
-    arguments = dict(asked)
-    if found.key:
-        if "key" not in inspect.signature(function).parameters:
-            raise InputError(f"{found.path}: the format {found.format} has nothing inside to be called {found.key!r}")
-        arguments["key"] = found.key
-    return found.path, function, arguments
+    file = sniff(path)
+    reader = import_module(READERS[file.format])
+    options = _arguments(file, reader.iterate, asked, ("sample", "weight", "keep_partial"))
+    sample, keep_partial = options.pop("sample", None), options.pop("keep_partial", False)
+    weight = None if "weight" in inspect.signature(reader.iterate).parameters else options.pop("weight", None)
+    pieces = reader.iterate(file.path, step_bytes=step_bytes, **options)
+    for events in _good(pieces) if keep_partial else pieces:
+        yield events if sample is weight is None else replace(_weighted(events, weight), sample=sample)
+
+
+def _good(pieces: Iterator[Events]) -> Iterator[Events]:
+    """The pieces before a break, of which the last says in `header["broken"]` what is wrong."""
+    last = None
+    try:
+        for events in pieces:
+            if last is not None:
+                yield last
+            last = events
+    except TruncatedInputError as error:
+        if last is None or not error.good_events:
+            raise
+        last = replace(last, header={**last.header, "broken": str(error), "complete": False})
+    if last is not None:
+        yield last
+
+
+def _weighted(events: Events, weight: str | None) -> Events:
+    """Events with a named weight as the nominal one."""
+    if weight is None:
+        return events
+    known = events.weights or events.header.get("weight_info", {})  # a file without events may still declare weights
+    if weight not in known:
+        raise InputError(f"{events.path}: no weight {weight!r}; {nearest(weight, known)}")
+    return replace(events, weight=events.weights[weight].copy() if events.weights else events.weight)
+
+
+def _arguments(
+    file: EventFile, function: Callable[..., Any], asked: Mapping[str, Any], more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Options that were set to something, with the key of the file; refused where the format does not take them."""
+    known = [name for name in inspect.signature(function).parameters if name not in ("path", "step_bytes")]
+    options = {name: value for name, value in asked.items() if value is not None and value is not False}
+    for name in options:
+        taken = [n for n in dict.fromkeys((*known, *more)) if n != "key"]
+        if name not in taken:
+            raise InputError(f"{file.path}: the format {file.format} takes no option {name!r}; {nearest(name, taken)}")
+    if file.key:
+        if "key" not in known:
+            raise InputError(f"{file.path}: the format {file.format} has nothing inside to be called {file.key!r}")
+        options["key"] = file.key
+    return options

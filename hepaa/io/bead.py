@@ -16,7 +16,7 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.events import Events
-from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
+from hepaa.io.pieces import row_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,23 +24,10 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-    from hepaa.events import Sample
-
 _WIDTH = {"events": 5, "jets": 7, "constituents": 7}
 
 
-def open(path: str | Path, *, sample: Sample | None = None, keep_partial: bool = False) -> Events:
-    """All events of a file; see `iterate`."""
-    return merge(iterate(path, sample=sample, keep_partial=keep_partial))
-
-
-def iterate(
-    path: str | Path,
-    *,
-    step_bytes: int = STEP_BYTES,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Iterator[Events]:
+def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
     """Events in pieces of about `step_bytes`.
 
     Parameters
@@ -48,10 +35,6 @@ def iterate(
     path : str or Path
     step_bytes : int
         Bytes of text (CSV), or of the three tables (HDF5).
-    sample : Sample, optional
-    keep_partial : bool
-        Keep the events before a broken line of a CSV instead of raising; `header["broken"]` then says what
-        is missing.
 
     Yields
     ------
@@ -66,35 +49,19 @@ def iterate(
     InputError
         If the tables of an HDF5 file contradict each other.
     TruncatedInputError
-        If a line of a CSV is too short, too long, or holds something else than numbers.
+        After the events before it: a line of a CSV is too short, too long, or holds something else than numbers.
     """
     name = str(path)
     with Path(path).open("rb") as stream:
         is_hdf = stream.read(4) == b"\x89HDF"
-    yield from _hdf(name, step_bytes, sample) if is_hdf else _csv(name, step_bytes, sample, keep_partial)
+    yield from _hdf(name, step_bytes) if is_hdf else _csv(name, step_bytes)
 
 
-def probe(path: str | Path) -> dict[str, Any]:
-    """What a file holds: events, weights, jets and particles."""
-    collections: dict[str, list[str]] = {}
-    columns: list[str] = []
-
-    def watched() -> Iterator[Events]:
-        for piece in iterate(path):
-            collections.update({k: ak.fields(v) for k, v in piece.collections.items()})
-            columns[:] = piece.columns
-            yield piece
-
-    summary = weight_summary(watched())
-    return {"format": "bead", **summary, "cross_section_pb": None, "columns": columns, "collections": collections}
-
-
-def _csv(path: str, step_bytes: int, sample: Sample | None, keep_partial: bool) -> Iterator[Events]:
+def _csv(path: str, step_bytes: int) -> Iterator[Events]:
     from hepaa.io.columns.source import plain_bytes
 
     rows: list[NDArray[np.float64]] = []
     start, size, byte = 0, 0, 0
-    header: dict[str, Any] = {"layout": "csv"}
     with plain_bytes(path) as stream:
         for number, line in enumerate(stream):
             text = line.decode("utf-8", "replace").strip().rstrip(", ")
@@ -102,25 +69,23 @@ def _csv(path: str, step_bytes: int, sample: Sample | None, keep_partial: bool) 
                 try:
                     rows.append(_event_of(text))
                 except ValueError as wrong:
-                    error = TruncatedInputError(
-                        f"{path}: event {start + len(rows)} (line {number + 1}, byte {byte}) {wrong}; "
-                        f"{start + len(rows)} events before "
+                    if rows:
+                        yield _of_rows(path, start, rows)
+                    good = start + len(rows)
+                    raise TruncatedInputError(
+                        f"{path}: event {good} (line {number + 1}, byte {byte}) {wrong}; {good} events before "
                         "it are good: mend the line, or keep those with keep_partial",
                         path=path,
-                        good_events=start + len(rows),
+                        good_events=good,
                         byte=byte,
-                    )
-                    if not keep_partial:
-                        raise error from wrong
-                    header["broken"] = str(error)
-                    break
+                    ) from wrong
                 size += len(line)
             byte += len(line)
             if size >= step_bytes:
-                yield _of_rows(path, start, rows, header, sample)
+                yield _of_rows(path, start, rows)
                 start, size, rows = start + len(rows), 0, []
     if rows or not start:
-        yield _of_rows(path, start, rows, header, sample)
+        yield _of_rows(path, start, rows)
 
 
 def _event_of(text: str) -> NDArray[np.float64]:
@@ -149,15 +114,13 @@ def _event_of(text: str) -> NDArray[np.float64]:
     return values
 
 
-def _count(value: float, what: str) -> int:
+def _count(value: float, name: str) -> int:
     if not (value >= 0 and float(value).is_integer()):
-        raise ValueError(f"has {what} = {value:g}, which is no count")
+        raise ValueError(f"has {name} = {value:g}, which is no count")
     return int(value)
 
 
-def _of_rows(
-    path: str, start: int, rows: list[NDArray[np.float64]], header: dict[str, Any], sample: Sample | None
-) -> Events:
+def _of_rows(path: str, start: int, rows: list[NDArray[np.float64]]) -> Events:
     n_jets, sizes, tags, parts = [], [], [], []
     for values in rows:
         n_jets.append(int(values[3]))
@@ -172,7 +135,7 @@ def _of_rows(
     pt, eta, phi = _massless_sums(particles, np.array(sizes, np.int64))
     return _record(
         path, start, events, np.array(n_jets, np.int64), np.array(sizes, np.int64),
-        {"pt": pt, "eta": eta, "phi": phi, "btag": np.array(tags, np.int64)}, particles, header, sample,
+        {"pt": pt, "eta": eta, "phi": phi, "btag": np.array(tags, np.int64)}, particles, "csv",
     )  # fmt: skip
 
 
@@ -186,7 +149,7 @@ def _massless_sums(particles: NDArray[np.float64], sizes: NDArray[np.int64]) -> 
         return total, np.where(total > 0, np.arcsinh(pz / total), 0.0), np.arctan2(py, px)
 
 
-def _hdf(path: str, step_bytes: int, sample: Sample | None) -> Iterator[Events]:
+def _hdf(path: str, step_bytes: int) -> Iterator[Events]:
     from hepaa.io import hdf5 as hdftable
 
     with hdftable.opened(path) as file:
@@ -216,7 +179,7 @@ def _hdf(path: str, step_bytes: int, sample: Sample | None) -> Iterator[Events]:
             yield _record(
                 path, start, events[:, 1:4], n_jets, sizes,
                 {"pt": jets[:, 4], "eta": jets[:, 5], "phi": jets[:, 6], "btag": jets[:, 3].astype(np.int64)},
-                particles[:, 3:7], {"layout": "hdf5"}, sample,
+                particles[:, 3:7], "hdf5",
             )  # fmt: skip
 
 
@@ -255,8 +218,7 @@ def _record(
     sizes: NDArray[np.int64],
     jets: dict[str, NDArray[Any]],
     particles: NDArray[np.float64],
-    header: dict[str, Any],
-    sample: Sample | None,
+    layout: str,
 ) -> Events:
     n = len(events)
     jet_of = np.arange(len(sizes)) - np.repeat(np.cumsum(n_jets) - n_jets, n_jets)
@@ -267,7 +229,7 @@ def _record(
         format="bead",
         index=np.arange(start, start + n, dtype=np.int64),
         weight=events[:, 0].copy(),
-        header=dict(header),
+        header={"layout": layout},
         collections={
             "jets": ak.unflatten(ak.zip({**jets, "n_constituents": sizes}), n_jets),
             "particles": ak.unflatten(
@@ -284,5 +246,4 @@ def _record(
             ),
         },
         columns={"met": events[:, 1].copy(), "met_phi": events[:, 2].copy()},
-        sample=sample,
     )

@@ -71,8 +71,10 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:
-        what = "is cut short" if "truncated" in str(error) else "cannot be opened as HDF5"
-        raise InputError(f"{path}: {what} ({one_line(error)}); no event can be kept, copy or write it again") from error
+        problem = "is cut short" if "truncated" in str(error) else "cannot be opened as HDF5"
+        raise InputError(
+            f"{path}: {problem} ({one_line(error)}); no event can be kept, copy or write it again"
+        ) from error
     with file:
         try:
             yield file
@@ -84,26 +86,24 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
 
 def find_tables(file: h5py.File) -> tuple[Layout, ...]:
     """All tables of a file, in the order of the file."""
-    found: list[Layout] = []
-    _walk(file, found)
-    return tuple(found)
+    return tuple(_walk(file))
 
 
-def _walk(group: h5py.Group, found: list[Layout]) -> None:
+def _walk(group: h5py.Group) -> Iterator[Layout]:
     for name in group:
         node = group.get(name)
         if isinstance(node, h5py.Dataset):
             layout = _dataset_layout(node)
             if layout:
-                found.append(layout)
+                yield layout
         elif isinstance(node, h5py.Group):
-            kind = _text(node.attrs.get("pandas_type", b""))
-            if kind == "frame":
-                found.append(_fixed_layout(node))
-            elif kind == "frame_table":
-                found.append(_table_layout(node))
+            written_as = text(node.attrs.get("pandas_type", b""))
+            if written_as == "frame":
+                yield _fixed_layout(node)
+            elif written_as == "frame_table":
+                yield _table_layout(node)
             else:
-                _walk(node, found)
+                yield from _walk(node)
 
 
 def choose(file: h5py.File, path: str, key: str) -> Layout:
@@ -126,14 +126,15 @@ def choose(file: h5py.File, path: str, key: str) -> Layout:
     return next(iter(tables.values()))
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A text of HDF5, which h5py gives as bytes, str or Empty."""
     if isinstance(value, bytes):
         return value.decode("utf-8")
     return "" if isinstance(value, h5py.Empty) else str(value)
 
 
 def _texts(names: h5py.Dataset) -> list[str]:
-    return list(map(_text, names[()].tolist()))
+    return list(map(text, names[()].tolist()))
 
 
 def _key(node: h5py.HLObject) -> str:
@@ -154,7 +155,7 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
     if node.ndim == 2 and _numeric(node.dtype):
         n, width = node.shape
         names_here = node.attrs.get("columns")
-        columns = None if names_here is None else tuple(_text(c) for c in names_here)
+        columns = None if names_here is None else tuple(text(c) for c in names_here)
         if columns is not None and len(columns) != width:
             raise InputError(
                 f"{node.file.filename}: {key!r} has {width} columns but its attribute `columns` names {len(columns)}"

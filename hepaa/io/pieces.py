@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-STEP_BYTES = 100_000_000
-"""Default size of a piece, uncompressed."""
-
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -104,30 +101,45 @@ def merge(pieces: Iterable[Events]) -> Events:
     )
 
 
-def weight_summary(pieces: Iterable[Events]) -> dict[str, Any]:
-    """What the weights of a file amount to, in one pass and bounded memory.
+def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
+    """What a file holds, in one pass and bounded memory, and its last piece.
 
     Returns
     -------
     dict
         `events`; `sum_weights`, `sum_weights2`, `n_eff` = (sum w)^2 / sum w^2, `negative_fraction` of events
         with w < 0; `weights`: names of the weights, `sum_named_weights`: their sums; `labels`: events of each
-        truth label, or None where the file has none.
+        truth label, or None where the file has none; `cross_section_pb`, or None; `columns`; `collections`:
+        fields of each, `objects`: how many there are in each.
+
+    Raises
+    ------
+    InputError
+        If there is no piece.
     """
+    import awkward as ak
+
     n, negative = 0, 0
     total, squares = 0.0, 0.0
     named: dict[str, float] = {}
     labels: dict[int, int] = {}
+    objects: dict[str, int] = {}
+    last = None
     for part in pieces:
+        last = part
         n += part.n
         total += float(np.sum(part.weight))
         squares += float(np.sum(part.weight**2))
         negative += int(np.count_nonzero(part.weight < 0))
         for name, values in part.weights.items():
             named[name] = named.get(name, 0.0) + float(np.sum(values))
+        for name, records in part.collections.items():
+            objects[name] = objects.get(name, 0) + int(ak.sum(ak.num(records)))
         if part.label is not None:
             for value, count in zip(*np.unique(part.label, return_counts=True), strict=True):
                 labels[int(value)] = labels.get(int(value), 0) + int(count)
+    if last is None:
+        raise InputError("there are no events to describe")
     return {
         "events": n,
         "sum_weights": total,
@@ -137,4 +149,8 @@ def weight_summary(pieces: Iterable[Events]) -> dict[str, Any]:
         "weights": list(named),
         "sum_named_weights": named,
         "labels": labels or None,
-    }
+        "cross_section_pb": last.header.get("cross_section_pb"),
+        "columns": list(last.columns),
+        "collections": {name: ak.fields(records) for name, records in last.collections.items()},
+        "objects": objects,
+    }, last

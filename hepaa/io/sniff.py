@@ -39,7 +39,7 @@ _KNOWN = "LHE, LHEH5, LHCO and BEAD HDF5, CSV, npz, npy, ROOT and hepaa's Parque
 
 
 @dataclass(frozen=True)
-class Found:
+class EventFile:
     """What a path leads to.
 
     Attributes
@@ -77,7 +77,7 @@ def split_key(path: str) -> tuple[str, str]:
     return head, tail
 
 
-def sniff(path: str | Path) -> Found:
+def sniff(path: str | Path) -> EventFile:
     """Recognise the format of a file.
 
     Parameters
@@ -92,31 +92,31 @@ def sniff(path: str | Path) -> Found:
     """
     name, key = split_key(str(path))
     if is_remote(name):
-        return Found("root", name, key)
-    where = Path(name)
-    if where.is_dir():
-        raise InputError(f"{name} is a folder; name files in it, for example '{where / '*.root'}'")
-    if not where.exists():
+        return EventFile("root", name, key)
+    file = Path(name)
+    if file.is_dir():
+        raise InputError(f"{name} is a folder; name files in it, for example '{file / '*.root'}'")
+    if not file.exists():
         raise InputError(f"{name} does not exist; check the path (the current folder is {Path.cwd()})")
     try:
-        with where.open("rb") as stream:
+        with file.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from error
     if not head:
         raise InputError(f"{name} is empty (0 bytes); write or download it again")
-    container = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "text")
+    container = next((form for magic, form in _MAGICS.items() if head.startswith(magic)), "text")
     if container == "hdf5":
-        return Found(_hdf5_format(name, key), name, key)
+        return EventFile(_hdf5_format(name, key), name, key)
     if container == "parquet":
-        return Found(_parquet_format(name), name, key)
+        return EventFile(_parquet_format(name), name, key)
     if container == "zip":
-        return Found(_zip_format(name), name, key)
+        return EventFile(_zip_format(name), name, key)
     if container in ("root", "npy"):
-        return Found("root" if container == "root" else "lhco-features", name, key)
+        return EventFile("root" if container == "root" else "lhco-features", name, key)
     if key:
         raise InputError(f"{name} is a text file: there is nothing called {key!r} inside it")
-    return Found(_text_format(name, _plain_head(name)), name)
+    return EventFile(_text_format(name, _plain_head(name)), name)
 
 
 def _plain_head(path: str) -> bytes:
@@ -134,7 +134,7 @@ def _text_format(path: str, head: bytes) -> str:
             raise InputError(f"{path} {message}")
     if b"<LesHouchesEvents" in head:
         return "lhe"
-    inner = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
+    inner = next((form for magic, form in _MAGICS.items() if head.startswith(magic)), None)
     if inner:
         raise InputError(f"{path} is a compressed {inner} file; decompress it first, it is compressed inside already")
     if re.search(rb"^\s*<(event|init)>\s*$", head, re.MULTILINE):

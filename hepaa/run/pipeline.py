@@ -16,7 +16,7 @@ import numpy as np
 from hepaa.detectors import NeuralDetector
 from hepaa.errors import InputError
 from hepaa.io.files import file_name, write_json
-from hepaa.io.root.results import write_histograms_root, write_scores_root
+from hepaa.io.root.results import write_histograms_root
 from hepaa.models.presets import detector
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
@@ -81,7 +81,7 @@ def run(
         validation, test = score_parts(card, detectors, parts)
         validation.save(folder / "validation.parquet")
         test.save(folder / "scores.parquet")
-        write_scores_root(test, folder / "scores.root")
+        test.save(folder / "scores.root")
         results = [evaluate(name, validation, test, card, left_out=card.split.train_without) for name in detectors]
         write_histograms_root(root_histograms(results), folder / "histograms.root")
         if card.workspace.write:

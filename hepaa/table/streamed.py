@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line
+from hepaa.io.parquet import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 1 << 16  # rows read at once
-_KEY = b"hepaa"
 
 
 @dataclass(frozen=True)
@@ -65,14 +61,14 @@ class StreamedTable:
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, window: int = 1_000_000) -> None:
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        self.paths = tuple(part for path in given for part in _parts(Path(path)))
+        places = [paths] if isinstance(paths, str | Path) else list(paths)
+        self.paths = tuple(part for path in places for part in _parts(Path(path)))
         if not self.paths:
             raise InputError("a streamed table needs one Parquet file at least")
         if not isinstance(window, int) or window < 2:
             raise InputError(f"window is {window!r}; it must be a number of rows, 2 or more")
         self.window = window
-        described = [_describe(path) for path in self.paths]
+        described = [columns.metadata(path) for path in self.paths]
         self.columns = tuple(described[0][1]["columns"])
         for path, (_, meta) in zip(self.paths, described, strict=True):
             if tuple(meta["columns"]) != self.columns:
@@ -107,15 +103,14 @@ class StreamedTable:
         for path, meta in zip(self.paths, self._meta, strict=True):
             to = np.array([self.generators.index(g) for g in meta["generators"]], np.int64)
             row = 0
-            try:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=_CHUNK, columns=names):
-                        chunk = _chunk(batch, self.columns, to)
-                        _refuse_not_finite(chunk, self.columns, path, row)
-                        row += len(chunk)
-                        yield chunk
-            except (pa.ArrowInvalid, OSError) as broken:
-                raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
+            for batch in columns.batches(path, names, _CHUNK):
+                X = np.empty((len(batch["weight"]), len(self.columns)), np.float32)
+                for i, name in enumerate(self.columns):
+                    X[:, i] = batch[name]
+                chunk = Chunk(X, batch["weight"], batch["label"], to[batch["generator"]])
+                _refuse_not_finite(chunk, self.columns, path, row)
+                row += len(chunk)
+                yield chunk
 
 
 def is_streamed(X: Any) -> bool:
@@ -128,35 +123,10 @@ def is_streamed(X: Any) -> bool:
 def _parts(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(path.glob("*.parquet"))
-    if not found:
+    parts = sorted(path.glob("*.parquet"))
+    if not parts:
         raise InputError(f"{path}: no .parquet file in this folder")
-    return found
-
-
-def _describe(path: Path) -> tuple[int, dict[str, Any]]:
-    """Number of rows, and what hepaa wrote of the table."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        about = pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as broken:
-        raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
-    packed = (about.metadata or {}).get(_KEY)
-    if packed is None:
-        raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
-    meta: dict[str, Any] = json.loads(packed)
-    return int(about.num_rows), meta
-
-
-def _chunk(batch: Any, columns: tuple[str, ...], to: NDArray[np.int64]) -> Chunk:
-    def column(name: str) -> Any:
-        return batch.column(name).to_numpy(zero_copy_only=False)
-
-    X = np.empty((batch.num_rows, len(columns)), np.float32)
-    for i, name in enumerate(columns):
-        X[:, i] = column(name)
-    return Chunk(X, column("weight"), column("label"), to[column("generator")])
+    return parts
 
 
 def _refuse_not_finite(chunk: Chunk, columns: tuple[str, ...], path: Path, first: int) -> None:

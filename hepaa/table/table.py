@@ -304,17 +304,67 @@ class EventTable:
         return _splitmix64(self.event.astype(np.uint64) + seed[self.file])
 
     def save(self, path: str | Path) -> None:
-        """Write as Parquet, with names, sources and cutflow, under its final name only when complete."""
-        from hepaa.io.parquet.columns import write_table
+        """Write as Parquet, or as ROOT where the name ends in .root, under its final name only when complete.
 
-        write_table(self, path)
+        A ROOT file has the TTree `events` with all columns, and the TObjStrings `processes`, `generators` and
+        `sources`: one name a line, in the order of the indices. It is for others to read: `load` takes Parquet.
+        """
+        from hepaa.io.files import atomic_path
+
+        if str(path).endswith(".root"):
+            from hepaa.io.root.results import write_columns_root
+
+            sources = [source.path for source in self.sources]
+            names = {"processes": self.processes, "generators": self.generators, "sources": sources}
+            write_columns_root(self._stored(), names, path)
+            return
+        with atomic_path(path) as partial:
+            self.write(partial)
+
+    def write(self, path: str | Path) -> None:
+        """Write as Parquet to a file that the caller gives its name later."""
+        from hepaa.io.parquet.columns import write
+
+        metadata = {
+            "columns": self.columns,
+            "spectators": list(self.spectators),
+            "processes": self.processes,
+            "generators": self.generators,
+            "sources": [vars(source) for source in self.sources],
+            "cutflow": [vars(row) for row in self.cutflow],
+            "feature_set": self.feature_set,
+        }
+        write(self._stored(), metadata, path)
+
+    def _stored(self) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {name: self[name] for name in (*self.columns, *self.spectators)}
+        return columns | {name: getattr(self, name) for name in ROW_ARRAYS}
 
     @classmethod
     def load(cls, path: str | Path) -> EventTable:
-        """Read what `save` wrote."""
-        from hepaa.io.parquet.columns import read_table
+        """Read what `save` wrote.
 
-        return read_table(path)
+        Raises
+        ------
+        InputError
+            If the file is missing or damaged, is no Parquet file, was not written by hepaa, or by a newer format of it.
+        """
+        from hepaa.io.parquet.columns import metadata, read
+
+        n, meta = metadata(path)
+        columns, spectators = tuple(meta["columns"]), meta["spectators"]
+        arrays = read(path, [*columns, *spectators, *ROW_ARRAYS])
+        return cls(
+            X=np.column_stack([arrays[name] for name in columns]) if columns else np.empty((n, 0), np.float32),
+            columns=columns,
+            spectators={name: arrays[name] for name in spectators},
+            processes=tuple(meta["processes"]),
+            generators=tuple(meta["generators"]),
+            sources=tuple(Source(**source) for source in meta["sources"]),
+            cutflow=tuple(CutflowRow(**row) for row in meta["cutflow"]),
+            feature_set=meta["feature_set"],
+            **{name: arrays[name] for name in ROW_ARRAYS},
+        )
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float, float] | tuple[str, str, str]:

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
+from hepaa import io
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io import bead
 
 GENERATORS = ["pythia", "herwig", "sherpa"]
 
@@ -22,7 +22,7 @@ def real(data, generator, ending):
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_csv_equals_hdf5(data, generator):
     """The HDF5 files are float32, made from the CSV by their own authors, jets as massless sums."""
-    csv, hdf = (bead.open(real(data, generator, e)) for e in ("csv", "h5"))
+    csv, hdf = (io.open(real(data, generator, e)) for e in ("csv", "h5"))
     np.testing.assert_allclose(csv.weight, hdf.weight, rtol=1e-6)
     for name in ("met", "met_phi"):
         np.testing.assert_allclose(csv.columns[name], hdf.columns[name], rtol=1e-6)
@@ -36,7 +36,7 @@ def test_csv_equals_hdf5(data, generator):
 def test_hdf5_equals_its_tables(data):
     with h5py.File(real(data, "herwig", "h5")) as file:
         events, jets, particles = (file[k][()] for k in ("events", "jets", "constituents"))
-    ours = bead.open(real(data, "herwig", "h5"))
+    ours = io.open(real(data, "herwig", "h5"))
     np.testing.assert_array_equal(ours.weight, events[:, 1])
     np.testing.assert_array_equal(ak.num(ours.jets), events[:, 4])
     np.testing.assert_array_equal(ak.flatten(ours.jets.pt), jets[:, 4])
@@ -49,14 +49,14 @@ def test_hdf5_equals_its_tables(data):
 @pytest.mark.parametrize("ending", ["csv", "h5"])
 def test_pieces_equal_the_whole(data, ending):
     path = real(data, "pythia", ending)
-    whole = bead.open(path)
-    pieces = list(bead.iterate(path, step_bytes=10_000))
+    whole = io.open(path)
+    pieces = list(io.iterate(path, step_size=10_000))
     assert len(pieces) > 2
     for piece in pieces:
         for name in ("jets", "particles"):
             assert ak.array_equal(piece.collections[name], whole.collections[name][piece.index])
     np.testing.assert_array_equal(np.concatenate([p.index for p in pieces]), np.arange(10))
-    assert bead.probe(path)["events"] == 10
+    assert io.probe(path)["events"] == 10
 
 
 HEAD = "evtwt,met,metphi,njets,npart,isbtagged,pid,pt,eta,phi,,,\n"
@@ -65,7 +65,7 @@ GOOD = "0.5,10,1,1,2,1,22,3,0,0,211,4,0,1.5,,,\n"
 
 def test_by_hand(tmp_path):
     (tmp_path / "x.csv").write_bytes(gzip.compress((HEAD + GOOD + "2,1,0,0,,,\n").encode()))
-    events = bead.open(tmp_path / "x.csv")
+    events = io.open(tmp_path / "x.csv")
     assert events.weight.tolist() == [0.5, 2.0]
     assert events.particles.tolist()[0][1] == {"pt": 4.0, "eta": 0.0, "phi": 1.5, "pdgid": 211, "jet": 0}
     (jet,) = events.jets.tolist()[0]
@@ -88,9 +88,9 @@ def test_by_hand(tmp_path):
 def test_a_broken_line(tmp_path, line, words):
     (tmp_path / "x.csv").write_text(HEAD + GOOD + line + "\n" + GOOD)
     with pytest.raises(TruncatedInputError, match=words) as failure:
-        bead.open(tmp_path / "x.csv")
+        io.open(tmp_path / "x.csv")
     assert (failure.value.good_events, failure.value.byte) == (1, len(HEAD + GOOD))
-    kept = bead.open(tmp_path / "x.csv", keep_partial=True)
+    kept = io.open(tmp_path / "x.csv", keep_partial=True)
     assert kept.n == 1
     assert words in kept.header["broken"]
 
@@ -104,7 +104,7 @@ def test_tables_that_contradict_each_other(data, tmp_path):
             for k, v in (tables | changed).items():
                 file[k] = v
         with pytest.raises(InputError, match=words):
-            bead.open(tmp_path / "x.h5")
+            io.open(tmp_path / "x.h5")
 
     refused("event 9 announces", jets=tables["jets"][:-1])
     refused("event 9 announces", constituents=tables["constituents"][:-3])

@@ -68,6 +68,7 @@ def test_lheh5_and_hepaa_parquet(tmp_path):
 
 REFUSED = {
     b"": "is empty",
+    b" \n\t ": "text of no known format",
     b"\n <!DOCTYPE HTML><html>": "web page",
     b"<html><head>": "web page",
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS pointer",

@@ -14,7 +14,7 @@ from hepaa.events import Events
 from hepaa.io.columns.arrays import npy_source, npz_source
 from hepaa.io.columns.csv import csv_source
 from hepaa.io.columns.source import RowSource, named
-from hepaa.io.pieces import STEP_BYTES, merge, row_ranges, weight_summary
+from hepaa.io.pieces import row_ranges
 from hepaa.io.schemas import schema_of
 
 if TYPE_CHECKING:
@@ -22,40 +22,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.events import Sample
     from hepaa.io.schemas import Schema
 
 LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
 WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")
 
 
-def open(
-    path: str | Path,
-    *,
-    key: str = "",
-    columns: Sequence[str] | None = None,
-    schema: str | Path | Mapping[str, Any] | None = None,
-    label: str | None = None,
-    weight: str | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Events:
-    """All events of a table; see `iterate`."""
-    options: dict[str, Any] = {"key": key, "columns": columns, "schema": schema, "label": label, "weight": weight}
-    return merge(iterate(path, sample=sample, keep_partial=keep_partial, **options))
-
-
 def iterate(
     path: str | Path,
     *,
-    step_bytes: int = STEP_BYTES,
+    step_bytes: int,
     key: str = "",
     columns: Sequence[str] | None = None,
     schema: str | Path | Mapping[str, Any] | None = None,
     label: str | None = None,
     weight: str | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
 ) -> Iterator[Events]:
     """Rows of a table in pieces of about `step_bytes`, in bounded memory.
 
@@ -76,10 +57,6 @@ def iterate(
     label, weight : str, optional
         Columns that hold truth and weight. Default: a column with a usual name (`LABEL_NAMES`,
         `WEIGHT_NAMES`, capitals or not), if there is one; `header` says which was taken.
-    sample : Sample, optional
-    keep_partial : bool
-        Keep the events before a break in an HDF5 file instead of raising; `header["broken"]` then says what
-        is missing.
 
     Yields
     ------
@@ -91,10 +68,10 @@ def iterate(
     InputError
         If a column is missing (the message lists those there are), or a label is none of 0, 1, -1.
     TruncatedInputError
-        If an HDF5 file breaks off.
+        After the events before it: an HDF5 file breaks off.
     """
     name = str(path)
-    source = _source(name, key, columns, keep_partial)
+    source = _source(name, key, columns)
     mapping = None if schema is None else schema_of(schema)
     if mapping is not None:
         source = _renamed(source, mapping, name)
@@ -110,47 +87,27 @@ def iterate(
         "weight": weight_column,
         "skipped_columns": list(source.skipped),
     }
-    asked = [*features, *special]
-    if not asked:
+    names = [*features, *special]
+    if not names:
         raise InputError(f"{name} has no numeric column; columns of text: {', '.join(source.skipped) or 'none'}")
-    rows = max(step_bytes // (8 * len(asked)), 1)
     start = 0
-    for block in source.read(asked, rows):
-        header |= source.header
-        yield _events(name, block, start, features, label_column, weight_column, dict(header), sample)
+    for block in source.read(names, max(step_bytes // (8 * len(names)), 1)):
+        yield _events(name, block, start, features, label_column, weight_column, header)
         start += len(block)
     if start == 0:
-        empty = np.empty((0, len(asked)))
-        yield _events(name, empty, 0, features, label_column, weight_column, dict(header), sample)
+        yield _events(name, np.empty((0, len(names))), 0, features, label_column, weight_column, header)
 
 
-def probe(path: str | Path, *, key: str = "", columns: Sequence[str] | None = None) -> dict[str, Any]:
-    """What a table holds: events, weights, truth labels, columns; reads the file once in bounded memory."""
-    header: dict[str, Any] = {}
-    names: list[str] = []
-
-    def watched() -> Iterator[Events]:
-        for piece in iterate(path, key=key, columns=columns):
-            header.update(piece.header)
-            names[:] = piece.columns
-            yield piece
-
-    summary = weight_summary(watched())
-    return {
-        "format": "lhco-features",
-        **summary,
-        "cross_section_pb": None,
-        "columns": names,
-        "collections": {},
-        **{k: header[k] for k in ("key", "layout", "label", "weight", "skipped_columns") if k in header},
-    }
+def describe(events: Events) -> dict[str, Any]:
+    """Where in the file the table lies, and which columns are label and weight."""
+    return {k: events.header[k] for k in ("key", "layout", "label", "weight", "skipped_columns") if k in events.header}
 
 
-def _source(path: str, key: str, columns: Sequence[str] | None, keep_partial: bool) -> RowSource:
+def _source(path: str, key: str, columns: Sequence[str] | None) -> RowSource:
     with Path(path).open("rb") as stream:
         magic = stream.read(8)
     if magic == b"\x89HDF\r\n\x1a\n":
-        return _hdf_source(path, key, columns, keep_partial)
+        return _hdf_source(path, key, columns)
     if magic.startswith(b"\x93NUMPY"):
         return npy_source(path, columns)
     if magic.startswith(b"PK\x03\x04"):
@@ -158,17 +115,16 @@ def _source(path: str, key: str, columns: Sequence[str] | None, keep_partial: bo
     return csv_source(path, columns)
 
 
-def _hdf_source(path: str, key: str, columns: Sequence[str] | None, keep_partial: bool) -> RowSource:
+def _hdf_source(path: str, key: str, columns: Sequence[str] | None) -> RowSource:
     from hepaa.io import hdf5 as hdftable
 
     with hdftable.opened(path) as file:
         layout = hdftable.choose(file, path, key)
     names = layout.columns or named(path, layout.width, columns, f"{layout.key!r}")
-    where = {c: i for i, c in enumerate(names)}
-    header: dict[str, Any] = {"key": layout.key, "layout": layout.kind}
+    position = {c: i for i, c in enumerate(names)}
 
     def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
-        picked = [where[c] for c in wanted]
+        picked = [position[c] for c in wanted]
         with hdftable.opened(path) as file:
             reader = hdftable.RowReader(file, path, layout)
             for start, stop in row_ranges(layout.n, rows):
@@ -176,16 +132,14 @@ def _hdf_source(path: str, key: str, columns: Sequence[str] | None, keep_partial
                 try:
                     reader.read(start, stop, raw)
                 except TruncatedInputError as error:
-                    if not keep_partial:
-                        raise
-                    header["broken"] = str(error)
-                    raw = raw[: max(error.good_events - start, 0)]
-                    reader.read(start, error.good_events, raw)
-                    yield raw[:, picked].astype(np.float64, copy=False)
-                    return
+                    good = raw[: max(error.good_events - start, 0)]
+                    reader.read(start, start + len(good), good)
+                    if len(good):
+                        yield good[:, picked].astype(np.float64, copy=False)
+                    raise
                 yield raw[:, picked].astype(np.float64, copy=False)
 
-    return RowSource(tuple(names), layout.skipped, layout.n, read, header)
+    return RowSource(tuple(names), layout.skipped, layout.n, read, {"key": layout.key, "layout": layout.kind})
 
 
 def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
@@ -198,14 +152,14 @@ def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
     fields |= {k: f for k, f in (("label", schema.label), ("weight", schema.weight)) if f is not None}
     old: dict[str, str] = {}
     for name, field in fields.items():
-        found = next((b for b in field.branches if b in source.columns), None)
-        if found is None and not field.optional:
-            asked = " or ".join(map(repr, field.branches)) or repr(name)
+        column = next((b for b in field.branches if b in source.columns), None)
+        if column is None and not field.optional:
+            names = " or ".join(map(repr, field.branches)) or repr(name)
             raise InputError(
-                f"{path} has no column {asked} for {name}; {nearest(asked.strip(chr(39)), source.columns)}"
+                f"{path} has no column {names} for {name}; {nearest(names.strip(chr(39)), source.columns)}"
             )
-        if found is not None:
-            old[name] = found
+        if column is not None:
+            old[name] = column
 
     def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
         scale = np.array([fields[c].scale for c in wanted])
@@ -215,24 +169,24 @@ def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
     return replace(source, columns=tuple(old), read=read)
 
 
-def _special(source: RowSource, asked: str | None, usual: tuple[str, ...], path: str) -> str | None:
-    """The column asked for as label or weight, or the one with a usual name."""
-    if asked is not None:
-        if asked not in source.columns:
-            raise InputError(f"{path} has no numeric column {asked!r}; {nearest(asked, source.columns)}")
-        return asked
-    found = [c for c in source.columns if c.lower() in usual]
-    return min(found, key=lambda c: usual.index(c.lower())) if found else None
+def _special(source: RowSource, name: str | None, usual: tuple[str, ...], path: str) -> str | None:
+    """The column called `name` as label or weight, or else the one with a usual name."""
+    if name is not None:
+        if name not in source.columns:
+            raise InputError(f"{path} has no numeric column {name!r}; {nearest(name, source.columns)}")
+        return name
+    candidates = [c for c in source.columns if c.lower() in usual]
+    return min(candidates, key=lambda c: usual.index(c.lower()), default=None)
 
 
 def _wanted(source: RowSource, columns: Sequence[str] | None, path: str, special: list[str]) -> list[str]:
-    chosen = source.columns if columns is None else columns
-    for column in chosen:
+    names = source.columns if columns is None else columns
+    for column in names:
         if column in source.skipped:
             raise InputError(f"{path}: column {column!r} holds text; numeric columns: {', '.join(source.columns)}")
         if column not in source.columns:
             raise InputError(f"{path} has no column {column!r}; {nearest(column, source.columns)}")
-    return [c for c in chosen if c not in special]
+    return [c for c in names if c not in special]
 
 
 def _events(
@@ -243,7 +197,6 @@ def _events(
     label_column: str | None,
     weight_column: str | None,
     header: dict[str, Any],
-    sample: Sample | None,
 ) -> Events:
     n, d = len(block), len(features)
     label = None
@@ -265,5 +218,4 @@ def _events(
         label=label,
         header=header,
         columns={c: np.ascontiguousarray(block[:, i]) for i, c in enumerate(features)},
-        sample=sample,
     )

@@ -14,7 +14,7 @@ from hepaa.compiled import kernel
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.events import Events
 from hepaa.io import hdf5 as hdftable
-from hepaa.io.pieces import STEP_BYTES, event_range, row_ranges, weight_summary
+from hepaa.io.pieces import event_range, row_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.events import Sample
     from hepaa.io.hdf5 import Layout
 
 PARTICLES = 700
 WIDTHS = (3 * PARTICLES, 3 * PARTICLES + 1)
-_EVERYTHING = 1 << 62
 # large enough for few calls, small enough to stay in a cache until the padding is dropped
 _SLAB_BYTES = 4_000_000
 
@@ -63,29 +61,14 @@ def locate(path: str | Path, key: str = "") -> Layout:
     return raw[0]
 
 
-def open(
-    path: str | Path,
-    *,
-    key: str = "",
-    dtype: Literal["float64", "float32"] = "float64",
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Events:
-    """All events of a file; see `iterate`."""
-    (events,) = iterate(path, step_bytes=_EVERYTHING, key=key, dtype=dtype, sample=sample, keep_partial=keep_partial)
-    return events
-
-
 def iterate(
     path: str | Path,
     *,
-    step_bytes: int = STEP_BYTES,
+    step_bytes: int,
     key: str = "",
     dtype: Literal["float64", "float32"] = "float64",
     start: int = 0,
     stop: int | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
 ) -> Iterator[Events]:
     """Events in pieces of about `step_bytes` of the padded table, in bounded memory.
 
@@ -101,10 +84,6 @@ def iterate(
         Type that momenta are kept in.
     start, stop : int
         Events to read, from `start` up to but without `stop`; all by default. Nothing before them is read.
-    sample : Sample, optional
-    keep_partial : bool
-        Keep the events before a break in the file instead of raising; `header["broken"]` then says what is
-        missing.
 
     Yields
     ------
@@ -117,7 +96,7 @@ def iterate(
     InputError
         If the file has no such table, or a momentum or label is impossible.
     TruncatedInputError
-        If the file breaks off.
+        After the events before it: the file breaks off.
     """
     if dtype not in ("float64", "float32"):
         raise InputError(f"dtype must be 'float64' or 'float32', not {dtype!r}")
@@ -139,15 +118,13 @@ def iterate(
                     reader.read(begin + low, begin + high, rows)
                     ragged.add(rows)
             except TruncatedInputError as error:
-                if not keep_partial:
-                    raise
                 first = begin + ragged.n
                 rows = slab[: max(error.good_events - first, 0)]
                 reader.read(first, first + len(rows), rows)
                 ragged.add(rows)
-                yield ragged.events({**header, "broken": str(error)}, sample)
-                return
-            yield ragged.events(header, sample)
+                yield ragged.events(header)
+                raise
+            yield ragged.events(header)
 
 
 def count(path: str | Path, *, key: str = "") -> int:
@@ -155,28 +132,9 @@ def count(path: str | Path, *, key: str = "") -> int:
     return locate(path, key).n
 
 
-def probe(path: str | Path, *, key: str = "") -> dict[str, Any]:
-    """What a file holds: events, truth labels, particles; reads the file once in bounded memory."""
-    particles = 0
-
-    def counted() -> Iterator[Events]:
-        nonlocal particles
-        for piece in iterate(path, key=key, dtype="float32"):
-            particles += int(ak.count(piece.particles.pt, axis=None))
-            yield piece
-
-    layout = locate(path, key)
-    summary = weight_summary(counted())
-    return {
-        "format": "lhco",
-        **summary,
-        "cross_section_pb": None,
-        "columns": [],
-        "collections": {"particles": ["pt", "eta", "phi"]},
-        "particles": particles,
-        "key": layout.key,
-        "layout": layout.kind,
-    }
+def describe(events: Events) -> dict[str, Any]:
+    """Where in the file the table lies."""
+    return {k: events.header[k] for k in ("key", "layout")}
 
 
 class _Ragged:
@@ -219,7 +177,7 @@ class _Ragged:
             self._momenta[i] = np.empty(max(int(expected), used) + PARTICLES * n, old.dtype)
             self._momenta[i][:used] = old[:used]
 
-    def events(self, header: dict[str, Any], sample: Sample | None) -> Events:
+    def events(self, header: dict[str, Any]) -> Events:
         """What was gathered, as an event record."""
         used = int(self._offsets[self.n])
         records = ak.contents.RecordArray(
@@ -234,7 +192,6 @@ class _Ragged:
             label=None if self._label is None else self._label[: self.n],
             header=header,
             collections={"particles": ak.Array(ak.contents.ListOffsetArray(offsets, records))},
-            sample=sample,
         )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,19 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
+from hepaa.io.hdf5 import opened
+from hepaa.io.hdf5 import text as _text
 from hepaa.io.lhe import header as lhe_header
 from hepaa.io.lhe.kernel import codes
+from hepaa.io.lhe.read import describe
+from hepaa.io.pieces import row_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from hepaa.events import Sample
+__all__ = ["describe", "iterate"]
 
 _PARTICLE = ("id", *codes.INTEGERS[1:], *codes.REALS)
 _EVENT = ("pid", "nparticles", "start", "trials", "scale", "fscale", "rscale", "aqed", "aqcd", "npLO", "npNLO")
@@ -54,13 +57,10 @@ class _Table:
     def read(self, column: str, start: int, stop: int) -> NDArray[np.float64]:
         if column not in self.columns:
             raise InputError(f"{self.path}: {self.name!r} has no column {column!r}; {nearest(column, self.columns)}")
-        try:
-            if self._rows is None:
-                return np.asarray(self.columns[column][start:stop], np.float64)
-            if self._block[:2] != (start, stop) or self._block[2] is None:
-                self._block = (start, stop, self._rows[start:stop])
-        except OSError as error:
-            raise InputError(f"{self.path}: {self.name!r} cannot be read ({error})") from error
+        if self._rows is None:
+            return np.asarray(self.columns[column][start:stop], np.float64)
+        if self._block[:2] != (start, stop) or self._block[2] is None:
+            self._block = (start, stop, self._rows[start:stop])
         return np.array(self._block[2][:, self.columns[column]], np.float64)
 
     def integers(self, column: str, start: int, stop: int) -> NDArray[np.int64]:
@@ -71,75 +71,56 @@ class _Table:
         return whole
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    weight: str | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Events:
-    """Read a whole LHEH5 file.
+def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events]:
+    """Read an LHEH5 file in pieces of about `step_bytes` in memory.
 
-    Parameters
-    ----------
-    path : path
-    weight : str, optional
-        Named weight to take as nominal.
-    sample : Sample, optional
-        The physics the file stands for.
-    keep_partial : bool
-        Keep the events before the first whose particles are missing; `header["broken"]` then says so.
-
-    Returns
-    -------
+    Yields
+    ------
     Events
-        As `hepaa.io.lhe.read.open` gives them; `columns` has "trials", "fscale", "rscale", "npLO", "npNLO" besides,
+        As `hepaa.io.lhe.read.iterate` gives them; `columns` has "trials", "fscale", "rscale", "npLO", "npNLO" besides,
         where the file has them.
 
     Raises
     ------
     TruncatedInputError
-        The file has fewer particles than its events need.
+        After the events before it: the file has fewer particles than its events need.
     InputError
         The file is no LHEH5, lacks a table or column, or holds counter-events, which are not read.
     """
-    (events,) = _read(path, None, weight=weight, sample=sample, keep_partial=keep_partial)
-    return events
-
-
-def iterate(
-    path: str | os.PathLike[str],
-    *,
-    step_bytes: int = 100_000_000,
-    weight: str | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Iterator[Events]:
-    """Read an LHEH5 file in pieces of about `step_bytes` in memory. Parameters and errors are those of `open`."""
-    if step_bytes < 1:
-        raise InputError(f"step_bytes has to be positive, not {step_bytes}")
-    return _read(path, step_bytes, weight=weight, sample=sample, keep_partial=keep_partial)
-
-
-def probe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What is in the file; the same keys as `hepaa.io.lhe.read.probe`."""
-    from hepaa.io.lhe.read import summary
-
-    return summary(iterate(path, step_bytes=16_000_000))
-
-
-@contextmanager
-def _file(path: str) -> Iterator[h5py.File]:
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as HDF5; it may be cut ({error})") from error
-    with file:
-        yield file
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    path = os.fspath(path)
+    with opened(path) as file:
+        events, particles = _table(file, path, "events", "event"), _table(file, path, "particles", "particle")
+        counter = file.get("ctevents")
+        if isinstance(counter, h5py.Dataset) and len(counter):
+            raise InputError(f"{path}: it holds {len(counter)} NLO counter-events, which are not read")
+        nominal = next((c for c in _NOMINAL if c in events.columns), None)
+        if nominal is None:
+            raise InputError(f"{path}: {events.name!r} has no weight; {nearest('NOMINAL', events.columns)}")
+        names = [c for c in events.columns if c not in (*_EVENT, *_NOMINAL)]
+        header = _header(file, path, names)
+        first, count = _ranges(file, events)
+        broken = (first < 0) | (count < 0) | (first + count > particles.length)
+        n = int(np.argmax(broken)) if broken.any() else events.length
+        size = 8 * (len(events.columns) + 13 * max(1, particles.length // max(1, events.length)))
+        for start, stop in row_ranges(n, max(1, step_bytes // size)):
+            yield Events(
+                path=path,
+                format="lheh5",
+                index=np.arange(start, stop, dtype=np.int64),
+                weight=events.read(nominal, start, stop),
+                weights={name: events.read(name, start, stop) for name in names},
+                header=header,
+                collections={"particles": _particles(particles, first[start:stop], count[start:stop])},
+                columns={c: events.read(c, start, stop) for c in _COLUMNS if c in events.columns},
+            )
+        if n < events.length:
+            raise TruncatedInputError(
+                f"{path}: event {n} needs particles {first[n]} to {first[n] + count[n]} of {particles.length}; "
+                f"{n} good events before it",
+                path=path,
+                good_events=n,
+                byte=Path(path).stat().st_size,
+            )
 
 
 def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
@@ -225,58 +206,8 @@ def _generators(file: h5py.File) -> list[dict[str, Any]]:
     if isinstance(table, h5py.Dataset) and table.ndim == 2 and table.shape[1] >= 4:
         return [row(*line[:4]) for line in table[()]]
     marks = file["init"].attrs
-    found = [marks.get(f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")]
-    return [row(*found)] if any(map(_text, found)) else []
-
-
-def _read(
-    given: str | os.PathLike[str],
-    step: int | None,
-    *,
-    weight: str | None,
-    sample: Sample | None,
-    keep_partial: bool,
-) -> Iterator[Events]:
-    path = os.fspath(given)
-    with _file(path) as file:
-        events, particles = _table(file, path, "events", "event"), _table(file, path, "particles", "particle")
-        counter = file.get("ctevents")
-        if isinstance(counter, h5py.Dataset) and len(counter):
-            raise InputError(f"{path}: it holds {len(counter)} NLO counter-events, which are not read")
-        nominal = next((c for c in _NOMINAL if c in events.columns), None)
-        if nominal is None:
-            raise InputError(f"{path}: {events.name!r} has no weight; {nearest('NOMINAL', events.columns)}")
-        names = [c for c in events.columns if c not in (*_EVENT, *_NOMINAL)]
-        if weight is not None and weight not in names:
-            raise InputError(f"{path}: no weight {weight!r}; {nearest(weight, names)}")
-        header = _header(file, path, names)
-        n = events.length
-        first, count = _ranges(file, events)
-        broken = (first < 0) | (count < 0) | (first + count > particles.length)
-        if broken.any():
-            good = int(np.argmax(broken))
-            message = (
-                f"{path}: event {good} needs particles {first[good]} to {first[good] + count[good]} of "
-                f"{particles.length}; {good} good events before it"
-            )
-            if not keep_partial or not good:
-                raise TruncatedInputError(message, path=path, good_events=good, byte=Path(path).stat().st_size)
-            n, header = good, header | {"broken": message, "complete": False}
-        size = 8 * (len(events.columns) + 13 * max(1, particles.length // max(1, events.length)))
-        rows = max(1, n if step is None else step // size)
-        for start in range(0, max(n, 1), rows):
-            stop = min(n, start + rows)
-            yield Events(
-                path=path,
-                format="lheh5",
-                index=np.arange(start, stop, dtype=np.int64),
-                weight=events.read(weight or nominal, start, stop),
-                weights={name: events.read(name, start, stop) for name in names},
-                header=header,
-                collections={"particles": _particles(particles, first[start:stop], count[start:stop])},
-                columns={c: events.read(c, start, stop) for c in _COLUMNS if c in events.columns},
-                sample=sample,
-            )
+    fields = [marks.get(f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")]
+    return [row(*fields)] if any(map(_text, fields)) else []
 
 
 def _ranges(file: h5py.File, events: _Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -100,7 +100,6 @@ class Reader:
         stream = self.stream
         if not self._advance(0):
             raise InputError(f"{self.path}: the file is empty")
-        self._check_kind()
         while True:
             try:
                 preamble, inside, behind = self._find_init()
@@ -116,17 +115,6 @@ class Reader:
             raise InputError(f"{self.path}: {error}") from error
         stream.start = behind
         return header
-
-    def _check_kind(self) -> None:
-        stream = self.stream
-        start = stream.bytes(stream.start, min(stream.stop, stream.start + 512)).lstrip(b"\xef\xbb\xbf" + _SPACE)
-        if stream.find(b"<LesHouchesEvents", stream.start, stream.stop) >= 0:
-            return
-        if not start:
-            raise InputError(f"{self.path}: the file holds nothing but white space")
-        if re.match(rb"<!doctype html|<html", start, re.IGNORECASE):
-            raise InputError(f"{self.path}: this is a web page (HTML), not an LHE file; download the file itself")
-        raise InputError(f"{self.path}: not an LHE file: no <LesHouchesEvents>, it starts with {start[:20]!r}")
 
     def _find_init(self) -> tuple[bytes, bytes, int]:
         # Text before <init>, inside of it, and the index behind it.
@@ -270,7 +258,7 @@ class Reader:
         from hepaa.io.lhe.kernel.parse import parse
 
         stream, state, store = self.stream, self._state, self._store
-        parse(
+        parse(  # type: ignore[no-untyped-call]
             stream.data, p, end, store.ints, store.reals, store.head, store.offsets, store.spans, store.flat,
             self._tags, self._bounds, self._column_of, self._position_of, self._seen, self._slow, state,
         )  # fmt: skip

@@ -1,10 +1,11 @@
-"""Parquet files of event tables, content hashes, and writing that never leaves half a file behind."""
+"""Tables in Parquet: named columns of one length, and what they mean as JSON in the metadata of the file."""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,40 +13,28 @@ import pyarrow.parquet as pq
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_path, one_line
-from hepaa.table import ROW_ARRAYS, CutflowRow, EventTable, Source
+from hepaa.io.files import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 _KEY = b"hepaa"
 _FORMAT = 1
 _FEW_VALUES = ["label", "process", "generator", "file"]
 """Columns worth a dictionary. One of numbers that all differ doubles the time of writing, and adds to the size."""
 
-
-def write_table(table: EventTable, path: str | Path) -> None:
-    """Write an EventTable as Parquet with names, sources and cutflow in its metadata."""
-    with atomic_path(path) as partial:
-        write_rows(table, partial)
+NAMES = ("columns", "spectators", "processes", "generators", "sources", "cutflow", "feature_set")
+"""What the metadata of every table have."""
 
 
-def write_rows(table: EventTable, path: Path) -> None:
-    """What `write_table` writes, to a file that is given its name later."""
-    arrays: dict[str, Any] = {c: table[c] for c in (*table.columns, *table.spectators)}
-    arrays |= {k: getattr(table, k) for k in ROW_ARRAYS}
-    meta = {
-        "format": _FORMAT,
-        "version": __version__,
-        "columns": table.columns,
-        "spectators": list(table.spectators),
-        "processes": table.processes,
-        "generators": table.generators,
-        "sources": [vars(s) for s in table.sources],
-        "cutflow": [vars(r) for r in table.cutflow],
-        "feature_set": table.feature_set,
-    }
-    content = pa.table({k: pa.array(np.ascontiguousarray(v)) for k, v in arrays.items()})
-    content = content.replace_schema_metadata({_KEY: json.dumps(meta).encode()})
+def write(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any], path: str | Path) -> None:
+    """Write columns (n,) as Parquet, and `NAMES` in its metadata."""
+    content = pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in arrays.items()})
+    described = json.dumps({"format": _FORMAT, "version": __version__, **metadata}).encode()
     pq.write_table(
-        content,
+        content.replace_schema_metadata({_KEY: described}),
         path,
         compression="zstd",
         use_dictionary=_FEW_VALUES,
@@ -61,47 +50,61 @@ def count_rows(path: str | Path) -> int:
     InputError
         If it is missing or no Parquet file.
     """
-    try:
+    with _readable(path):
         return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowInvalid, OSError) as broken:
-        raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
 
 
-def read_table(path: str | Path) -> EventTable:
-    """Read what `write_table` wrote.
+def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
+    """Number of rows of a table, and what was written of it: `NAMES`.
 
     Raises
     ------
     InputError
         If the file is missing, is no Parquet file, was not written by hepaa, or by a newer format of it.
     """
-    where = Path(path)
-    if not where.is_file():
-        raise InputError(f"{where}: no such file")
-    try:
-        content = pq.read_table(where)
-    except (pa.ArrowInvalid, OSError) as broken:
-        raise InputError(f"{where}: not a readable Parquet file ({one_line(broken)})") from broken
-    packed = (content.schema.metadata or {}).get(_KEY)
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    with _readable(path):
+        description = pq.read_metadata(path)
+    packed = (description.metadata or {}).get(_KEY)
     if packed is None:
-        raise InputError(f"{where}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
-    meta = json.loads(packed)
-    if meta["format"] > _FORMAT:
-        raise InputError(f"{where}: written by hepaa {meta['version']} in a newer format; update hepaa to read it")
+        raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
+    try:
+        content: dict[str, Any] = json.loads(packed)
+        if content["format"] > _FORMAT:
+            raise InputError(
+                f"{path}: written by hepaa {content['version']} in a newer format; update hepaa to read it"
+            )
+        return int(description.num_rows), {name: content[name] for name in NAMES}
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is a damaged table ({one_line(error)}); copy or write it again") from error
 
-    def column(name: str) -> Any:
-        return content.column(name).to_numpy()
 
-    return EventTable(
-        X=np.column_stack([column(c) for c in meta["columns"]])
-        if meta["columns"]
-        else np.empty((content.num_rows, 0), np.float32),
-        columns=tuple(meta["columns"]),
-        spectators={c: column(c) for c in meta["spectators"]},
-        processes=tuple(meta["processes"]),
-        generators=tuple(meta["generators"]),
-        sources=tuple(Source(**s) for s in meta["sources"]),
-        cutflow=tuple(CutflowRow(**r) for r in meta["cutflow"]),
-        feature_set=meta["feature_set"],
-        **{k: column(k) for k in ROW_ARRAYS},
-    )
+def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a table, each (n,).
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or the file damaged.
+    """
+    with _readable(path):
+        content = pq.read_table(path, columns=list(names))
+        return {name: content.column(name).to_numpy() for name in names}
+
+
+def batches(path: str | Path, names: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+    """Columns of a table, at most `rows` rows at a time; errors are those of `read`."""
+    with _readable(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=list(names)):
+            yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as broken:
+        raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
+    except (KeyError, UnicodeDecodeError) as broken:
+        raise InputError(f"{path} is a damaged table ({one_line(broken)}); copy or write it again") from broken

@@ -11,79 +11,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepaa._version import __version__
-from hepaa.errors import InputError, nearest
+from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
-from hepaa.io.pieces import STEP_BYTES, merge, weight_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from hepaa.events import Sample
 
 KEY = b"hepaa.events"
 _FORMAT = 1
 _BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError)
 
 
-def open(path: str | Path, *, weight: str | None = None, sample: Sample | None = None) -> Events:
-    """All events of a file; see `iterate`."""
-    return merge(iterate(path, weight=weight, sample=sample))
-
-
-def iterate(
-    path: str | Path, *, step_bytes: int = STEP_BYTES, weight: str | None = None, sample: Sample | None = None
-) -> Iterator[Events]:
+def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
     """Events as they were written, in pieces of about `step_bytes` uncompressed.
-
-    Parameters
-    ----------
-    path : str or Path
-    step_bytes : int
-    weight : str, optional
-        Named weight to take as the nominal one.
-    sample : Sample, optional
 
     Raises
     ------
     InputError
-        If hepaa did not write the file, a newer hepaa did, it is damaged, or has no such weight.
+        If hepaa did not write the file, a newer hepaa did, or it is damaged.
     """
     try:
         with pq.ParquetFile(path) as file:
             meta = _meta(file, path)
-            if weight is not None and weight not in meta["weights"]:
-                raise InputError(f"{path}: no weight {weight!r}; {nearest(weight, meta['weights'])}")
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-            per_event = sum(g.total_byte_size for g in groups) / max(file.metadata.num_rows, 1)
+            n = max(file.metadata.num_rows, 1)
+            per_event = max(sum(g.total_byte_size for g in groups) / n, 1)
             start = 0
-            for batch in file.iter_batches(batch_size=max(int(step_bytes / max(per_event, 1)), 1)):
-                yield _events(str(path), batch, start, meta, weight, sample)
+            for batch in file.iter_batches(batch_size=min(max(int(step_bytes / per_event), 1), n)):
+                yield _events(str(path), batch, start, meta)
                 start += batch.num_rows
             if start == 0:
                 empty = file.schema_arrow.empty_table().combine_chunks()
                 for batch in empty.to_batches() or [pa.RecordBatch.from_pylist([], schema=file.schema_arrow)]:
-                    yield _events(str(path), batch, 0, meta, weight, sample)
+                    yield _events(str(path), batch, 0, meta)
     except _BROKEN as error:
         raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
 
 
-def probe(path: str | Path) -> dict[str, Any]:
-    """What a file holds: events, weights, columns, collections, and what it was made from."""
-    try:
-        with pq.ParquetFile(path) as file:
-            meta = _meta(file, path)
-    except _BROKEN as error:
-        raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
-    return {
-        "format": "events",
-        **weight_summary(iterate(path)),
-        "cross_section_pb": meta["header"].get("cross_section_pb"),
-        "columns": meta["columns"],
-        "collections": meta["collections"],
-        "made_from": meta["format_of_source"],
-    }
+def describe(events: Events) -> dict[str, Any]:
+    """The format of the file that the events were written from."""
+    with pq.ParquetFile(events.path) as file:
+        return {"made_from": _meta(file, events.path)["format_of_source"]}
 
 
 def write(pieces: Iterable[Events], path: str | Path) -> int:
@@ -179,19 +149,16 @@ def _meta(file: pq.ParquetFile, path: str | Path) -> dict[str, Any]:
     return meta
 
 
-def _events(
-    path: str, batch: pa.RecordBatch, start: int, meta: dict[str, Any], weight: str | None, sample: Sample | None
-) -> Events:
+def _events(path: str, batch: pa.RecordBatch, start: int, meta: dict[str, Any]) -> Events:
     def numbers(name: str) -> Any:
         return batch.column(name).to_numpy(zero_copy_only=False)
 
-    weights = {name: numbers(f"weights.{i}") for i, name in enumerate(meta["weights"])}
     return Events(
         path=path,
         format="events",
         index=np.arange(start, start + batch.num_rows, dtype=np.int64),
-        weight=weights[weight] if weight is not None else numbers("weight"),
-        weights=weights,
+        weight=numbers("weight"),
+        weights={name: numbers(f"weights.{i}") for i, name in enumerate(meta["weights"])},
         label=numbers("label") if meta["label"] else None,
         header=meta["header"],
         collections={
@@ -199,5 +166,4 @@ def _events(
             for i, name in enumerate(meta["collections"])
         },
         columns={name: numbers(f"columns.{i}") for i, name in enumerate(meta["columns"])},
-        sample=sample,
     )

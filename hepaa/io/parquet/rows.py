@@ -1,96 +1,72 @@
-"""EventTables in Parquet, opened as events: their features become columns."""
+"""Tables in Parquet, opened as events: their features become columns."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from hepaa.errors import InputError, nearest
 from hepaa.events import Events
-from hepaa.io.files import one_line
-from hepaa.io.parquet.columns import read_table
-from hepaa.io.pieces import STEP_BYTES, row_ranges, weight_summary
+from hepaa.io.parquet import columns as tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hepaa.events import Sample
-    from hepaa.table import EventTable
 
+def iterate(path: str | Path, *, step_bytes: int, columns: Sequence[str] | None = None) -> Iterator[Events]:
+    """Rows of a table in pieces of about `step_bytes`.
 
-def open(path: str | Path, *, columns: Sequence[str] | None = None, sample: Sample | None = None) -> Events:
-    """All rows of a table; see `iterate`."""
-    (events,) = iterate(path, step_bytes=1 << 62, columns=columns, sample=sample)
-    return events
-
-
-def iterate(
-    path: str | Path,
-    *,
-    step_bytes: int = STEP_BYTES,
-    columns: Sequence[str] | None = None,
-    sample: Sample | None = None,
-) -> Iterator[Events]:
-    """Rows of a table in pieces of about `step_bytes`; the table itself is read whole.
+    Parameters
+    ----------
+    path : str or Path
+    step_bytes : int
+        Bytes of float64 in a piece.
+    columns : sequence of str, optional
+        Features and spectators to read; all by default.
 
     Yields
     ------
     Events
         Features and spectators as `columns` (float64), with the weight and label of the table. `header` has
-        its processes, generators, sources and feature set.
+        its processes, generators, sources, spectators and feature set.
 
     Raises
     ------
     InputError
         If hepaa did not write the file, or a column is missing.
     """
-    table = _table(path)
-    names = list(columns) if columns is not None else [*table.columns, *table.spectators]
+    n, meta = tables.metadata(path)
+    known = [*meta["columns"], *meta["spectators"]]
+    names = known if columns is None else list(columns)
     for name in names:
-        if name not in table.columns and name not in table.spectators:
-            raise InputError(f"{path} has no column {name!r}; {nearest(name, [*table.columns, *table.spectators])}")
+        if name not in known:
+            raise InputError(f"{path} has no column {name!r}; {nearest(name, known)}")
     header: dict[str, Any] = {
-        "feature_set": table.feature_set,
-        "processes": list(table.processes),
-        "generators": list(table.generators),
-        "sources": [s.path for s in table.sources],
+        "feature_set": meta["feature_set"],
+        "spectators": meta["spectators"],
+        "processes": meta["processes"],
+        "generators": meta["generators"],
+        "sources": [source["path"] for source in meta["sources"]],
     }
-    for start, stop in row_ranges(table.n, max(step_bytes // (8 * (len(names) + 1)), 1)):
+    rows = min(max(step_bytes // (8 * (len(names) + 1)), 1), max(n, 1))
+    wanted = [*dict.fromkeys([*names, "weight", "label"])]
+    start = 0
+    for batch in tables.batches(path, wanted, rows) if n else [tables.read(path, wanted)]:
+        stop = start + len(batch["weight"])
         yield Events(
             path=str(path),
             format="table",
             index=np.arange(start, stop, dtype=np.int64),
-            weight=table.weight[start:stop],
-            label=table.label[start:stop],
+            weight=batch["weight"],
+            label=batch["label"],
             header=header,
-            columns={c: table[c][start:stop].astype(np.float64) for c in names},
-            sample=sample,
+            columns={name: batch[name].astype(np.float64) for name in names},
         )
+        start = stop
 
 
-def probe(path: str | Path) -> dict[str, Any]:
-    """What a table holds: rows, weights, labels, features, processes and generators."""
-    table = _table(path)
-    return {
-        "format": "table",
-        **weight_summary(iterate(path)),
-        "cross_section_pb": None,
-        "columns": list(table.columns),
-        "collections": {},
-        "spectators": list(table.spectators),
-        "feature_set": table.feature_set,
-        "processes": list(table.processes),
-        "generators": list(table.generators),
-        "sources": [s.path for s in table.sources],
-    }
-
-
-def _table(path: str | Path) -> EventTable:
-    try:
-        return read_table(path)
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"{path} is a damaged table ({one_line(error)}); copy or write it again") from error
+def describe(events: Events) -> dict[str, Any]:
+    """Feature set, spectators, and the names of processes, generators and files."""
+    return dict(events.header)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hepaa.events import Sample
-
 HEADER_KEY = "hepaa_events"
 """TObjString that hepaa writes beside a tree: names of collections and weights, and the header, as JSON."""
 
@@ -192,9 +190,7 @@ class Plan:
             byte=byte,
         )
 
-    def events(
-        self, arrays: Mapping[str, ak.Array], start: int, stop: int, header: Mapping[str, Any], sample: Sample | None
-    ) -> Events:
+    def events(self, arrays: Mapping[str, ak.Array], start: int, stop: int) -> Events:
         """The event record of what was read."""
         n = stop - start
         s = self.schema
@@ -225,10 +221,9 @@ class Plan:
             weight=self._scalar("weight", s.weight, arrays, start) if has_weight and s.weight else np.ones(n),
             weights={k: self._scalar(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches},
             label=label,
-            header=header,
+            header=self.header,
             collections=collections,
             columns={k: self._scalar(k, f, arrays, start) for k, f in s.columns.items() if id(f) in self._branches},
-            sample=sample,
         )
 
     def _raw(self, spec: Field, arrays: Mapping[str, ak.Array]) -> ak.Array:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import uproot
 
 from hepaa.errors import HepaaError, InputError
 from hepaa.io.files import one_line
-from hepaa.io.pieces import STEP_BYTES, event_range, merge, row_ranges, weight_summary
+from hepaa.io.pieces import event_range, row_ranges
 from hepaa.io.root.plan import Plan
 from hepaa.io.sniff import is_remote
 
@@ -19,29 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hepaa.events import Events, Sample
-
-
-def open(
-    path: str | Path,
-    *,
-    key: str = "",
-    schema: str | Path | Mapping[str, Any] | None = None,
-    columns: Sequence[str] | None = None,
-    label: str | None = None,
-    weight: str | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
-) -> Events:
-    """All events of a tree; see `iterate`."""
-    asked: dict[str, Any] = {"key": key, "schema": schema, "columns": columns, "label": label, "weight": weight}
-    return merge(iterate(path, sample=sample, keep_partial=keep_partial, **asked))
+    from hepaa.events import Events
 
 
 def iterate(
     path: str | Path,
     *,
-    step_bytes: int = STEP_BYTES,
+    step_bytes: int,
     key: str = "",
     schema: str | Path | Mapping[str, Any] | None = None,
     columns: Sequence[str] | None = None,
@@ -49,8 +32,6 @@ def iterate(
     weight: str | None = None,
     start: int = 0,
     stop: int | None = None,
-    sample: Sample | None = None,
-    keep_partial: bool = False,
 ) -> Iterator[Events]:
     """Events in pieces of about `step_bytes` uncompressed bytes of the branches that are read.
 
@@ -71,10 +52,6 @@ def iterate(
         says.
     start, stop : int
         Events to read, from `start` up to but without `stop`; all by default. Only baskets that hold them are read.
-    sample : Sample, optional
-    keep_partial : bool
-        Keep the events before a broken basket instead of raising; `header["broken"]` then says what is
-        missing.
 
     Yields
     ------
@@ -86,7 +63,7 @@ def iterate(
     InputError
         If the file is no readable ROOT file, or a branch is missing (the message lists the nearest).
     TruncatedInputError
-        If a basket cannot be read.
+        After the events before it: a basket cannot be read.
     """
     name = str(path)
     with _opened(name) as file:
@@ -98,22 +75,19 @@ def iterate(
             raise InputError(
                 f"{name} is cut short or damaged ({type(damage).__name__}: {one_line(damage)}); copy it again"
             ) from damage
-        header = dict(plan.header)
         rows = max(int(step_bytes / max(plan.bytes_per_event, 1e-9)), 1)
-        asked_from, asked_to = event_range(path, plan.n, start, stop)
-        for begin, end in row_ranges(asked_to, rows, asked_from):
+        first, last = event_range(path, plan.n, start, stop)
+        for begin, end in row_ranges(last, rows, first):
             try:
                 arrays = plan.read(begin, end)
             except HepaaError:
                 raise
             except Exception as failure:  # uproot passes on whatever its decompressors and interpretations raise
                 error = plan.broken(begin, end, failure)
-                if not keep_partial:
-                    raise error from failure
-                header["broken"] = str(error)
-                yield plan.events(plan.read(begin, error.good_events), begin, error.good_events, header, sample)
-                return
-            yield plan.events(arrays, begin, end, header, sample)
+                if error.good_events > begin:
+                    yield plan.events(plan.read(begin, error.good_events), begin, error.good_events)
+                raise error from failure
+            yield plan.events(arrays, begin, end)
 
 
 def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> int:
@@ -122,25 +96,9 @@ def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, 
         return Plan(file, str(path), key, schema, None, None, None).n
 
 
-def probe(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a tree holds: events, weights, columns, collections; reads the declared branches once."""
-    last: list[Events] = []
-
-    def watched() -> Iterator[Events]:
-        for piece in iterate(path, key=key, schema=schema):
-            last[:] = [piece]
-            yield piece
-
-    summary = weight_summary(watched())
-    events = last[0]
-    return {
-        "format": "root",
-        **summary,
-        "cross_section_pb": events.header.get("cross_section_pb"),
-        "columns": list(events.columns),
-        "collections": {name: ak.fields(records) for name, records in events.collections.items()},
-        **{k: events.header[k] for k in ("tree", "schema", "not_read") if k in events.header},
-    }
+def describe(events: Events) -> dict[str, Any]:
+    """Tree and schema, and the branches that are not read."""
+    return {k: events.header[k] for k in ("tree", "schema", "not_read") if k in events.header}
 
 
 @contextmanager

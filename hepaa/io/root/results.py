@@ -1,4 +1,4 @@
-"""ROOT files of a run: a TTree of scored events, and histograms with variances."""
+"""ROOT files of a run: a TTree of columns, and histograms with variances."""
 
 from __future__ import annotations
 
@@ -9,31 +9,25 @@ import numpy as np
 import uproot
 
 from hepaa.io.files import atomic_path
-from hepaa.table import ROW_ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import hist
+    from numpy.typing import NDArray
 
-    from hepaa.table import EventTable
 
-
-def write_scores_root(table: EventTable, path: str | Path) -> None:
-    """TTree `events`: features, spectators (scores among them), weight, label, process, generator, file and event.
-
-    Names of processes, generators and files stand in the TObjStrings `processes`, `generators`, `sources`, one name a
-    line in the order of the indices.
-    """
-    branches: dict[str, Any] = {_identifier(c): table[c] for c in (*table.columns, *table.spectators)}
-    branches |= {k: getattr(table, k) for k in ROW_ARRAYS}
+def write_columns_root(
+    columns: Mapping[str, NDArray[Any]], names: Mapping[str, Sequence[str]], path: str | Path
+) -> None:
+    """TTree `events` of columns (n,), and beside it each list of names as a TObjString, one name a line."""
+    branches = {_identifier(name): np.ascontiguousarray(values) for name, values in columns.items()}
     with atomic_path(path) as partial, uproot.recreate(partial) as file:
-        tree = file.mktree("events", {k: v.dtype for k, v in branches.items()})
-        tree.extend({k: np.ascontiguousarray(v) for k, v in branches.items()})
-        file["processes"] = "\n".join(table.processes)
-        file["generators"] = "\n".join(table.generators)
-        file["sources"] = "\n".join(s.path for s in table.sources)
+        tree = file.mktree("events", {name: values.dtype for name, values in branches.items()})
+        tree.extend(branches)
+        for name, texts in names.items():
+            file[name] = "\n".join(texts)
 
 
 def write_histograms_root(histograms: Mapping[str, hist.Hist[Any] | tuple[Any, Any]], path: str | Path) -> None:

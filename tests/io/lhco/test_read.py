@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hepaa import io
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io import hdf5 as hdftable
 from hepaa.io.lhco import read as lhco
@@ -68,12 +69,12 @@ def test_every_layout_gives_the_same_particles(tmp_path, layout):
     X = padded(57)
     X[:, 3] = np.round(X[:, 3])
     write(tmp_path / "x.h5", X, layout)
-    events = lhco.open(tmp_path / "x.h5")
+    events = io.open(tmp_path / "x.h5")
     same(events, X)
     np.testing.assert_array_equal(events.label, X[:, 2100])
     assert events.label.dtype == np.int8
     np.testing.assert_array_equal(events.weight, np.ones(57))
-    pieces = list(lhco.iterate(tmp_path / "x.h5", step_bytes=20 * 2101 * 8))
+    pieces = list(io.iterate(tmp_path / "x.h5", step_size=20 * 2101 * 8))
     assert len(pieces) > 1
     np.testing.assert_array_equal(np.concatenate([p.index for p in pieces]), np.arange(57))
     for piece in pieces:
@@ -83,12 +84,12 @@ def test_every_layout_gives_the_same_particles(tmp_path, layout):
 def test_the_real_file_equals_pandas(data):
     path = data / "lhco" / "events_anomalydetection_tiny.h5"
     X = pd.read_hdf(path).to_numpy()
-    events = lhco.open(path)
+    events = io.open(path)
     same(events, X)
     assert events.label.sum() == 93
     assert events.format == "lhco"
-    info = lhco.probe(path)
-    assert (info["events"], info["labels"], info["particles"]) == (
+    info = io.probe(path)
+    assert (info["events"], info["labels"], info["objects"]["particles"]) == (
         1000,
         {0: 907, 1: 93},
         np.count_nonzero(X[:, :2100:3]),
@@ -103,7 +104,7 @@ def test_the_first_event_of_the_real_file(data):
     p = np.array([np.sum(pt * f) for f in (np.cosh(eta), np.cos(phi), np.sin(phi), np.sinh(eta))])
     mass = np.sqrt(p[0] ** 2 - p[1] ** 2 - p[2] ** 2 - p[3] ** 2)
     for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5)):
-        particles = lhco.open(path, dtype=dtype).particles[0]
+        particles = io.open(path, dtype=dtype).particles[0]
         assert str(ak.type(particles.pt)).endswith(dtype)
         pt, eta, phi = (particles[f].to_numpy().astype(np.float64) for f in ("pt", "eta", "phi"))
         q = np.array([np.sum(pt * f) for f in (np.cosh(eta), np.cos(phi), np.sin(phi), np.sinh(eta))])
@@ -113,7 +114,7 @@ def test_the_first_event_of_the_real_file(data):
 def test_float32_files_and_no_label(tmp_path):
     X = padded(9, label=False)
     write(tmp_path / "x.h5", X, "contiguous-float32")
-    events = lhco.open(tmp_path / "x.h5")
+    events = io.open(tmp_path / "x.h5")
     same(events, X.astype(np.float32).astype(np.float64))
     assert events.label is None
     assert str(ak.type(events.particles.pt)).endswith("float64")
@@ -122,7 +123,7 @@ def test_float32_files_and_no_label(tmp_path):
 def test_an_empty_table(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["events"] = np.empty((0, 2101))
-    events = lhco.open(tmp_path / "x.h5")
+    events = io.open(tmp_path / "x.h5")
     assert (events.n, len(events.particles), len(events.label)) == (0, 0, 0)
 
 
@@ -137,19 +138,19 @@ def test_impossible_values_are_refused(tmp_path, column, value, words):
     X[5, column] = value
     write(tmp_path / "x.h5", X, "plain")
     with pytest.raises(InputError, match=words):
-        lhco.open(tmp_path / "x.h5")
+        io.open(tmp_path / "x.h5")
 
 
 def test_several_tables_need_a_name(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"], file["b"], file["other"] = padded(3), padded(4), np.zeros((5, 3))
     with pytest.raises(InputError, match=r"several tables.*a, b"):
-        lhco.open(tmp_path / "x.h5")
-    assert lhco.open(tmp_path / "x.h5", key="b").n == 4
+        io.open(tmp_path / "x.h5")
+    assert io.open(f"{tmp_path / 'x.h5'}:b").n == 4
     with pytest.raises(InputError, match="'other' has 3 columns"):
-        lhco.open(tmp_path / "x.h5", key="other")
+        io.open(f"{tmp_path / 'x.h5'}:other")
     with pytest.raises(InputError, match="no table 'c'"):
-        lhco.open(tmp_path / "x.h5", key="c")
+        io.open(f"{tmp_path / 'x.h5'}:c")
 
 
 def test_a_truncated_file(data, tmp_path):
@@ -157,7 +158,7 @@ def test_a_truncated_file(data, tmp_path):
     for size in (9, 5000, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.h5").write_bytes(whole[:size])
         with pytest.raises(InputError, match=r"cut\.h5.*(cut short|cannot be opened)"):
-            lhco.open(tmp_path / "cut.h5")
+            io.open(tmp_path / "cut.h5")
 
 
 def test_a_broken_chunk_is_named_and_what_is_before_it_can_be_kept(tmp_path):
@@ -169,10 +170,10 @@ def test_a_broken_chunk_is_named_and_what_is_before_it_can_be_kept(tmp_path):
     content[where.byte_offset + 40 : where.byte_offset + 60] = b"\xff" * 20
     (tmp_path / "x.h5").write_bytes(content)
     with pytest.raises(TruncatedInputError, match="from event 30 on") as failure:
-        lhco.open(tmp_path / "x.h5")
+        io.open(tmp_path / "x.h5")
     assert (failure.value.good_events, failure.value.byte) == (30, where.byte_offset)
     for step in (10**8, 20 * 2101 * 8):
-        kept = list(lhco.iterate(tmp_path / "x.h5", keep_partial=True, step_bytes=step))
+        kept = list(io.iterate(tmp_path / "x.h5", keep_partial=True, step_size=step))
         assert sum(k.n for k in kept) == 30
         assert "event 30" in kept[-1].header["broken"]
         same(kept[0], X[kept[0].index])
@@ -190,7 +191,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
                 table.resize(len(table) + 400, axis=0)
                 table[-400:] = X
         tracemalloc.start()
-        assert sum(e.n for e in lhco.iterate(tmp_path / f"{copies}.h5", step_bytes=8_000_000)) == 400 * copies
+        assert sum(e.n for e in io.iterate(tmp_path / f"{copies}.h5", step_size=8_000_000)) == 400 * copies
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
@@ -219,7 +220,7 @@ def test_bits_are_those_of_pandas_whatever_packs_the_chunks(tmp_path, complib, k
         X[:, :2100] = np.where(np.arange(2100) < 3 * np.arange(203)[:, None], X[:, :2100], 0)
     expected = reference(packed_by_pandas(tmp_path / "x.h5", X, complib))
     for step in (10**8, 17 * 2101 * 8):
-        pieces = list(lhco.iterate(tmp_path / "x.h5", step_bytes=step))
+        pieces = list(io.iterate(tmp_path / "x.h5", step_size=step))
         for i, column in enumerate(zip(*map(bits, pieces), strict=True)):
             np.testing.assert_array_equal(np.concatenate(column), np.concatenate(expected)[:, i].view(np.uint64))
         np.testing.assert_array_equal(np.concatenate([p.label for p in pieces]), X[:, 2100])
@@ -246,9 +247,9 @@ def test_filters_and_chunks_of_other_forms(tmp_path):
         gaps[10:20] = X[10:20]
         file.create_dataset("plain", data=X, chunks=(10, 2101), compression="gzip")
     for key in ("sums", "narrow", "plain"):
-        same(lhco.open(tmp_path / "x.h5", key=key), X)
+        same(io.open(f"{tmp_path / 'x.h5'}:{key}"), X)
     gappy = np.where((np.arange(40) // 10 == 1)[:, None], X, 0)
-    same(lhco.open(tmp_path / "x.h5", key="gaps"), gappy)
+    same(io.open(f"{tmp_path / 'x.h5'}:gaps"), gappy)
 
 
 @pytest.mark.parametrize("complib", ["blosc", "zlib"])
@@ -269,7 +270,7 @@ def test_a_damaged_packed_chunk_is_an_error_that_says_where(tmp_path, complib):
         broken[begin + at] ^= 0xFF
         (tmp_path / "y.h5").write_bytes(broken)
         try:
-            events = lhco.open(tmp_path / "y.h5")
+            events = io.open(tmp_path / "y.h5")
         except InputError as error:
             failures.append(error)
         else:
@@ -283,6 +284,6 @@ def test_a_damaged_packed_chunk_is_an_error_that_says_where(tmp_path, complib):
     broken[begin + size // 2 : begin + size] = bytes(size - size // 2)
     (tmp_path / "y.h5").write_bytes(broken)
     with pytest.raises(TruncatedInputError, match=f"from event {row} on"):
-        lhco.open(tmp_path / "y.h5")
-    (kept,) = lhco.iterate(tmp_path / "y.h5", keep_partial=True)
+        io.open(tmp_path / "y.h5")
+    (kept,) = io.iterate(tmp_path / "y.h5", keep_partial=True)
     same(kept, X[:row])

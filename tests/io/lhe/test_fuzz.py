@@ -10,8 +10,8 @@ import pytest
 from helpers.lhe import FIELDS, Plain, assert_same, number, read
 from hypothesis import HealthCheck, given, settings
 
+from hepaa import io
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io.lhe import read as lhe
 
 HEAD = "<LesHouchesEvents version='3.0'>\n<init>\n2212 2212 6500. 6500. 0 0 1 1 -4 1\n 2.0 0.1 1.0 7\n</init>\n"
 
@@ -67,12 +67,12 @@ def check_made_up(folder, file, block):
     content, plain = file
     path = folder / "x.lhe"
     path.write_text(content, newline="")
-    for events in (lhe.open(path), joined(path, block)):
+    for events in (io.open(path), joined(path, block)):
         assert_exact(events, plain)
 
 
 def joined(path, block):
-    pieces = list(lhe.iterate(path, step_bytes=block))
+    pieces = list(io.iterate(path, step_size=block))
     columns = {name: np.concatenate([p.particles.layout.content.content(name).data for p in pieces]) for name in FIELDS}
     return {
         "counts": np.concatenate([np.diff(np.asarray(p.particles.layout.offsets)) for p in pieces]),
@@ -169,7 +169,7 @@ def damage(rng, content):
 def outcome(path):
     """The events of a file, or the error that it gives."""
     try:
-        return lhe.open(path)
+        return io.open(path)
     except InputError as error:
         return error
 
@@ -182,7 +182,7 @@ def check_damaged(path, content, most, rng):
         assert 0 <= found.good_events <= 2 * most
         assert 0 <= found.byte <= len(broken)
         if found.good_events:
-            kept = lhe.open(path, keep_partial=True)
+            kept = io.open(path, keep_partial=True)
             assert kept.n == found.good_events
             assert kept.header["broken"] == str(found)
     if isinstance(found, InputError):
@@ -237,10 +237,10 @@ def test_damaged_gzip(originals, tmp_path, seed):
     for _ in range(15):
         path.write_bytes(packed[: int(rng.integers(2, len(packed)))])
         with pytest.raises(InputError):
-            lhe.open(path)
+            io.open(path)
         at = int(rng.integers(10, len(packed)))
         path.write_bytes(packed[:at] + bytes([packed[at] ^ 1 << int(rng.integers(8))]) + packed[at + 1 :])
         with pytest.raises(InputError):
-            lhe.open(path)
+            io.open(path)
     path.write_bytes(packed)
-    assert lhe.open(path).n == most
+    assert io.open(path).n == most

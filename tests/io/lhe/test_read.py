@@ -10,6 +10,7 @@ import numpy as np
 import pylhe
 import pytest
 
+from hepaa import io
 from hepaa.errors import InputError
 from hepaa.events import Sample
 from hepaa.io.lhe import read as lhe
@@ -90,24 +91,24 @@ def assert_header_equals_pylhe(header, file):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_equals_pylhe(data, name):
-    assert_equals_pylhe(lhe.open(data / name), data / name)
+    assert_equals_pylhe(io.open(data / name), data / name)
 
 
 @pytest.mark.parametrize("name", LARGE[:4:2] + LARGE[7:])
 def test_equals_pylhe_at_the_start_of_large_files(data, name):
-    assert_equals_pylhe(next(lhe.iterate(data / name, step_bytes=1_000_000)), data / name, most=200)
+    assert_equals_pylhe(next(io.iterate(data / name, step_size=1_000_000)), data / name, most=200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_equals_pylhe_in_full(data, name):
-    assert_equals_pylhe(lhe.open(data / name), data / name)
+    assert_equals_pylhe(io.open(data / name), data / name)
 
 
 @pytest.mark.parametrize("step", [1, 40_000, 300_000])
 def test_pieces_join_to_the_whole(data, step):
     path = data / "lhe/pr29.lhe"
-    whole, pieces = lhe.open(path), list(lhe.iterate(path, step_bytes=step))
+    whole, pieces = io.open(path), list(io.iterate(path, step_size=step))
     assert len(pieces) > 1
     assert np.concatenate([p.index for p in pieces]).tolist() == list(range(791))
     assert np.concatenate([p.weight for p in pieces]).tobytes() == whole.weight.tobytes()
@@ -115,14 +116,14 @@ def test_pieces_join_to_the_whole(data, step):
 
 
 def test_pieces_have_the_size_that_was_asked_for(data):
-    sizes = [p.n for p in lhe.iterate(data / "zh/zh_sm.lhe.gz", step_bytes=20_000_000)]
+    sizes = [p.n for p in io.iterate(data / "zh/zh_sm.lhe.gz", step_size=20_000_000)]
     assert sum(sizes) == 50_000
     assert len(sizes) == 3  # of 61.7 MB of text
     assert max(sizes) < 1.15 * 20e6 / 61.7e6 * 50_000
 
 
 def test_a_dropped_iterator_leaves_no_thread(data):
-    pieces = lhe.iterate(data / "zh/zh_sm.lhe.gz", step_bytes=1_000_000)
+    pieces = io.iterate(data / "zh/zh_sm.lhe.gz", step_size=1_000_000)
     assert next(pieces).n > 100
     pieces.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("hepaa-stream")]
@@ -130,17 +131,17 @@ def test_a_dropped_iterator_leaves_no_thread(data):
 
 def test_a_named_weight_as_nominal(data):
     path = data / "zh/zh_sm_rwgt.lhe.gz"
-    events = next(lhe.iterate(path, weight="chw_p2", step_bytes=1_000_000))
+    events = next(io.iterate(path, weight="chw_p2", step_size=1_000_000))
     assert events.weight[0] == 5.2333512e-02
     assert np.array_equal(events.weight, events.weights["chw_p2"])
     with pytest.raises(
         InputError, match=r"zh_sm_rwgt.*no weight 'chw_p3'; did you mean 'chw_p[12]'\? available: .*chw_m1"
     ):
-        lhe.open(path, weight="chw_p3")
+        io.open(path, weight="chw_p3")
 
 
 def test_parameter_points_survive(data):
-    header = next(lhe.iterate(data / "zh/zh_sm_rwgt.lhe.gz", step_bytes=100_000)).header
+    header = next(io.iterate(data / "zh/zh_sm_rwgt.lhe.gz", step_size=100_000)).header
     assert header["weight_info"]["chw_p0p5"] == {
         "group": "chw_scan",
         "text": "c_HW/Lambda^2 = 0.5 TeV^-2, quadratic included",
@@ -149,13 +150,13 @@ def test_parameter_points_survive(data):
     (group,) = header["weight_groups"]
     assert group["name"] == "chw_scan"
     assert group["combine"] == "none"
-    scales = next(lhe.iterate(data / "lhe/madgraph5-3.5.8-pp_to_jj.lhe.gz", step_bytes=100_000)).header["weight_info"]
+    scales = next(io.iterate(data / "lhe/madgraph5-3.5.8-pp_to_jj.lhe.gz", step_size=100_000)).header["weight_info"]
     assert scales["12"]["attributes"] == {"MUR": "0.5", "MUF": "2.0", "DYN_SCALE": "1", "PDF": "247000"}
 
 
 def test_cross_sections_and_generators(data):
     def header(name):
-        return next(lhe.iterate(data / name, step_bytes=100_000)).header
+        return next(io.iterate(data / name, step_size=100_000)).header
 
     several = header("lhe/madgraph-2.2.1-Z-ckkwl.lhe.gz")
     assert [p["procId"] for p in several["init"]["processes"]] == [3, 2, 1]
@@ -170,7 +171,7 @@ def test_cross_sections_and_generators(data):
 
 
 def test_extras(data):
-    events = lhe.open(data / "lhe/madgraph-2.0.0-wbj.lhe", extras=True)
+    events = io.open(data / "lhe/madgraph-2.0.0-wbj.lhe", extras=True)
     peer = list(pylhe.LHEFile.fromfile(data / "lhe/madgraph-2.0.0-wbj.lhe").events)
     assert events.comments.tolist() == [e.optional for e in peer]
     attributes = [{a["name"]: a["value"] for a in row} for row in events.attributes.tolist()]
@@ -178,12 +179,12 @@ def test_extras(data):
     scales = [{a["name"]: a["value"] for a in row} for row in events.scales.tolist()]
     assert scales == [e.scales for e in peer]
     assert any(scales)
-    sherpa = lhe.open(data / "lhe/sherpa-3.0.1-eejjj.lhe", extras=True).attributes[0].tolist()
+    sherpa = io.open(data / "lhe/sherpa-3.0.1-eejjj.lhe", extras=True).attributes[0].tolist()
     assert sherpa == [{"name": n, "value": v} for n, v in (("trials", "1"), ("muf2", "1936"), ("mur2", "1936"))]
 
 
 def test_probe(data):
-    found = lhe.probe(data / "lhe/pr29.lhe")
+    found = io.probe(data / "lhe/pr29.lhe")
     weight = np.array([e.eventinfo.weight for e in pylhe.LHEFile.fromfile(data / "lhe/pr29.lhe").events])
     assert (found["format"], found["events"], found["complete"]) == ("lhe", 791, True)
     assert found["sum_weights"] == pytest.approx(weight.sum(), rel=1e-14)
@@ -191,15 +192,15 @@ def test_probe(data):
     assert found["n_eff"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-14)
     assert found["negative_fraction"] == (weight < 0).mean() > 0
     assert found["columns"] == ["pid", "scale", "aqed", "aqcd"]
-    assert lhe.probe(data / "lhe/powheg-box-v2-W.lhe")["weights"] == ["ct10"]
+    assert io.probe(data / "lhe/powheg-box-v2-W.lhe")["weights"] == ["ct10"]
 
 
 def test_the_sample_travels_along(data):
     sample = Sample("W", generator="POWHEG")
-    assert lhe.open(data / "lhe/powheg-box-v2-W.lhe", sample=sample).sample is sample
+    assert io.open(data / "lhe/powheg-box-v2-W.lhe", sample=sample).sample is sample
 
 
 def test_members_of_a_joined_gzip_are_one_file(data, tmp_path):
     text = (data / "lhe/powheg-box-v2-Z.lhe").read_bytes()
     (tmp_path / "two.lhe").write_bytes(gzip.compress(text[:60_001]) + gzip.compress(text[60_001:]))
-    assert_equals_pylhe(lhe.open(tmp_path / "two.lhe"), data / "lhe/powheg-box-v2-Z.lhe")
+    assert_equals_pylhe(io.open(tmp_path / "two.lhe"), data / "lhe/powheg-box-v2-Z.lhe")

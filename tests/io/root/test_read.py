@@ -8,8 +8,8 @@ import pytest
 import uproot
 import yaml
 
+from hepaa import io
 from hepaa.errors import InputError, TruncatedInputError
-from hepaa.io.root import read as ntuple
 from hepaa.io.schemas import SCHEMAS, schema_of
 
 NANO = ["nano_dy.root", "nano_dimuon.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]
@@ -22,7 +22,7 @@ def equal(ours, theirs):
 @pytest.mark.parametrize("name", NANO)
 def test_nanoaod_is_recognised_and_equals_uproot(data, name):
     path = data / "root" / name
-    events = ntuple.open(path)
+    events = io.open(path)
     with uproot.open(path) as file:
         tree = file["Events"]
         assert events.header["schema"] == "nanoaod"
@@ -44,7 +44,7 @@ def test_nanoaod_is_recognised_and_equals_uproot(data, name):
 def test_the_generated_sum_of_weights_is_kept(data):
     with uproot.open(data / "root" / "nano_dy.root") as file:
         expected = file["Runs/genEventSumw_"].array(library="np").sum()
-    assert ntuple.open(data / "root" / "nano_dy.root").header["generated_sum_weights"] == expected
+    assert io.open(data / "root" / "nano_dy.root").header["generated_sum_weights"] == expected
 
 
 HZZ = {
@@ -69,8 +69,8 @@ def test_a_declared_mapping_equals_uproot(data, tmp_path, as_file):
     path = data / "root" / "uproot-HZZ.root"
     (tmp_path / "hzz.yaml").write_text(yaml.safe_dump(HZZ))
     schema = tmp_path / "hzz.yaml" if as_file else HZZ
-    whole = ntuple.open(path, schema=schema)
-    pieces = list(ntuple.iterate(path, schema=schema, step_bytes=30_000))
+    whole = io.open(path, schema=schema)
+    pieces = list(io.iterate(path, schema=schema, step_size=30_000))
     assert len(pieces) > 3
     with uproot.open(path) as file:
         tree = file["events"].arrays()
@@ -85,28 +85,28 @@ def test_a_declared_mapping_equals_uproot(data, tmp_path, as_file):
             np.testing.assert_array_equal(events.weights["twice"], 2 * events.weight)
             np.testing.assert_array_equal(events.label, rows.triggerIsoMu24)
     assert whole.header["branches"]["vertices"] == "NPrimaryVertices"
-    np.testing.assert_array_equal(ntuple.open(path, schema=schema, weight="twice").weight, whole.weights["twice"])
+    np.testing.assert_array_equal(io.open(path, schema=schema, weight="twice").weight, whole.weights["twice"])
 
 
 def test_flat_files(data):
-    events = ntuple.open(data / "root" / "uproot-Zmumu.root")
+    events = io.open(data / "root" / "uproot-Zmumu.root")
     with uproot.open(data / "root" / "uproot-Zmumu.root") as file:
         tree = file["events"]
         assert set(events.columns) == set(tree.keys()) - {"Type"}
         for name in events.columns:
             np.testing.assert_array_equal(events.columns[name], tree[name].array(library="np"))
     assert events.header["not_read"] == ["Type"]
-    some = ntuple.open(data / "root" / "uproot-Zmumu.root", columns=["M", "Q1"], weight="E1")
+    some = io.open(data / "root" / "uproot-Zmumu.root", columns=["M", "Q1"], weight="E1")
     assert list(some.columns) == ["M", "Q1"]
     np.testing.assert_array_equal(some.weight, events.columns["E1"])
-    hzz = ntuple.open(data / "root" / "uproot-HZZ.root")
+    hzz = io.open(data / "root" / "uproot-HZZ.root")
     assert hzz.header["branches"]["weight"] == "EventWeight"
     assert "EventWeight" not in hzz.columns
 
 
 def test_objects_and_groups(data):
     path = data / "root" / "uproot-HZZ-objects.root"
-    events = ntuple.open(
+    events = io.open(
         path, schema={"collections": {"jets": {"px": "jetp4.fP.fX", "e": "jetp4.fE"}}, "columns": {"met_x": "MET.fX"}}
     )
     with uproot.open(path) as file:
@@ -115,7 +115,7 @@ def test_objects_and_groups(data):
         equal(events.jets.e, momenta.fE)
         np.testing.assert_array_equal(events.columns["met_x"], file["events/MET"].array().fX)
     path = data / "root" / "uproot-mc10events.root"
-    events = ntuple.open(
+    events = io.open(
         path, schema={"collections": {"jets": {"pt": "AK4CHS.pt", "eta": "AK4CHS.eta"}}, "columns": {"run": "runNum"}}
     )
     with uproot.open(path) as file:
@@ -146,7 +146,7 @@ def test_physlite_is_in_mev(tmp_path):
     b["MET_Core_AnalysisMETAuxDyn.mpx"] = jagged(rng, 8)
     b["EventInfoAuxDyn.mcEventWeights"] = jagged(rng, 8)
     write_tree(tmp_path / "p.root", "CollectionTree", b)
-    events = ntuple.open(tmp_path / "p.root")
+    events = io.open(tmp_path / "p.root")
     assert events.header["schema"] == "physlite"
     assert ak.all(ak.isclose(events.jets.pt, b["AnalysisJetsAuxDyn.pt"] / 1000))
     equal(events.jets.eta, b["AnalysisJetsAuxDyn.eta"])
@@ -169,7 +169,7 @@ def test_delphes(tmp_path):
     single = ak.unflatten(rng.uniform(1, 9, 8), np.ones(8, int))
     b |= {"MissingET.MET": single, "MissingET.Phi": single, "Event.Weight": 2 * single}
     write_tree(tmp_path / "d.root", "Delphes", b)
-    events = ntuple.open(tmp_path / "d.root")
+    events = io.open(tmp_path / "d.root")
     assert events.header["schema"] == "delphes"
     equal(events.jets.btag, b["Jet.BTag"])
     np.testing.assert_array_equal(events.columns["met"], ak.flatten(single))
@@ -181,12 +181,10 @@ def test_rntuple(tmp_path):
     jets, mass = jagged(rng, 40), rng.random(40)
     with uproot.recreate(tmp_path / "n.root") as file:
         file.mkrntuple("nt", {"mass": mass, "jet_pt": jets})
-    flat = ntuple.open(tmp_path / "n.root")
+    flat = io.open(tmp_path / "n.root")
     np.testing.assert_array_equal(flat.columns["mass"], mass)
     assert "jet_pt" not in flat.columns
-    events = ntuple.open(
-        tmp_path / "n.root", schema={"collections": {"jets": {"pt": "jet_pt"}}, "columns": {"m": "mass"}}
-    )
+    events = io.open(tmp_path / "n.root", schema={"collections": {"jets": {"pt": "jet_pt"}}, "columns": {"m": "mass"}})
     equal(events.jets.pt, jets)
     np.testing.assert_array_equal(events.columns["m"], mass)
 
@@ -212,7 +210,7 @@ def test_rntuple(tmp_path):
 )
 def test_what_a_schema_cannot_be(data, schema, words):
     with pytest.raises(InputError, match=words) as failure:
-        ntuple.open(data / "root" / "uproot-HZZ.root", schema=schema)
+        io.open(data / "root" / "uproot-HZZ.root", schema=schema)
     assert "\n" not in str(failure.value)
 
 
@@ -228,20 +226,20 @@ def test_schemas_and_yaml_faults(tmp_path):
 
 def test_trees_that_are_missing_or_many(data, tmp_path):
     with pytest.raises(InputError, match="no tree 'event'; did you mean 'events'"):
-        ntuple.open(data / "root" / "uproot-HZZ.root", key="event")
+        io.open(f"{data / 'root' / 'uproot-HZZ.root'}:event")
     with uproot.recreate(tmp_path / "two.root") as file:
         for name in ("a", "b"):
             file.mktree(name, {"x": np.dtype("f8")})
             file[name].extend({"x": np.arange(3.0)})
     with pytest.raises(InputError, match=r"several trees.*two\.root:TREE.*a, b"):
-        ntuple.open(tmp_path / "two.root")
-    assert ntuple.open(tmp_path / "two.root", key="b").n == 3
+        io.open(tmp_path / "two.root")
+    assert io.open(f"{tmp_path / 'two.root'}:b").n == 3
     with uproot.recreate(tmp_path / "none.root") as file:
         file["text"] = "hello"
     with pytest.raises(InputError, match="no TTree or RNTuple"):
-        ntuple.open(tmp_path / "none.root")
+        io.open(tmp_path / "none.root")
     with pytest.raises(InputError, match="fsspec-xrootd"):
-        ntuple.open("root://example.org//f.root")
+        io.open("root://example.org//f.root")
 
 
 def test_truncated_files(data, tmp_path):
@@ -249,7 +247,7 @@ def test_truncated_files(data, tmp_path):
     for size in (6, 60, 1000, len(whole) // 2, len(whole) - 300):
         (tmp_path / "cut.root").write_bytes(whole[:size])
         with pytest.raises(InputError, match=r"cut\.root.*(cut short|cannot be read)"):
-            ntuple.open(tmp_path / "cut.root")
+            io.open(tmp_path / "cut.root")
 
 
 def test_a_broken_basket_is_named_and_what_is_before_it_can_be_kept(tmp_path):
@@ -265,8 +263,8 @@ def test_a_broken_basket_is_named_and_what_is_before_it_can_be_kept(tmp_path):
     content[seek + 120 : seek + 150] = b"\xff" * 30
     (tmp_path / "b.root").write_bytes(content)
     with pytest.raises(TruncatedInputError, match="'x' of 't' cannot be read from event 600 on") as failure:
-        ntuple.open(tmp_path / "b.root")
+        io.open(tmp_path / "b.root")
     assert (failure.value.good_events, failure.value.byte) == (600, seek)
-    kept = ntuple.open(tmp_path / "b.root", keep_partial=True)
+    kept = io.open(tmp_path / "b.root", keep_partial=True)
     np.testing.assert_array_equal(kept.columns["x"], np.round(x[:600], 2))
     assert "event 600" in kept.header["broken"]

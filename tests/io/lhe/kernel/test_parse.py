@@ -8,8 +8,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from hepaa import io
 from hepaa.errors import TruncatedInputError
-from hepaa.io.lhe import read as lhe
 
 HEAD = "<LesHouchesEvents>\n<init>\n2212 2212 6500. 6500. 0 0 1 1 -4 1\n 2.0 0.1 1.0 7\n</init>\n"
 REALS = ("px", "py", "pz", "e", "m", "lifetime", "spin")
@@ -50,7 +50,7 @@ def test_all_numbers_of_decimals(tmp_path, steady):
         events.append(event(rows, weights))
         reals += [[float(token) for token in row] for row in rows]
         named.append([float(w) for w in weights])
-    read = lhe.open(write(tmp_path / "x.lhe", *events))
+    read = io.open(write(tmp_path / "x.lhe", *events))
     for i, name in enumerate(REALS):
         assert bits(ak.ravel(read.particles[name])) == bits([row[i] for row in reals])
     for i in range(5):
@@ -73,9 +73,9 @@ def test_what_is_almost_a_number(tmp_path, like, sign):
                 value = None
             if value is None:
                 with pytest.raises(TruncatedInputError):
-                    lhe.open(path)
+                    io.open(path)
             else:
-                assert bits(lhe.open(path).particles.e[0]) == bits([float(like) * (-1 if sign == "-" else 1), value])
+                assert bits(io.open(path).particles.e[0]) == bits([float(like) * (-1 if sign == "-" else 1), value])
 
 
 def test_arrays_grow_with_what_is_read(tmp_path):
@@ -83,11 +83,11 @@ def test_arrays_grow_with_what_is_read(tmp_path):
     row = ["+1.2345678901e+02"] * 7
     sizes = [0] * 1500 + [1] * 700 + [400] * 90 + [3] * 10
     path = write(tmp_path / "x.lhe", *(event([row] * n, ["+2.5000000e+00"] * 3) for n in sizes))
-    whole = lhe.open(path)
+    whole = io.open(path)
     assert np.diff(whole.particles.layout.offsets.data).tolist() == sizes
     assert set(ak.ravel(whole.particles.px).tolist()) == {123.45678901}
     assert set(whole.weights["2"].tolist()) == {2.5}
-    pieces = list(lhe.iterate(path, step_bytes=100_000))
+    pieces = list(io.iterate(path, step_size=100_000))
     assert len(pieces) > 20
     assert list(chain.from_iterable(p.particles.px.tolist() for p in pieces)) == whole.particles.px.tolist()
     assert np.concatenate([p.index for p in pieces]).tolist() == list(range(len(sizes)))
@@ -98,6 +98,6 @@ def test_pieces_are_not_overwritten(tmp_path):
     rows = [[[f"{k + i / 10:.10e}"] * 7 for i in range(4)] for k in range(3000)]
     path = write(tmp_path / "x.lhe", *map(event, rows))
     expected = [[float(row[0]) for row in event_rows] for event_rows in rows]
-    pieces = list(lhe.iterate(path, step_bytes=200_000))
+    pieces = list(io.iterate(path, step_size=200_000))
     assert len(pieces) > 4
     assert list(chain.from_iterable(p.particles.m.tolist() for p in pieces)) == expected
