@@ -34,8 +34,8 @@ def four_momenta(particles: ak.Array) -> ak.Array:
     elif fields >= {"pt", "eta", "phi"}:
         pt, eta, phi = (particles[f] for f in ("pt", "eta", "phi"))
         m = particles["m"] if "m" in fields else ak.zeros_like(pt)
-        px, py, pz = kinematics.px(pt, phi), kinematics.py(pt, phi), kinematics.pz(pt, eta)
-        e = kinematics.energy(pt, eta, phi, m)
+        px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+        e = np.sqrt(np.maximum(pt**2 + pz**2 + m * abs(m), 0))
     else:
         raise InputError(f"jets need particles with px py pz e, or pt eta phi (m); these have {sorted(fields)}")
     as_float = (ak.values_astype(x, np.float64) for x in (px, py, pz, e))
@@ -114,39 +114,6 @@ def inclusive_jets(
         return _finish(momenta[:, :0], ak.local_index(momenta)[:, :0, np.newaxis])
     sequence = _sequence(momenta, definition)
     return _finish(sequence.inclusive_jets(min_pt=min_pt), sequence.constituent_index(min_pt=min_pt))
-
-
-def exclusive_jets(particles: ak.Array, n_jets: int, *, algorithm: Algorithm = "kt", radius: float = 1.0) -> ak.Array:
-    """The state of the clustering when n_jets are left; events of fewer particles have no jets.
-
-    Parameters and result as for `inclusive_jets`. Exclusive anti-kT jets have no meaning and are refused.
-    """
-    if algorithm == "anti-kt":
-        raise InputError("exclusive anti-kT jets have no meaning; use 'kt' or 'ca'")
-    if n_jets < 1:
-        raise InputError(f"{n_jets} exclusive jets were asked for; ask for at least 1")
-    momenta = four_momenta(particles)
-    definition = _definition(algorithm, radius)
-    enough = ak.to_numpy(ak.num(momenta)) >= n_jets
-    empty = _finish(momenta[:, :0], ak.local_index(momenta)[:, :0, np.newaxis])
-    if not enough.any():
-        return empty
-    sequence = _sequence(momenta[enough], definition)
-    form = warnings.formatwarning
-    try:
-        with warnings.catch_warnings():
-            # FastJet warns of exclusive jets whatever the algorithm, and changes how all warnings look.
-            warnings.simplefilter("ignore")
-            momenta = sequence.exclusive_jets(n_jets=n_jets)
-            members = sequence.exclusive_jets_constituent_index(njets=n_jets)
-    finally:
-        warnings.formatwarning = form
-    jets = _finish(momenta, members)
-    if enough.all():
-        return jets
-    # Back to the places of the events they belong to: those without jets come first in the joined array.
-    place = np.where(enough, np.cumsum(enough) - 1 + np.sum(~enough), np.cumsum(~enough) - 1)
-    return ak.concatenate([empty[~enough], jets])[place]
 
 
 def constituents(particles: ak.Array, jets: ak.Array) -> ak.Array:

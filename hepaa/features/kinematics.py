@@ -2,7 +2,8 @@
 
 Units are GeV and radians, metric (+, -, -, -), beam along z. Every function takes scalars, numpy arrays that
 broadcast, or awkward arrays; it computes in float64 and gives float64. Edge cases (massless, along the beam, null
-vectors, negative m^2 from rounding) are defined in `_momentum`, which holds the formulas.
+vectors, negative m^2 from rounding) are defined in `kernels.momentum`, which holds the formulas. More of them, on
+records: vector's behaviour of the collections of `Events`.
 
 Examples
 --------
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Elementwise:
-    """A universal function that is compiled at its first call: each costs 0.2 s, and few scripts need them all."""
+    """A universal function that is compiled, or taken from numba's cache, at its first call."""
 
     def __init__(self, formula: Callable[..., Any]) -> None:
         self._formula = formula
@@ -39,7 +40,7 @@ class _Elementwise:
     @functools.cached_property
     def _compiled(self) -> Callable[..., Any]:
         doubles = ", ".join(["float64"] * len(inspect.signature(self._formula).parameters))
-        return vectorize([f"float64({doubles})"])(self._formula)  # type: ignore[no-any-return, no-untyped-call]
+        return vectorize([f"float64({doubles})"], cache=True)(self._formula)  # type: ignore[no-any-return, no-untyped-call]
 
     def __call__(self, *arrays: Any) -> Any:
         # Divisions by zero on the way to a defined edge are no news to the caller.
@@ -78,62 +79,6 @@ def mass(px, py, pz, e):  # type: ignore[no-untyped-def]
 
 
 @_Elementwise
-def energy(pt, eta, phi, m):  # type: ignore[no-untyped-def]
-    """Energy of (pT, eta, phi, m) [GeV]; m < 0 counts as m^2 < 0."""
-    return momentum.cartesian(pt, eta, phi, m)[3]
-
-
-@_Elementwise
-def px(pt, phi):  # type: ignore[no-untyped-def]
-    """x component of (pT, phi) [GeV]."""
-    return momentum.cartesian(pt, 0.0, phi, 0.0)[0]
-
-
-@_Elementwise
-def py(pt, phi):  # type: ignore[no-untyped-def]
-    """y component of (pT, phi) [GeV]."""
-    return momentum.cartesian(pt, 0.0, phi, 0.0)[1]
-
-
-@_Elementwise
-def pz(pt, eta):  # type: ignore[no-untyped-def]
-    """z component of (pT, eta) [GeV]."""
-    return momentum.cartesian(pt, eta, 0.0, 0.0)[2]
-
-
-@_Elementwise
 def delta_phi(phi1, phi2):  # type: ignore[no-untyped-def]
     """phi1 - phi2 in (-pi, pi], for angles of any size."""
     return momentum.delta_phi(phi1, phi2)
-
-
-@_Elementwise
-def delta_r(eta1, phi1, eta2, phi2):  # type: ignore[no-untyped-def]
-    """sqrt(d_eta^2 + d_phi^2) of two directions (eta1, phi1), (eta2, phi2)."""
-    return momentum.delta_r(eta1, phi1, eta2, phi2)
-
-
-@_Elementwise
-def transverse_mass(pt1, phi1, m1, pt2, phi2, m2):  # type: ignore[no-untyped-def]
-    """Transverse mass of two objects (pT, phi, m) [GeV]: sqrt(m1^2 + m2^2 + 2 (ET1 ET2 - pT1.pT2))."""
-    return momentum.transverse_mass(pt1, phi1, m1, pt2, phi2, m2)
-
-
-@_Elementwise
-def collins_soper_cos_theta(px, py, pz, e, qx, qy, qz, q0):  # type: ignore[no-untyped-def]
-    """cos(theta) of particle p = (px, py, pz, E) in the Collins-Soper frame of its pair q.
-
-    Phys. Rev. D 16 (1977) 2219. The z axis points to the side the pair moves to (sign of its pz). For a lepton
-    pair, p is the negative lepton by convention. 0 for a massless pair.
-    """
-    return momentum.collins_soper(px, py, pz, e, qx, qy, qz, q0)[0]
-
-
-@_Elementwise
-def collins_soper_phi(px, py, pz, e, qx, qy, qz, q0):  # type: ignore[no-untyped-def]
-    """Azimuth in (-pi, pi] of particle p in the Collins-Soper frame of its pair q.
-
-    The x axis is the pair's transverse momentum (lab x where that is zero); y completes a right-handed frame with z as
-    in `collins_soper_cos_theta`.
-    """
-    return momentum.collins_soper(px, py, pz, e, qx, qy, qz, q0)[1]

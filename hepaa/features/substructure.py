@@ -7,7 +7,6 @@ Angles are (rapidity, azimuth) distances. Jets too small for an observable have 
 from __future__ import annotations
 
 import warnings
-from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import awkward as ak
@@ -20,7 +19,7 @@ from hepaa.features.columnar import flat
 from hepaa.features.jets import four_momenta
 from hepaa.features.kernels.clustering import E_SCHEME, WTA
 from hepaa.features.kernels.leading_jets import nsubjettiness_kernel
-from hepaa.features.kernels.momentum import delta_phi, delta_r
+from hepaa.features.kernels.momentum import delta_r
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,40 +188,3 @@ def energy_correlations(constituents: ak.Array, *, beta: float = 1.0) -> dict[st
     some = e2 > 0
     ratios = (np.divide(e3, e2**power, out=np.zeros_like(e3), where=some) for power in (2, 3))
     return dict(zip(("e2", "e3", "c2", "d2"), (e2, e3, *ratios), strict=True))
-
-
-def jet_shapes(constituents: ak.Array) -> dict[str, Floats]:
-    """The plain names of the field, from momenta alone.
-
-    Returns
-    -------
-    dict
-        multiplicity; width = sum pT dR / sum pT about the pT-weighted centre; ptd = sqrt(sum pT^2) / sum pT; lead, the
-        hardest constituent's share of pT. float64 (n_jets,); 0 for a jet of no constituents.
-    """
-    offsets, pt, y, phi = _flat(constituents)
-    out = np.empty((4, len(offsets) - 1))
-    _shapes(offsets, pt, y, phi, out)
-    return dict(zip(("multiplicity", "width", "ptd", "lead"), out, strict=True))
-
-
-@kernel
-def _shapes(offsets: Integers, pt: Floats, y: Floats, phi: Floats, out: Floats) -> None:
-    for i in range(len(offsets) - 1):
-        start, stop = offsets[i], offsets[i + 1]
-        total, squares, hardest, dy, dp = 0.0, 0.0, 0.0, 0.0, 0.0
-        for j in range(start, stop):
-            total += pt[j]
-            squares += pt[j] * pt[j]
-            hardest = max(hardest, pt[j])
-            dy += pt[j] * y[j]
-            dp += pt[j] * delta_phi(phi[j], phi[start])
-        width = 0.0
-        if total > 0.0:
-            centre_y, centre_phi = dy / total, phi[start] + dp / total
-            for j in range(start, stop):
-                width += pt[j] * delta_r(y[j], phi[j], centre_y, centre_phi)
-            width /= total
-        out[0, i], out[1, i] = float(stop - start), width
-        out[2, i] = sqrt(squares) / total if total > 0.0 else 0.0
-        out[3, i] = hardest / total if total > 0.0 else 0.0

@@ -29,7 +29,6 @@ from hepaa.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.events import Events
 
 # Charges and weak isospins of the quarks by |PDG id| 1..6; the charged leptons are -1 and -1/2.
 _CHARGE = np.array([0.0, -1 / 3, 2 / 3, -1 / 3, 2 / 3, -1 / 3, 2 / 3])
@@ -202,53 +201,3 @@ def coefficients(
     e2 = 4 * math.pi * par.alpha
     out = _amplitudes(flavour, _CHARGE, _ISOSPIN, momenta, par.mz, par.wz, par.sin2w, par.v, e2)
     return Coefficients(*out)
-
-
-def event_coefficients(events: Events, parameters: Parameters | None = None) -> Coefficients:
-    """Coefficients of parton-level LHE events of q qbar -> l+ l- + anything that a Higgs boson decays to.
-
-    Parameters
-    ----------
-    events : Events
-        With a collection `particles` (pdgid, status, px, py, pz in GeV). Every event needs exactly one incoming quark
-        and antiquark of one flavour and one pair of final charged leptons of one flavour.
-    parameters : Parameters, optional
-        Electroweak inputs.
-
-    Raises
-    ------
-    InputError
-        An event of another process; the message names the first.
-    """
-    import awkward as ak
-
-    part = events.arrays["particles"]
-    pid, status = part["pdgid"], part["status"]
-    quark_like = (abs(pid) >= 1) & (abs(pid) <= 6)
-    lepton_like = (abs(pid) == 11) | (abs(pid) == 13) | (abs(pid) == 15)
-    masks = {
-        "incoming quark": (status == -1) & quark_like & (pid > 0),
-        "incoming antiquark": (status == -1) & quark_like & (pid < 0),
-        "final l-": (status == 1) & lepton_like & (pid > 0),
-        "final l+": (status == 1) & lepton_like & (pid < 0),
-    }
-    ids, momenta = [], []
-    for name, mask in masks.items():
-        count = ak.to_numpy(ak.sum(mask, axis=1))
-        if (count != 1).any():
-            i = int(np.flatnonzero(count != 1)[0])
-            raise InputError(
-                f"{events.path}: event {events.index[i]} has {count[i]} {name}; "
-                "the O_HW amplitude is that of q qbar -> l+ l- h and needs one"
-            )
-        ids.append(ak.to_numpy(ak.flatten(pid[mask])))
-        momenta.append(np.stack([ak.to_numpy(ak.flatten(part[c][mask])) for c in ("px", "py", "pz")], axis=1))
-    for first, second, pair in ((0, 1, "incoming quarks"), (2, 3, "leptons")):
-        if (ids[first] != -ids[second]).any():
-            i = int(np.flatnonzero(ids[first] != -ids[second])[0])
-            raise InputError(
-                f"{events.path}: event {events.index[i]} has {pair} {ids[first][i]} and {ids[second][i]}; "
-                "the O_HW amplitude needs a pair of one flavour"
-            )
-    p_quark, p_antiquark, p_lepton, p_antilepton = momenta
-    return coefficients(ids[0], p_quark, p_antiquark, p_lepton, p_antilepton, parameters)

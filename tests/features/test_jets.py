@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hepaa
-from hepaa.features.jets import constituents, exclusive_jets, four_momenta, inclusive_jets
+from hepaa.features.jets import constituents, four_momenta, inclusive_jets
 
 POWER = {"anti-kt": -1, "ca": 0, "kt": 1}
 
@@ -34,33 +34,23 @@ def test_inclusive_jets_are_those_of_all_pairs(algorithm, seed, radius):
     particles = events(seed, [9, 0, 14])
     jets = inclusive_jets(particles, algorithm=algorithm, radius=radius)
     assert ak.num(jets).tolist()[1] == 0
-    for i, found in enumerate(jets):
+    for i, of_event in enumerate(jets):
         slow = slow_cluster(cartesian(particles, i), POWER[algorithm], radius)
-        assert sorted(map(sorted, found.constituents.tolist())) == sorted(sorted(members) for _, members in slow)
-        np.testing.assert_allclose(found.pt, [coordinates(p)[0] for p, _ in slow], rtol=1e-9)
-        np.testing.assert_allclose(found.y, [coordinates(p)[1] for p, _ in slow], atol=1e-9)
-
-
-@pytest.mark.parametrize("algorithm", ["ca", "kt"])
-def test_exclusive_jets_are_those_of_all_pairs(algorithm):
-    particles = events(4, [12, 2, 0, 5, 3])
-    jets = exclusive_jets(particles, 3, algorithm=algorithm, radius=10.0)
-    assert ak.num(jets).tolist() == [3, 0, 0, 3, 3]
-    for i in (0, 3, 4):
-        slow = slow_cluster(cartesian(particles, i), POWER[algorithm], 10.0, stop=3)
-        assert sorted(map(sorted, jets[i].constituents.tolist())) == sorted(sorted(members) for _, members in slow)
+        assert sorted(map(sorted, of_event.constituents.tolist())) == sorted(sorted(members) for _, members in slow)
+        np.testing.assert_allclose(of_event.pt, [coordinates(p)[0] for p, _ in slow], rtol=1e-9)
+        np.testing.assert_allclose(of_event.y, [coordinates(p)[1] for p, _ in slow], atol=1e-9)
 
 
 def test_jets_are_the_sum_of_their_constituents():
     particles = events(5, [30, 0, 40])
-    for jets in (inclusive_jets(particles, min_pt=20), exclusive_jets(particles, 4)):
-        parts = constituents(particles, jets)
-        assert ak.num(parts, axis=2).tolist() == ak.num(jets.constituents, axis=2).tolist()
-        for field in ("px", "py", "pz", "E"):
-            total = ak.sum(four_momenta(ak.flatten(parts, axis=1))[field], axis=1)
-            np.testing.assert_allclose(total, ak.flatten(jets[field.lower()]), rtol=1e-9)
-        assert ak.all(jets.pt[:, :-1] >= jets.pt[:, 1:])
-    assert ak.all(inclusive_jets(particles, min_pt=20).pt > 20)
+    jets = inclusive_jets(particles, min_pt=20)
+    parts = constituents(particles, jets)
+    assert ak.num(parts, axis=2).tolist() == ak.num(jets.constituents, axis=2).tolist()
+    for field in ("px", "py", "pz", "E"):
+        total = ak.sum(four_momenta(ak.flatten(parts, axis=1))[field], axis=1)
+        np.testing.assert_allclose(total, ak.flatten(jets[field.lower()]), rtol=1e-9)
+    assert ak.all(jets.pt[:, :-1] >= jets.pt[:, 1:])
+    assert ak.all(jets.pt > 20)
 
 
 def test_cartesian_and_polar_particles_are_the_same_jets():
@@ -73,7 +63,6 @@ def test_cartesian_and_polar_particles_are_the_same_jets():
 def test_no_particles_are_no_jets():
     nothing = events(7, [3, 2])[:, :0]
     assert ak.num(inclusive_jets(nothing)).tolist() == [0, 0]
-    assert ak.num(exclusive_jets(nothing, 2)).tolist() == [0, 0]
     assert len(constituents(nothing, inclusive_jets(nothing))) == 2
 
 
@@ -83,9 +72,5 @@ def test_what_is_asked_wrongly_is_one_line():
         inclusive_jets(particles, algorithm="antikt")
     with pytest.raises(hepaa.InputError, match="radius is 0; it must be positive"):
         inclusive_jets(particles, radius=0)
-    with pytest.raises(hepaa.InputError, match="exclusive anti-kT jets have no meaning"):
-        exclusive_jets(particles, 2, algorithm="anti-kt")
-    with pytest.raises(hepaa.InputError, match="0 exclusive jets"):
-        exclusive_jets(particles, 0)
     with pytest.raises(hepaa.InputError, match="jets need particles with px py pz e"):
         inclusive_jets(particles[["pt", "eta"]])

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 import hepaa
 from hepaa.features.efp import GRAPHS, energy_flow_polynomials
 from hepaa.features.jets import constituents, four_momenta, inclusive_jets
-from hepaa.features.substructure import energy_correlations, jet_shapes, nsubjettiness, soft_drop
+from hepaa.features.substructure import energy_correlations, nsubjettiness, soft_drop
 
 SINGLE, PAIR = [(50.0, 0.1, 3.1)], [(50.0, 0.1, 3.1), (25.0, 0.2, -3.1)]
 
@@ -141,16 +141,6 @@ def test_energy_correlations_by_full_sums(beta):
         assert ours["d2"][i] == pytest.approx(e3 / e2**3, rel=1e-12, abs=1e-15)
     single = energy_correlations(jets_of(SINGLE, []), beta=beta)
     assert all(v.tolist() == [0, 0] for v in single.values())
-
-
-def test_shapes_of_a_pair():
-    shapes = jet_shapes(jets_of(PAIR, SINGLE, []))
-    d = np.hypot(0.1, 2 * np.pi - 6.2)
-    assert shapes["multiplicity"].tolist() == [2, 1, 0]
-    assert shapes["lead"] == pytest.approx([2 / 3, 1, 0])
-    assert shapes["ptd"] == pytest.approx([np.sqrt(50**2 + 25**2) / 75, 1, 0])
-    # The centre is a third of the way: 50 x d / 3 + 25 x 2 d / 3 over 75.
-    assert shapes["width"] == pytest.approx([4 * d / 9, 0, 0])
 
 
 def test_polynomials_of_a_pair():

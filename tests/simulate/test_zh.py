@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import re
 
-import awkward as ak
 import numpy as np
 import pytest
 
 from hepaa.errors import InputError
-from hepaa.events import Events
-from hepaa.simulate.zh import Coefficients, Parameters, coefficients, event_coefficients
+from hepaa.simulate.zh import Coefficients, Parameters, coefficients
 
 MH = 125.09
 NARROW = Parameters(wz=1e-4)
@@ -223,34 +221,3 @@ def test_wrong_input_is_one_line_that_says_what(change: dict, message: str) -> N
 def test_parameters_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="mw < mz"):
         Parameters(mw=100.0)
-
-
-def lhe_like(ids: list[int], p: np.ndarray) -> Events:
-    """One event: q, qbar in the given order, l-, l+ and a pair of b quarks as a reader would give it."""
-    fields = {"pdgid": [ids], "status": [[-1, -1, 1, 1, 1, 1]]}
-    momenta = np.concatenate([p[:, 1:], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
-    fields |= {c: [momenta[:, i].tolist()] for i, c in enumerate(("px", "py", "pz"))}
-    particles = ak.zip({k: ak.Array(v) for k, v in fields.items()})
-    return Events("f.lhe", "lhe", np.array([41]), np.ones(1), collections={"particles": particles})
-
-
-def test_events_of_a_reader_give_the_same_in_any_order() -> None:
-    p = random_events(1)[0]
-    expected = evaluate(2, p, Parameters())
-    swapped = p[[1, 0, 3, 2]]
-    for ids, momenta in (([2, -2, 11, -11, 5, -5], p), ([-2, 2, -11, 11, -5, 5], swapped)):
-        np.testing.assert_allclose(event_coefficients(lhe_like(ids, momenta)), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("ids", "message"),
-    [
-        ([21, 21, 11, -11, 5, -5], "event 41 has 0 incoming quark"),
-        ([2, -2, 12, -12, 5, -5], "event 41 has 0 final l-"),
-        ([2, -4, 11, -11, 5, -5], "incoming quarks 2 and -4"),
-        ([2, -2, 11, -13, 5, -5], "leptons 11 and -13"),
-    ],
-)
-def test_events_of_another_process_are_named(ids: list[int], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        event_coefficients(lhe_like(ids, random_events(1)[0]))

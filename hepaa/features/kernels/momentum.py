@@ -143,13 +143,3 @@ def cartesian(pt: float, eta: float, phi: float, m: float) -> tuple[float, float
     px, py, pz = pt * cos(phi), pt * sin(phi), pt * sinh(eta)
     e2 = pt * pt + pz * pz + m * abs(m)
     return px, py, pz, sqrt(max(e2, 0.0))
-
-
-@kernel
-def transverse_mass(pt1: float, phi1: float, m1: float, pt2: float, phi2: float, m2: float) -> float:
-    """mT of two objects, from their transverse energies."""
-    et1, et2 = sqrt(m1 * m1 + pt1 * pt1), sqrt(m2 * m2 + pt2 * pt2)
-    # Written without the difference of large numbers: 1 - cos(d) = 2 sin^2(d/2).
-    half = sin(0.5 * (phi1 - phi2))
-    cross = et1 * et2 - pt1 * pt2 + 2.0 * pt1 * pt2 * half * half
-    return sqrt(max(m1 * m1 + m2 * m2 + 2.0 * cross, 0.0))
