@@ -58,8 +58,8 @@ def answers(port):
 
 
 @contextlib.contextmanager
-def dask_workers(n):
-    """A scheduler and `n` worker processes; the address."""
+def dask_workers(n, protocol="tcp", *options):
+    """A scheduler and `n` worker processes; the address without its protocol."""
     pytest.importorskip("distributed")
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env}
@@ -67,10 +67,11 @@ def dask_workers(n):
     module = [sys.executable, "-m"]
     at = f"127.0.0.1:{port}"
     command = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    command += ["--protocol", protocol, *options]
     started = [subprocess.Popen([*module, *command], **quiet)]
-    worker = ["distributed.cli.dask_worker", f"tcp://{at}", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    worker = ["distributed.cli.dask_worker", f"{protocol}://{at}", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     try:
-        started += [subprocess.Popen([*module, *worker], **quiet) for _ in range(n)]
+        started += [subprocess.Popen([*module, *worker, *options], **quiet) for _ in range(n)]
         end = time.monotonic() + 60
         while not answers(port):
             assert time.monotonic() < end, "the scheduler does not start"

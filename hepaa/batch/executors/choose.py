@@ -30,11 +30,11 @@ def executor(text: str) -> Executor:
             raise InputError(f"--executor {text}: give a number of workers, as in {name}:4")
         number = (int(options),) if options else ()
         return Processes(*number) if name == "processes" else LocalJobs(*number)
-    if name == "dask":
-        return Dask(f"tcp:{options}")
+    if name in ("dask", "tls"):
+        return Dask(f"{'tcp' if name == 'dask' else 'tls'}:{options}")
     if name in ("htcondor", "slurm"):
         return SiteExecutor(Site.parse(name, options))
     raise InputError(
         f"there is no executor {text!r}; available: serial, processes[:N], local-jobs[:N], dask://HOST:PORT, "
-        "htcondor[:OPTIONS], slurm[:OPTIONS]"
+        "tls://HOST:PORT, htcondor[:OPTIONS], slurm[:OPTIONS]"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa.batch.executors.dask import Dask
@@ -40,6 +41,12 @@ class Site:
         Command of the interpreter on the node, such as "apptainer exec hepaa.sif python".
     prologue : str
         Shell command before the worker starts, such as the activation of an environment.
+    interface : str
+        Network interface that scheduler and workers listen on, such as "ib0". Default: the one address by which this
+        machine reaches others; for "local" the loopback alone.
+    shared : str
+        Folder that the nodes see too. Keys and certificates of the connection lie there while the cluster lives,
+        readable by their owner alone. Default: the home folder.
     """
 
     system: Literal["htcondor", "slurm", "local"]
@@ -51,6 +58,8 @@ class Site:
     queue: str = ""
     python: str = sys.executable
     prologue: str = ""
+    interface: str = ""
+    shared: str = ""
 
     def __post_init__(self) -> None:
         if self.system not in _SCHEDULERS:
@@ -87,35 +96,49 @@ class Site:
     def cluster(self) -> Any:
         """A cluster of dask-jobqueue that has no jobs yet.
 
+        Its scheduler runs whatever a client sends it, so it talks TLS alone, with keys made for this cluster, and
+        listens on one interface.
+
         Raises
         ------
         InputError
             If dask-jobqueue is not installed.
         """
         try:
+            import dask
             import dask_jobqueue
+            from dask_jobqueue.local import LocalCluster
+            from distributed import Security
+            from distributed.utils import get_ip
         except ImportError:
             raise InputError("batch systems need dask-jobqueue; install hepaa[batch]") from None
+        listen = {"interface": self.interface} if self.interface else {"host": get_ip()}
         options: dict[str, Any] = {
             "cores": self.cores,
             "processes": self.cores,
             "memory": self.memory,
             "python": self.python,
-            "job_script_prologue": [*(f"export {name}=1" for name in THREADS), *filter(None, [self.prologue])],
-            "scheduler_options": {"dashboard_address": None},
+            # the scheduler has a web server in any case: here without pages, for this machine alone
+            "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", **listen},
             "worker_extra_args": ["--no-dashboard"],
+            "interface": self.interface or None,
+            "security": Security.temporary(),
+            "shared_temp_directory": self.shared or str(Path.home()),
         }
-        if self.system == "slurm":
-            more = {"walltime": self.walltime, "queue": self.queue or None}
-            return dask_jobqueue.SLURMCluster(**options, **more)
-        if self.system == "htcondor":
-            extra = {"+MaxRuntime": str(self.seconds)}
-            if self.queue:
-                extra["+JobFlavour"] = f'"{self.queue}"'
-            return dask_jobqueue.HTCondorCluster(**options, disk=self.disk, job_extra_directives=extra)
-        from dask_jobqueue.local import LocalCluster
-
-        return LocalCluster(**{k: v for k, v in options.items() if k != "job_script_prologue"})
+        more: dict[str, Any]
+        prologue = [*(f"export {name}=1" for name in THREADS), *filter(None, [self.prologue])]
+        with dask.config.set({"distributed.scheduler.http.routes": []}):
+            if self.system == "slurm":
+                more = {"walltime": self.walltime, "queue": self.queue or None, "job_script_prologue": prologue}
+                return dask_jobqueue.SLURMCluster(**options, **more)
+            if self.system == "htcondor":
+                extra = {"+MaxRuntime": str(self.seconds)}
+                if self.queue:
+                    extra["+JobFlavour"] = f'"{self.queue}"'
+                more = {"disk": self.disk, "job_extra_directives": extra, "job_script_prologue": prologue}
+                return dask_jobqueue.HTCondorCluster(**options, **more)
+            options["scheduler_options"]["host"] = "127.0.0.1"
+            return LocalCluster(**options)
 
     def worker_script(self) -> str:
         """The job script of one worker, as dask-jobqueue would submit it."""
