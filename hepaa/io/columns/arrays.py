@@ -1,49 +1,38 @@
-"""Rows of numbers from npy and npz files."""
+"""Rows of numbers from npy and npz files, of which the arrays are read whole."""
 
 from __future__ import annotations
 
 import tokenize
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa.errors import HepaaError, InputError, nearest
+from hepaa.errors import InputError, nearest
 from hepaa.io.columns.source import RowSource, named
 from hepaa.io.files import one_line
 from hepaa.io.pieces import row_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-
-_BROKEN = (EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
-"""What zipfile and the decompressors raise for damaged data."""
+_BROKEN = (
+    ValueError, SyntaxError, tokenize.TokenError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What numpy, zipfile and the decompressors raise for damaged data."""
 
 _NAME_ARRAYS = ("columns", "names", "feature_names", "features")
 
 
-@dataclass(frozen=True)
-class _Array:
-    """One array of a file: its name, form, and how to open its bytes."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fortran: bool
-    stream: Callable[[], IO[bytes]]
-
-
 def npy_source(path: str, names: Sequence[str] | None) -> RowSource:
     """One array, (n, d) or of named fields, of an npy file."""
-    array = _array(path, "array", lambda: Path(path).open("rb"))  # noqa: SIM115  (closed by who opens)
-    return _array_source(path, [array], names, "")
+    with Path(path).open("rb") as stream:
+        return _array_source(path, {"array": _array(path, "array", stream)}, names, "")
 
 
 def npz_source(path: str, names: Sequence[str] | None, key: str) -> RowSource:
@@ -51,150 +40,66 @@ def npz_source(path: str, names: Sequence[str] | None, key: str) -> RowSource:
 
     Names of the matrix come from an array `columns` (or `names`, `feature_names`), else from `names`.
     """
-    with _zip(path) as archive:
-        members = [m for m in archive.namelist() if m.endswith(".npy")]
-    arrays = [_array(path, m.removesuffix(".npy"), _member(path, m)) for m in members]
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as stream:
+                        name = member.removesuffix(".npy")
+                        arrays[name] = _array(path, name, stream)
+    except _BROKEN as error:
+        raise InputError(f"{path} is a broken npz file ({one_line(error)}); copy or write it again") from error
+    widths = {a.shape[1] for a in arrays.values() if a.ndim == 2}
     if names is None:
-        width = {a.shape[1] for a in arrays if len(a.shape) == 2}
-        for array in arrays:
-            if array.name in _NAME_ARRAYS and array.dtype.kind in "US" and array.shape and array.shape[0] in width:
-                with array.stream() as stream:
-                    names = [str(c) for c in np.lib.format.read_array(stream, allow_pickle=False)]
+        for name, array in arrays.items():
+            if name in _NAME_ARRAYS and array.dtype.kind in "US" and array.ndim and len(array) in widths:
+                names = [str(c) for c in array]
     return _array_source(path, arrays, names, key)
 
 
-@contextmanager
-def _zip(path: str) -> Iterator[zipfile.ZipFile]:
+def _array(path: str, name: str, stream: IO[bytes]) -> NDArray[Any]:
     try:
-        archive = zipfile.ZipFile(path)
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
-        raise InputError(f"{path} is a broken npz file ({one_line(error)}); copy or write it again") from error
-    with archive:
-        yield archive
-
-
-def _member(path: str, member: str) -> Callable[[], IO[bytes]]:
-    def opened() -> IO[bytes]:
-        # ZipFile may be closed at once: the member keeps the file open for itself
-        with _zip(path) as archive:
-            return archive.open(member)
-
-    return opened
-
-
-def _array(path: str, name: str, stream: Callable[[], IO[bytes]]) -> _Array:
-    try:
-        with stream() as handle:
-            version = np.lib.format.read_magic(handle)
-            reader = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if reader is None:
-                raise InputError(f"{path}: array {name!r} is of npy version {version}; versions 1.0 and 2.0 are read")
-            shape, fortran, dtype = reader(handle)
-    except HepaaError:
-        raise
-    except (ValueError, tokenize.TokenError, SyntaxError, *_BROKEN) as error:
-        raise InputError(f"{path}: array {name!r} cannot be read ({one_line(error)}); write it again") from error
-    if dtype.hasobject:
+        if "Object arrays" in str(error):
+            raise InputError(
+                f"{path}: array {name!r} holds pickled Python objects, which are never read; save plain numbers"
+            ) from error
         raise InputError(
-            f"{path}: array {name!r} holds pickled Python objects, which are never read; save plain numbers"
-        )
-    return _Array(name, shape, dtype, fortran, stream)
+            f"{path}: array {name!r} breaks off or is damaged ({one_line(error)}); copy or write it again"
+        ) from error
+    return array
 
 
-def _array_source(path: str, arrays: list[_Array], names: Sequence[str] | None, key: str) -> RowSource:
-    numeric = [a for a in arrays if a.dtype.names or a.dtype.kind in "fiub"]
-    tables = [a for a in numeric if len(a.shape) == 2 or (len(a.shape) == 1 and a.dtype.names)]
+def _array_source(path: str, arrays: Mapping[str, NDArray[Any]], names: Sequence[str] | None, key: str) -> RowSource:
+    numeric = {name: a for name, a in arrays.items() if a.dtype.names or a.dtype.kind in "fiub"}
+    tables = {name: a for name, a in numeric.items() if a.ndim == 2 or (a.ndim == 1 and a.dtype.names)}
     if key:
-        tables = [a for a in tables if a.name == key]
-        if not tables:
-            raise InputError(f"{path} has no table {key!r}; {nearest(key, [a.name for a in numeric])}")
+        if key not in tables:
+            raise InputError(f"{path} has no table {key!r}; {nearest(key, numeric)}")
+        tables = {key: tables[key]}
     if len(tables) > 1:
-        raise InputError(
-            f"{path} holds several tables; name one of them as '{path}:KEY': {', '.join(a.name for a in tables)}"
-        )
-    vectors = [a for a in numeric if len(a.shape) == 1 and not a.dtype.names]
-    # array and, within it, field or position of each column
-    where: dict[str, tuple[_Array, str | int | None]] = {}
-    if tables:
-        table = tables[0]
+        raise InputError(f"{path} holds several tables; name one of them as '{path}:KEY': {', '.join(tables)}")
+    vectors = {name: a for name, a in numeric.items() if a.ndim == 1 and not a.dtype.names}
+    columns: dict[str, NDArray[Any]] = {}
+    for name, table in tables.items():
         if table.dtype.names:
-            fields = [f for f in table.dtype.names if table.dtype[f].kind in "fiub"]
-            where |= {f: (table, f) for f in fields}
+            columns = {f: table[f] for f in table.dtype.names if table.dtype[f].kind in "fiub"}
         else:
-            titles = named(path, table.shape[1], names, f"array {table.name!r}")
-            where |= {c: (table, i) for i, c in enumerate(titles)}
-        n = table.shape[0]
-        vectors = [a for a in vectors if a.shape[0] == n and a.name not in where]
-    else:
-        lengths = {a.shape[0] for a in vectors}
-        if len(lengths) != 1:
-            form = ", ".join(f"{a.name} {a.shape}" for a in arrays) or "nothing"
-            raise InputError(f"{path} holds no table of events, nor vectors of one length; it has: {form}")
-        n = lengths.pop()
-    where |= {a.name: (a, None) for a in vectors}
+            columns = dict(zip(named(path, table.shape[1], names, f"array {name!r}"), table.T, strict=True))
+        vectors = {v: a for v, a in vectors.items() if len(a) == len(table) and v not in columns}
+    columns |= vectors
+    if not tables and len({len(a) for a in vectors.values()}) != 1:
+        form = ", ".join(f"{name} {a.shape}" for name, a in arrays.items()) or "nothing"
+        raise InputError(f"{path} holds no table of events, nor vectors of one length; it has: {form}")
+    n = len(next(iter((*tables.values(), *vectors.values()))))
 
     def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
-        used = list(dict.fromkeys(where[c][0].name for c in wanted))
-        by_name = {a.name: a for a in arrays}
-        with ExitStack() as stack:
-            cursors = {u: _rows(path, by_name[u], stack) for u in used}
-            for start, stop in row_ranges(n, rows):
-                raw = {u: cursors[u](stop - start) for u in used}
-                out = np.empty((stop - start, len(wanted)))
-                for i, column in enumerate(wanted):
-                    array, part = where[column]
-                    block = raw[array.name]
-                    out[:, i] = block if part is None else block[part] if isinstance(part, str) else block[:, part]
-                yield out
+        for start, stop in row_ranges(n, rows):
+            out = np.empty((stop - start, len(wanted)))
+            for i, column in enumerate(wanted):
+                out[:, i] = columns[column][start:stop]
+            yield out
 
-    header = {"layout": "array", "key": tables[0].name if tables else ""}
-    return RowSource(tuple(where), (), n, read, header)
-
-
-def _rows(path: str, array: _Array, stack: ExitStack) -> Callable[[int], NDArray[Any]]:
-    """A function that gives the next rows of an array each time it is called."""
-    stream = stack.enter_context(array.stream())
-    if array.fortran and len(array.shape) > 1:  # columns come one after another: the whole array is needed
-        try:
-            whole = np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, *_BROKEN) as error:
-            raise InputError(f"{path}: array {array.name!r} breaks off ({one_line(error)}); copy it again") from error
-        position = 0
-
-        def following(rows: int) -> NDArray[Any]:
-            nonlocal position
-            position += rows
-            return whole[position - rows : position]
-
-        return following
-    version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    header(stream)
-    row_shape = array.shape[1:]
-    row_bytes = array.dtype.itemsize * int(np.prod(row_shape, dtype=np.int64))
-    done = 0
-
-    def streamed(rows: int) -> NDArray[Any]:
-        nonlocal done
-        data = _exactly(stream, rows * row_bytes, f"{path}: array {array.name!r}", done)
-        done += rows
-        return np.frombuffer(data, array.dtype).reshape(rows, *row_shape)
-
-    return streamed
-
-
-def _exactly(stream: IO[bytes], size: int, what: str, done: int) -> bytes:
-    parts: list[bytes] = []
-    left = size
-    try:
-        while left and (part := stream.read(left)):
-            parts.append(part)
-            left -= len(part)
-    except _BROKEN as error:
-        raise InputError(f"{what} breaks off after event {done} ({one_line(error)}); copy or write it again") from error
-    if left:
-        raise InputError(f"{what} breaks off after event {done}: {left} bytes are missing; copy or write it again")
-    return b"".join(parts)
+    return RowSource(tuple(columns), (), n, read, {"layout": "array", "key": next(iter(tables), "")})

@@ -41,7 +41,7 @@ class RowSource:
     header: dict[str, Any]
 
 
-def named(path: str, width: int, names: Sequence[str] | None, what: str) -> tuple[str, ...]:
+def named(path: str, width: int, names: Sequence[str] | None, table: str) -> tuple[str, ...]:
     """The names a user gave to the columns of an array that has none.
 
     Raises
@@ -50,9 +50,9 @@ def named(path: str, width: int, names: Sequence[str] | None, what: str) -> tupl
         If there are none, or not one for each column.
     """
     if names is None:
-        raise InputError(f"{path}: {what} has {width} columns without names; give them as columns=[...], in order")
+        raise InputError(f"{path}: {table} has {width} columns without names; give them as columns=[...], in order")
     if len(names) != width:
-        raise InputError(f"{path}: {what} has {width} columns, but columns= names {len(names)}")
+        raise InputError(f"{path}: {table} has {width} columns, but columns= names {len(names)}")
     return tuple(names)
 
 
@@ -86,11 +86,3 @@ class _Plain(io.RawIOBase):
 def plain_bytes(path: str) -> io.BufferedReader:
     """The bytes of a file, plain or compressed by gzip, zstd, xz or bz2."""
     return io.BufferedReader(_Plain(path))
-
-
-# --- CSV
-# -------------------------------------------------------------------------------------------------------
-
-
-# --- npy and npz
-# -----------------------------------------------------------------------------------------------

@@ -187,11 +187,11 @@ def test_no_pickle_is_read(tmp_path):
 
 
 def test_a_cut_array_and_a_cut_gzip(tmp_path, frame):
-    for order, words in (("C", "breaks off after event"), ("F", "breaks off")):
+    for order in "CF":
         np.save(tmp_path / "x.npy", np.array(frame[NAMES], order=order))
         content = (tmp_path / "x.npy").read_bytes()
         (tmp_path / "x.npy").write_bytes(content[:-100])
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match="breaks off"):
             io.open(tmp_path / "x.npy", columns=NAMES)
     whole = gzip.compress(frame.to_csv(index=False).encode())
     (tmp_path / "x.csv.gz").write_bytes(whole[: len(whole) // 2])
