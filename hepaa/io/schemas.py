@@ -3,6 +3,7 @@
 A schema, as a dict or a YAML file:
 
     tree: Events                        # optional
+    signature: [nJet, Jet_pt]           # branches by which such a file is known; for the schemas of hepaa
     momentum_unit: GeV                  # or MeV: the unit of pt, px, py, pz, e, m and et in collections
     collections:
       jets: {pt: Jet_pt, eta: Jet_eta, phi: Jet_phi, m: Jet_mass}
@@ -22,14 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hepaa.errors import InputError, nearest
 
 MOMENTUM_FIELDS = frozenset({"pt", "px", "py", "pz", "e", "m", "et"})
-ELECTRON_MASS, MUON_MASS = 0.000511, 0.105658
-_SECTIONS = ("tree", "momentum_unit", "collections", "union", "columns", "weight", "weights", "label")
+_SECTIONS = ("tree", "signature", "momentum_unit", "collections", "union", "columns", "weight", "weights", "label")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Schema:
     signature: tuple[str, ...] = ()
 
 
-def schema_of(given: str | Path | Mapping[str, Any] | Schema) -> Schema:
+def schema_of(schema: str | Path | Mapping[str, Any] | Schema) -> Schema:
     """The schema that a name, a YAML file or a mapping stands for.
 
     Raises
@@ -72,15 +73,15 @@ def schema_of(given: str | Path | Mapping[str, Any] | Schema) -> Schema:
         If there is no such name or file, or a key or field is not understood; the message gives the path to
         it.
     """
-    if isinstance(given, Schema):
-        return given
-    if isinstance(given, Mapping):
-        return _parse(given, "schema")
-    if str(given) in SCHEMAS:
-        return SCHEMAS[str(given)]
-    path = Path(given)
+    if isinstance(schema, Schema):
+        return schema
+    if isinstance(schema, Mapping):
+        return _parse(schema, "schema")
+    if str(schema) in schemas():
+        return schemas()[str(schema)]
+    path = Path(schema)
     if not path.is_file():
-        raise InputError(f"there is no schema or YAML file {str(given)!r}; {nearest(str(given), SCHEMAS)}")
+        raise InputError(f"there is no schema or YAML file {str(schema)!r}; {nearest(str(schema), schemas())}")
     return _parse(read_yaml(path), str(path))
 
 
@@ -103,47 +104,48 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _parse(content: Mapping[str, Any], where: str) -> Schema:
+def _parse(content: Mapping[str, Any], place: str) -> Schema:
     for key in content:
         if key not in _SECTIONS:
-            raise InputError(f"{where}: unknown key {key!r}; {nearest(str(key), _SECTIONS)}")
+            raise InputError(f"{place}: unknown key {key!r}; {nearest(str(key), _SECTIONS)}")
     unit = content.get("momentum_unit", "GeV")
     if unit not in ("GeV", "MeV"):
-        raise InputError(f"{where}.momentum_unit is {unit!r}; it is GeV or MeV")
+        raise InputError(f"{place}.momentum_unit is {unit!r}; it is GeV or MeV")
     factor = 1e-3 if unit == "MeV" else 1.0
     collections = {
         name: {
-            f: _scaled(_field(v, f"{where}.collections.{name}.{f}"), factor if f in MOMENTUM_FIELDS else 1.0)
-            for f, v in _mapping(fields, f"{where}.collections.{name}").items()
+            f: _scaled(_field(v, f"{place}.collections.{name}.{f}"), factor if f in MOMENTUM_FIELDS else 1.0)
+            for f, v in _mapping(fields, f"{place}.collections.{name}").items()
         }
-        for name, fields in _mapping(content.get("collections", {}), f"{where}.collections").items()
+        for name, fields in _mapping(content.get("collections", {}), f"{place}.collections").items()
     }
-    union = {k: tuple(v) for k, v in _mapping(content.get("union", {}), f"{where}.union").items()}
+    union = {k: tuple(v) for k, v in _mapping(content.get("union", {}), f"{place}.union").items()}
     for name, parts in union.items():
         for part in parts:
             if part not in collections:
-                raise InputError(f"{where}.union.{name}: no collection {part!r}; {nearest(part, collections)}")
+                raise InputError(f"{place}.union.{name}: no collection {part!r}; {nearest(part, collections)}")
     return Schema(
-        name=where,
+        name=place,
         tree=content.get("tree"),
+        signature=tuple(content.get("signature", ())),
         collections=collections,
         union=union,
         columns={
-            k: _field(v, f"{where}.columns.{k}")
-            for k, v in _mapping(content.get("columns", {}), f"{where}.columns").items()
+            k: _field(v, f"{place}.columns.{k}")
+            for k, v in _mapping(content.get("columns", {}), f"{place}.columns").items()
         },
-        weight=_field(content["weight"], f"{where}.weight") if "weight" in content else None,
+        weight=_field(content["weight"], f"{place}.weight") if "weight" in content else None,
         weights={
-            k: _field(v, f"{where}.weights.{k}")
-            for k, v in _mapping(content.get("weights", {}), f"{where}.weights").items()
+            k: _field(v, f"{place}.weights.{k}")
+            for k, v in _mapping(content.get("weights", {}), f"{place}.weights").items()
         },
-        label=_field(content["label"], f"{where}.label") if "label" in content else None,
+        label=_field(content["label"], f"{place}.label") if "label" in content else None,
     )
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"{where} must be a mapping of names to branches, not {value!r}")
+        raise InputError(f"{place} must be a mapping of names to branches, not {value!r}")
     return value
 
 
@@ -151,19 +153,19 @@ def _scaled(f: Field, factor: float) -> Field:
     return replace(f, scale=f.scale * factor)
 
 
-def _field(value: Any, where: str) -> Field:
+def _field(value: Any, place: str) -> Field:
     if isinstance(value, str):
         return Field((value,))
     if isinstance(value, (list, tuple)) and value and all(isinstance(v, str) for v in value):
         return Field(tuple(value))
     if not isinstance(value, Mapping):
-        raise InputError(f"{where} must be a branch, a list of branches or a mapping, not {value!r}")
+        raise InputError(f"{place} must be a branch, a list of branches or a mapping, not {value!r}")
     known = ("branch", "scale", "index", "value", "optional")
     for key in value:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+            raise InputError(f"{place}: unknown key {key!r}; {nearest(str(key), known)}")
     if ("branch" in value) == ("value" in value):
-        raise InputError(f"{where} needs either `branch` or `value`")
+        raise InputError(f"{place} needs either `branch` or `value`")
     branch = value.get("branch", ())
     return Field(
         branches=(branch,) if isinstance(branch, str) else tuple(branch),
@@ -174,115 +176,9 @@ def _field(value: Any, where: str) -> Field:
     )
 
 
-def _maybe(*branches: str, scale: float = 1.0, index: int | None = None) -> dict[str, Any]:
-    return {"branch": list(branches), "scale": scale, "index": index, "optional": True}
-
-
-def _build(name: str, signature: tuple[str, ...], content: Mapping[str, Any]) -> Schema:
-    return replace(_parse(content, name), name=name, signature=signature)
-
-
-# CMS NanoAOD, versions 5 to 15 (CMS data set documentation "NanoAOD content"): GeV.
-_NANOAOD = {
-    "tree": "Events",
-    "collections": {
-        "jets": {
-            "pt": "Jet_pt", "eta": "Jet_eta", "phi": "Jet_phi", "m": "Jet_mass",
-            "btag": _maybe("Jet_btagDeepFlavB", "Jet_btagUParTAK4B", "Jet_btagPNetB", "Jet_btagDeepB", "Jet_btagCSVV2"),
-        },
-        "fatjets": {
-            "pt": _maybe("FatJet_pt"), "eta": _maybe("FatJet_eta"), "phi": _maybe("FatJet_phi"),
-            "m": _maybe("FatJet_mass"), "msoftdrop": _maybe("FatJet_msoftdrop"),
-            "tau1": _maybe("FatJet_tau1"), "tau2": _maybe("FatJet_tau2"), "tau3": _maybe("FatJet_tau3"),
-        },
-        "electrons": {
-            "pt": "Electron_pt", "eta": "Electron_eta", "phi": "Electron_phi", "m": _maybe("Electron_mass"),
-            "charge": "Electron_charge", "pdgid": {"branch": "Electron_charge", "scale": -11},
-        },
-        "muons": {
-            "pt": "Muon_pt", "eta": "Muon_eta", "phi": "Muon_phi", "m": _maybe("Muon_mass"),
-            "charge": "Muon_charge", "pdgid": {"branch": "Muon_charge", "scale": -13},
-        },
-        "photons": {"pt": "Photon_pt", "eta": "Photon_eta", "phi": "Photon_phi", "m": {"value": 0}},
-    },
-    "union": {"leptons": ["electrons", "muons"]},
-    "columns": {
-        "met": ["MET_pt", "PFMET_pt", "PuppiMET_pt"], "met_phi": ["MET_phi", "PFMET_phi", "PuppiMET_phi"],
-        "run": "run", "luminosity_block": "luminosityBlock", "event": "event",
-    },
-    "weight": _maybe("genWeight"),
-}  # fmt: skip
-
-# ATLAS DAOD_PHYSLITE (ATL-PHYS-PUB-2019-040; Run 3 names as on atlas-physlite-content-opendata): MeV.
-_PHYSLITE = {
-    "tree": "CollectionTree",
-    "momentum_unit": "MeV",
-    "collections": {
-        "jets": {
-            "pt": "AnalysisJetsAuxDyn.pt", "eta": "AnalysisJetsAuxDyn.eta", "phi": "AnalysisJetsAuxDyn.phi",
-            "m": "AnalysisJetsAuxDyn.m",
-        },
-        "fatjets": {
-            "pt": _maybe("AnalysisLargeRJetsAuxDyn.pt"), "eta": _maybe("AnalysisLargeRJetsAuxDyn.eta"),
-            "phi": _maybe("AnalysisLargeRJetsAuxDyn.phi"), "m": _maybe("AnalysisLargeRJetsAuxDyn.m"),
-        },
-        "electrons": {
-            "pt": "AnalysisElectronsAuxDyn.pt", "eta": "AnalysisElectronsAuxDyn.eta",
-            "phi": "AnalysisElectronsAuxDyn.phi",
-            "m": {"value": ELECTRON_MASS, "scale": 1e3}, "charge": "AnalysisElectronsAuxDyn.charge",
-            "pdgid": {"branch": "AnalysisElectronsAuxDyn.charge", "scale": -11},
-        },
-        "muons": {
-            "pt": "AnalysisMuonsAuxDyn.pt", "eta": "AnalysisMuonsAuxDyn.eta",
-            "phi": "AnalysisMuonsAuxDyn.phi",
-            "m": {"value": MUON_MASS, "scale": 1e3}, "charge": "AnalysisMuonsAuxDyn.charge",
-            "pdgid": {"branch": "AnalysisMuonsAuxDyn.charge", "scale": -13},
-        },
-        "photons": {
-            "pt": "AnalysisPhotonsAuxDyn.pt", "eta": "AnalysisPhotonsAuxDyn.eta",
-            "phi": "AnalysisPhotonsAuxDyn.phi",
-            "m": {"value": 0},
-        },
-    },
-    "union": {"leptons": ["electrons", "muons"]},
-    # the last entry of the MET container is the total
-    "columns": {
-        "met_x": _maybe("MET_Core_AnalysisMETAuxDyn.mpx", scale=1e-3, index=-1),
-        "met_y": _maybe("MET_Core_AnalysisMETAuxDyn.mpy", scale=1e-3, index=-1),
-    },
-    "weight": _maybe("EventInfoAuxDyn.mcEventWeights", index=0),
-}  # fmt: skip
-
-# Delphes 3 (de Favereau et al., JHEP 02 (2014) 057): TClonesArrays, GeV.
-_DELPHES = {
-    "tree": "Delphes",
-    "collections": {
-        "jets": {
-            "pt": "Jet.PT", "eta": "Jet.Eta", "phi": "Jet.Phi", "m": "Jet.Mass", "btag": _maybe("Jet.BTag"),
-        },
-        "fatjets": {
-            "pt": _maybe("FatJet.PT"), "eta": _maybe("FatJet.Eta"), "phi": _maybe("FatJet.Phi"),
-            "m": _maybe("FatJet.Mass"),
-        },
-        "electrons": {
-            "pt": "Electron.PT", "eta": "Electron.Eta", "phi": "Electron.Phi", "m": {"value": ELECTRON_MASS},
-            "charge": "Electron.Charge", "pdgid": {"branch": "Electron.Charge", "scale": -11},
-        },
-        "muons": {
-            "pt": "Muon.PT", "eta": "Muon.Eta", "phi": "Muon.Phi", "m": {"value": MUON_MASS},
-            "charge": "Muon.Charge", "pdgid": {"branch": "Muon.Charge", "scale": -13},
-        },
-        "photons": {"pt": "Photon.PT", "eta": "Photon.Eta", "phi": "Photon.Phi", "m": {"value": 0}},
-    },
-    "union": {"leptons": ["electrons", "muons"]},
-    "columns": {"met": "MissingET.MET", "met_phi": "MissingET.Phi"},
-    "weight": _maybe("Event.Weight", index=0),
-}  # fmt: skip
-
-SCHEMAS: dict[str, Schema] = {
-    "flat": Schema("flat", flat=True),
-    "hepaa": Schema("hepaa"),
-    "nanoaod": _build("nanoaod", ("nJet", "Jet_pt", "Jet_mass", "Muon_pt", "luminosityBlock"), _NANOAOD),
-    "physlite": _build("physlite", ("AnalysisJetsAuxDyn.pt", "AnalysisMuonsAuxDyn.pt"), _PHYSLITE),
-    "delphes": _build("delphes", ("Jet.PT", "Muon.PT", "MissingET.MET"), _DELPHES),
-}
+@lru_cache(maxsize=1)
+def schemas() -> dict[str, Schema]:
+    """Schemas that hepaa knows: those of `hepaa/io/root/*.yaml`, "flat", and "hepaa" for its own files."""
+    files = sorted((Path(__file__).parent / "root").glob("*.yaml"))
+    usual = {file.stem: replace(_parse(read_yaml(file), file.stem), name=file.stem) for file in files}
+    return {"flat": Schema("flat", flat=True), "hepaa": Schema("hepaa"), **usual}

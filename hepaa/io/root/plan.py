@@ -14,7 +14,7 @@ from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
 from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES
 from hepaa.io.files import one_line
-from hepaa.io.schemas import SCHEMAS, Field, Schema, schema_of
+from hepaa.io.schemas import Field, Schema, schema_of, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,24 +39,25 @@ class Plan:
     ) -> None:
         self.path = path
         own = _own_header(file, path)
-        chosen = None if schema is None else schema_of(schema)
-        if chosen is None and own is not None and (not key or key == own["tree"]):
-            chosen = SCHEMAS["hepaa"]
-        self._tree_name, self._tree = _tree(file, path, key or (chosen.tree if chosen else None) or "")
+        mapping = None if schema is None else schema_of(schema)
+        if mapping is None and own is not None and (not key or key == own["tree"]):
+            mapping = schemas()["hepaa"]
+        self._tree_name, self._tree = _tree(file, path, key or (mapping.tree if mapping else None) or "")
         self._names = [str(k) for k in self._tree.keys(recursive=True, full_paths=False)]
         self._known = set(self._names)
-        if chosen is None:
-            chosen = next(
-                (s for s in SCHEMAS.values() if s.signature and self._known.issuperset(s.signature)), SCHEMAS["flat"]
+        if mapping is None:
+            mapping = next(
+                (s for s in schemas().values() if s.signature and self._known.issuperset(s.signature)),
+                schemas()["flat"],
             )
-        self._own = own if chosen.name == "hepaa" else None
-        if chosen.name == "hepaa":
+        self._own = own if mapping.name == "hepaa" else None
+        if mapping.name == "hepaa":
             if own is None:
                 raise InputError(f"{path} was not written by hepaa: it has no {HEADER_KEY!r}; leave schema out")
-            chosen = _own_schema(own)
-        if chosen.flat:
-            chosen = self._flat(chosen)
-        self.schema = self._with_requests(chosen, columns, label, weight)
+            mapping = _own_schema(own)
+        if mapping.flat:
+            mapping = self._flat(mapping)
+        self.schema = self._with_requests(mapping, columns, label, weight)
         self.n = int(self._tree.num_entries)
         self._sources: dict[str, str] = {}
         self._branches: dict[int, str] = {}
@@ -64,7 +65,7 @@ class Plan:
         self.header: dict[str, Any] = {
             **(own["header"] if self._own and own else {}),
             "tree": self._tree_name,
-            "schema": chosen.name,
+            "schema": mapping.name,
             "events": self.n,
             "branches": dict(self._sources),
             **_generated(file),
@@ -112,14 +113,14 @@ class Plan:
             yield from ((f"{name}.{f}", spec) for f, spec in members.items())
         yield from s.columns.items()
         yield from ((f"weights[{k!r}]", spec) for k, spec in s.weights.items())
-        for what in ("weight", "label"):
-            spec = getattr(s, what)
+        for name in ("weight", "label"):
+            spec = getattr(s, name)
             if spec is not None:
-                yield what, spec
+                yield name, spec
 
     def _resolve(self) -> None:
         """Find the branch of every field; remember it under the field's identity."""
-        for what, spec in self._fields():
+        for name, spec in self._fields():
             if spec.value is not None:
                 continue
             branch = next((b for b in spec.branches if self._branch_of(b)), None)
@@ -128,11 +129,11 @@ class Plan:
                     continue
                 raise InputError(
                     f"{self.path}: tree {self._tree_name!r} has no branch "
-                    f"{' or '.join(map(repr, spec.branches))} for {what} "
+                    f"{' or '.join(map(repr, spec.branches))} for {name} "
                     f"(schema {self.schema.name}); {_shorter(nearest(spec.branches[0], self._names))}"
                 )
             self._branches[id(spec)] = branch
-            self._sources[what] = branch
+            self._sources[name] = branch
 
     def _branch_of(self, name: str) -> str | None:
         """The branch of that name, or the one of which it names a member (`p4.fE` of branch `p4`)."""
@@ -242,10 +243,10 @@ class Plan:
     def _records(
         self, name: str, members: Mapping[str, Field], arrays: Mapping[str, ak.Array], start: int
     ) -> ak.Array | None:
-        found = {f: self._raw(spec, arrays) for f, spec in members.items() if id(spec) in self._branches}
-        if not found:
+        values = {f: self._raw(spec, arrays) for f, spec in members.items() if id(spec) in self._branches}
+        if not values:
             return None
-        first_name, first = next(iter(found.items()))
+        first_name, first = next(iter(values.items()))
         if first.ndim < 2:
             raise InputError(
                 f"{self.path}: {name}.{first_name} is the branch {self._sources[f'{name}.{first_name}']!r} "
@@ -256,18 +257,18 @@ class Plan:
         for f, spec in members.items():
             if spec.value is not None:
                 fields[f] = ak.full_like(first, spec.value * spec.scale, dtype=np.float64)
-            elif f in found:
-                differ = np.flatnonzero(ak.to_numpy(ak.num(found[f]) != counts))
+            elif f in values:
+                differ = np.flatnonzero(ak.to_numpy(ak.num(values[f]) != counts))
                 if len(differ):
                     raise InputError(
                         f"{self.path}: in event {start + differ[0]} the branches "
                         f"{self._sources[f'{name}.{first_name}']!r} and "
                         f"{self._sources[f'{name}.{f}']!r} have different lengths, so they are no one collection"
                     )
-                fields[f] = _times(found[f], spec.scale)
+                fields[f] = _times(values[f], spec.scale)
         return ak.zip(fields, depth_limit=2)
 
-    def _scalar(self, what: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
+    def _scalar(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
         values = self._raw(spec, arrays)
         if values.ndim == 2:
             need = 1 if spec.index is None else spec.index + 1 if spec.index >= 0 else -spec.index
@@ -275,7 +276,7 @@ class Plan:
             wrong = np.flatnonzero(counts != 1 if spec.index is None else counts < need)
             if len(wrong):
                 raise InputError(
-                    f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which has "
+                    f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which has "
                     f"{counts[wrong[0]]} entries in event "
                     f"{start + wrong[0]}; give the `index` of one that every event has, or put it under collections"
                 )
@@ -284,11 +285,11 @@ class Plan:
             numbers = ak.to_numpy(values)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which holds no numbers"
+                f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which holds no numbers"
             ) from error
         if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
             raise InputError(
-                f"{self.path}: {what} is the branch {self._branches[id(spec)]!r}, which holds no single numbers"
+                f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which holds no single numbers"
             )
         return np.asarray(numbers, dtype=np.float64) * spec.scale
 
@@ -308,7 +309,7 @@ def _tree(file: Any, path: str, key: str) -> tuple[str, Any]:
         raise InputError(
             f"{path} has no TTree or RNTuple; it has: {', '.join(file.keys(cycle=False)[:10]) or 'nothing'}"
         )
-    usual = [s.tree for s in SCHEMAS.values() if s.tree in names]
+    usual = [s.tree for s in schemas().values() if s.tree in names]
     if len(names) > 1 and not usual:
         raise InputError(f"{path} has several trees; name one of them as '{path}:TREE': {', '.join(names)}")
     name = usual[0] if usual and usual[0] else next(iter(names))
