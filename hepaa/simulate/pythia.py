@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hepaa.errors import HepaaError, InputError, nearest
+from hepaa.features.kernels.leading_jets import leading_jets
 from hepaa.simulate.detector import Detector
 from hepaa.simulate.zh import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -266,7 +267,6 @@ def wprime_events(
 def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: float) -> DijetEvents:
     """Generate, smear, and keep n events with a leading jet above jet_pt_min."""
     pythia = start(settings, seed)
-    leading = _leading_jet()
     detector = Detector()
     rng = np.random.default_rng(seed)
     kept: list[NDArray[np.float64]] = []
@@ -288,7 +288,8 @@ def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: floa
             ]
         )
         particles = detector(visible[:, :3], visible[:, 3] > 0, visible[:, 4] > 0, rng)
-        if leading(particles) > jet_pt_min:
+        jets = leading_jets(np.array([0, len(particles)]), *np.ascontiguousarray(particles.T)).momenta
+        if np.hypot(*jets[0, 0, :2]) > jet_pt_min:
             kept.append(particles)
     fraction = len(kept) / tried
     info = pythia.infoPython()
@@ -300,19 +301,3 @@ def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: floa
         "selection": f"leading anti-kT R = 1.0 jet of the written particles: pT > {jet_pt_min:g} GeV",
     }  # fmt: skip
     return DijetEvents(kept, label, sigma, error, provenance)
-
-
-def _leading_jet() -> Callable[[NDArray[np.float64]], float]:
-    """Function from massless (pT, eta, phi) to the pT (GeV) of the leading anti-kT R = 1.0 jet, 0 without one."""
-    import fastjet
-
-    definition = fastjet.JetDefinition(fastjet.antikt_algorithm, 1.0)
-
-    def leading(particles: NDArray[np.float64]) -> float:
-        pt, eta, phi = particles.T
-        px, py, pz, e = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)
-        inputs = [fastjet.PseudoJet(*p) for p in np.stack([px, py, pz, e], axis=1).tolist()]
-        cluster = fastjet.ClusterSequence(inputs, definition)
-        return max((float(j.pt()) for j in cluster.inclusive_jets()), default=0.0)
-
-    return leading
