@@ -54,18 +54,6 @@ def _register() -> None:
     from vector.backends import awkward as backend
 
     vector.register_awkward()
-    coordinates = {"azimuthal", "longitudinal", "temporal", "lib"}
-    properties = {
-        name: attribute
-        for name in dir(backend.MomentumAwkward4D)
-        if name not in coordinates and isinstance(attribute := getattr(backend.MomentumAwkward4D, name), property)
-    }
-
-    def field_first(name: str, inherited: property) -> property:
-        def value(self: Any) -> Any:
-            return self[name] if name in self.fields else inherited.__get__(self)
-
-        return property(value, doc=inherited.__doc__)
 
     class Momentum:
         """Coordinates of a momentum, from the fields that there are."""
@@ -88,16 +76,19 @@ def _register() -> None:
 
         @property
         def temporal(self: Any) -> Any:
-            for name in _ENERGY:
-                if name in self.fields:
-                    return backend.TemporalAwkwardT(self[name])
-            for name in _MASS:
-                if name in self.fields:
-                    return backend.TemporalAwkwardTau(self[name])
+            for names, kept in ((_ENERGY, backend.TemporalAwkwardT), (_MASS, backend.TemporalAwkwardTau)):
+                for name in set(names).intersection(self.fields):
+                    return kept(self[name])
             return backend.TemporalAwkwardTau(self["pt"] * 0)
 
-    for name, inherited in properties.items():
-        setattr(Momentum, name, field_first(name, inherited))
+    def field_first(name: str, inherited: property) -> property:
+        return property(
+            lambda self: self[name] if name in self.fields else inherited.__get__(self), doc=inherited.__doc__
+        )
+
+    for name in set(dir(backend.MomentumAwkward4D)) - {*vars(Momentum), "lib"}:
+        if isinstance(inherited := getattr(backend.MomentumAwkward4D, name), property):
+            setattr(Momentum, name, field_first(name, inherited))
 
     class MomentumArray(Momentum, backend.MomentumArray4D):
         """Array of momenta."""

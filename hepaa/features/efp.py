@@ -23,27 +23,10 @@ if TYPE_CHECKING:
 
 # All connected multigraphs of 1 to 4 edges; an edge is two letters, a constituent each.
 GRAPHS = (
-    "ab",
-    "ab ab",
-    "ab ac",
-    "ab ab ab",
-    "ab ab ac",
-    "ab ac bc",
-    "ab ac ad",
-    "ab ac bd",
-    "ab ab ab ab",
-    "ab ab ab ac",
-    "ab ab ac ac",
-    "ab ab ac bc",
-    "ab ab ac ad",
-    "ab ab ac bd",
-    "ab ab ac cd",
-    "ab ac ad bc",
-    "ab ac bd cd",
-    "ab ac ad ae",
-    "ab ac ad be",
-    "ab ac bd ce",
-)
+    "ab", "ab ab", "ab ac", "ab ab ab", "ab ab ac", "ab ac bc", "ab ac ad", "ab ac bd", "ab ab ab ab", "ab ab ab ac",
+    "ab ab ac ac", "ab ab ac bc", "ab ab ac ad", "ab ab ac bd", "ab ab ac cd", "ab ac ad bc", "ab ac bd cd",
+    "ab ac ad ae", "ab ac ad be", "ab ac bd ce",
+)  # fmt: skip
 _MAX_EDGES = 4
 
 

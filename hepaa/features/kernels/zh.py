@@ -21,22 +21,8 @@ if TYPE_CHECKING:
 M_Z = 91.1876  # GeV, Particle Data Group 2022
 # Rows of the result of `zh_rows`.
 ROWS = (
-    "ptb1",
-    "ptb2",
-    "ptl1",
-    "ptl2",
-    "ptH",
-    "ptZ",
-    "etaH",
-    "phiH",
-    "etaZ",
-    "phiZ",
-    "drll",
-    "drbb",
-    "mZH",
-    "mll",
-    "mbb",
-)
+    "ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "etaH", "phiH", "etaZ", "phiZ", "drll", "drbb", "mZH", "mll", "mbb",
+)  # fmt: skip
 ANGLES = ("yZH", "dyZH", "dphill", "dphibb", "dphiZH", "cthstar", "cthcs", "phics", "cthl")
 
 

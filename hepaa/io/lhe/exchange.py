@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,8 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.lhe import extras
-from hepaa.io.lhe.header import cross_section, generator_of
+from hepaa.io.lhe.header import parse
+from hepaa.io.lhe.write import head
 from hepaa.lhef import COLUMNS, INTEGERS, REALS
 
 if TYPE_CHECKING:
@@ -91,47 +91,18 @@ def _weights(events: list[pylhe.LHEEvent]) -> dict[str, NDArray[np.float64]]:
 
 
 def _header(file: pylhe.LHEFile) -> dict[str, Any]:
-    """As the reader of LHE files gives it."""
+    """As the reader of LHE files gives it, of the text that the file would have."""
     import pylhe
 
-    weights: dict[str, dict[str, Any]] = {}
-    groups: list[dict[str, Any]] = []
-
-    def declare(weight: pylhe.LHEInitRWGTWeight, group: str | None = None) -> str:
-        about = {"group": group, "text": weight.name, "attributes": dict(weight.extra_attributes)}
-        weights.setdefault(weight.id, about)
-        return weight.id
-
-    for entry in [] if file.header is None else file.header.initrwgt.entries:
-        if isinstance(entry, pylhe.LHEInitRWGTWeight):
-            declare(entry)
-            continue
-        # MadGraph 2.0 names its groups by `type`
-        name = entry.name if entry.name is not None else entry.extra_attributes.get("type")
-        members, attributes = [declare(weight, name) for weight in entry.weights], dict(entry.extra_attributes)
-        groups.append({"name": name, "combine": entry.combine, "weights": members, "attributes": attributes})
-    generators = [
-        {"name": g.name, "version": g.version, "description": g.description, "attributes": dict(g.extra_attributes)}
-        for g in file.init.generators
-    ]
-    processes = [{k: v for k, v in asdict(p).items() if v is not None} for p in file.init.procInfo]
-    blocks = {} if file.header is None else {e.tag: _text(e) for e in file.header.extra_elements}
-    header: dict[str, Any] = {
-        "blocks": blocks,
-        "weight_info": weights,
-        "weight_groups": groups,
-        "version": file.version,
-        "comment": file.comment or "",
-        "init": {**asdict(file.init.initInfo), "processes": processes},
-        "generators": generators,
-        "compression": "none",
-        "complete": True,
-        **cross_section(processes),
-    }
-    return {**header, "generator": generator_of(header, "\n".join([header["comment"], *blocks.values()])[:4000])}
+    declared = pylhe.LHEHeader(pylhe.LHEInitRWGT()) if file.header is None else file.header
+    blocks = {element.tag: _text(element) for element in declared.extra_elements}
+    text = head(file.version, file.comment, blocks, declared.initrwgt, file.init)
+    preamble, _, init = text.partition("<init>")
+    info = parse(preamble, init.partition("</init>")[0]).info
+    return {**info, "version": file.version, "compression": "none", "complete": True}
 
 
 def _text(element: ET.Element) -> str:
-    """What stands inside an element of the header; what stands inside of it as XML, if it has elements of its own."""
+    """What stands inside an element of the header; as XML if it has elements of its own."""
     inside = "".join(ET.tostring(child, encoding="unicode") for child in element)
     return f"{element.text or ''}{inside}".strip()

@@ -221,8 +221,7 @@ def cross_section(processes: list[dict[str, Any]]) -> dict[str, float | None]:
     return {"cross_section_pb": total, "cross_section_error_pb": error}
 
 
-def generator_of(info: dict[str, Any], comment: str) -> str | None:
-    """Name and version of the generator, from what it declares, its blocks, or a comment; None if none of them says."""
+def _generator(info: dict[str, Any], comment: str) -> str | None:
     for generator in info["generators"]:
         if generator["name"] or generator["version"]:
             return f"{generator['name'] or generator['description']} {generator['version']}".strip()
@@ -274,6 +273,6 @@ def parse(preamble: str, init: str) -> Header:
     info["version"] = attributes(root[1]).get("version") if root else None
     info["comment"] = comment
     _init(_COMMENT.sub("", init), info)
-    info["generator"] = generator_of(info, comment + inside[:2000])
+    info["generator"] = _generator(info, comment + inside[:2000])
     promised = re.search(r"Number of Events\s*:\s*(\d+)", info["blocks"].get("MGGenerationInfo", ""))
     return Header(info, declared, int(promised[1]) if promised else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pylhe
@@ -64,7 +65,9 @@ def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
         for i, piece in enumerate(pieces):
             if i == 0:
                 lhef.check(piece)
-                stream.write(_head(piece.header).encode())
+                known = piece.header
+                parts = known.get("version"), known.get("comment"), known.get("blocks", {})
+                stream.write(head(*parts, lhef.declarations_of(known), lhef.init_of(known)).encode())
             stream.writelines(_event(event).encode() for event in lhef.events_of(piece))
             n += piece.n
         if not n:
@@ -86,22 +89,24 @@ def _sink(path: Path, compress: bool) -> Iterator[Any]:
             yield squeezed
 
 
-def _head(header: Mapping[str, Any]) -> str:
-    lines = [f'<LesHouchesEvents version="{header.get("version") or "3.0"}">']
-    if header.get("comment"):
-        lines += ["<!--", header["comment"], "-->"]
+def head(
+    version: str | None, comment: str | None, blocks: Mapping[str, str], weights: pylhe.LHEInitRWGT, init: pylhe.LHEInit
+) -> str:
+    """Text of a file up to `</init>`; `blocks` are what stands in the other elements of `<header>`."""
+    lines = [f'<LesHouchesEvents version="{version or "3.0"}">']
+    if comment:
+        lines += ["<!--", comment, "-->"]
     lines.append("<header>")
-    for name, text in header.get("blocks", {}).items():
+    for name, text in blocks.items():
         lines += [f"<{name}>", text, f"</{name}>"]
-    declarations, init = lhef.declarations_of(header), lhef.init_of(header)
-    if declarations.entries:
-        lines.append(declarations.tolhe(_SHORTEST).strip())
-    for process in init.procInfo:
-        process.npLO = process.npNLO = None  # LHEH5 alone has room for them
-    for generator in init.generators:
-        generator.description = html.escape(generator.description)
+    if weights.entries:
+        lines.append(weights.tolhe(_SHORTEST).strip())
+    # LHEH5 alone has room for multiplicities
+    processes = [replace(process, npLO=None, npNLO=None) for process in init.procInfo]
+    generators = [replace(generator, description=html.escape(generator.description)) for generator in init.generators]
     # pylhe leaves an empty line where no process is listed, and cannot read it
-    return "\n".join([*lines, "</header>", init.tolhe(_SHORTEST).replace("\n\n", "\n")]) + "\n"
+    block = pylhe.LHEInit(init.initInfo, processes, generators).tolhe(_SHORTEST).replace("\n\n", "\n")
+    return "\n".join([*lines, "</header>", block]) + "\n"
 
 
 def _event(event: pylhe.LHEEvent) -> str:
