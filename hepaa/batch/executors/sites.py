@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa.batch.executors.dask import Dask
@@ -13,7 +15,7 @@ from hepaa.batch.executors.local import THREADS, Answer, Function
 from hepaa.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _SCHEDULERS = ("htcondor", "slurm", "local")
 
@@ -93,7 +95,8 @@ class Site:
         hours, minutes, seconds = map(int, self.walltime.split(":"))
         return 3600 * hours + 60 * minutes + seconds
 
-    def cluster(self) -> Any:
+    @contextmanager
+    def cluster(self) -> Iterator[Any]:
         """A cluster of dask-jobqueue that has no jobs yet.
 
         Its scheduler runs whatever a client sends it, so it talks TLS alone, with keys made for this cluster, and
@@ -108,7 +111,6 @@ class Site:
             import dask
             import dask_jobqueue
             from dask_jobqueue.local import LocalCluster
-            from distributed import Security
             from distributed.utils import get_ip
         except ImportError:
             raise InputError("batch systems need dask-jobqueue; install hepaa[batch]") from None
@@ -122,23 +124,25 @@ class Site:
             "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", **listen},
             "worker_extra_args": ["--no-dashboard"],
             "interface": self.interface or None,
-            "security": Security.temporary(),
-            "shared_temp_directory": self.shared or str(Path.home()),
         }
-        more: dict[str, Any]
         prologue = [*(f"export {name}=1" for name in THREADS), *filter(None, [self.prologue])]
-        with dask.config.set({"distributed.scheduler.http.routes": []}):
-            if self.system == "slurm":
-                more = {"walltime": self.walltime, "queue": self.queue or None, "job_script_prologue": prologue}
-                return dask_jobqueue.SLURMCluster(**options, **more)
-            if self.system == "htcondor":
-                extra = {"+MaxRuntime": str(self.seconds)}
-                if self.queue:
-                    extra["+JobFlavour"] = f'"{self.queue}"'
-                more = {"disk": self.disk, "job_extra_directives": extra, "job_script_prologue": prologue}
-                return dask_jobqueue.HTCondorCluster(**options, **more)
+        cluster = LocalCluster
+        if self.system == "local":
             options["scheduler_options"]["host"] = "127.0.0.1"
-            return LocalCluster(**options)
+        elif self.system == "slurm":
+            cluster = dask_jobqueue.SLURMCluster
+            options |= {"walltime": self.walltime, "queue": self.queue or None, "job_script_prologue": prologue}
+        else:
+            cluster = dask_jobqueue.HTCondorCluster
+            flavour = {"+JobFlavour": f'"{self.queue}"'} if self.queue else {}
+            extra = {"+MaxRuntime": str(self.seconds)} | flavour
+            options |= {"disk": self.disk, "job_extra_directives": extra, "job_script_prologue": prologue}
+        with (
+            TemporaryDirectory(prefix=".hepaa-keys-", dir=self.shared or Path.home()) as keys,
+            dask.config.set({"distributed.scheduler.http.routes": []}),
+            cluster(**options, security=_security(Path(keys))) as started,
+        ):
+            yield started
 
     def worker_script(self) -> str:
         """The job script of one worker, as dask-jobqueue would submit it."""
@@ -172,6 +176,23 @@ class Site:
             + (f"{self.prologue}\n" if self.prologue else "")
             + f'exec {self.python} {command} "$SLURM_ARRAY_TASK_ID"\n'
         )
+
+
+def _security(folder: Path) -> Any:
+    """Keys and a certificate for one cluster, as files that its owner alone can read."""
+    from distributed import Security
+
+    made = Security.temporary()
+    for part in ("ca_file", "key", "cert"):
+        pem = made.tls_ca_file if part == "ca_file" else getattr(made, f"tls_worker_{part}")
+        (folder / part).touch(mode=0o600)
+        (folder / part).write_text(pem, encoding="ascii")
+    roles = {
+        f"tls_{role}_{part}": str(folder / part)
+        for role in ("client", "scheduler", "worker")
+        for part in ("key", "cert")
+    }
+    return Security(require_encryption=True, tls_ca_file=str(folder / "ca_file"), **roles)
 
 
 @dataclass(frozen=True)

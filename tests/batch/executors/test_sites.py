@@ -25,6 +25,7 @@ def cluster(tmp_path):
         warnings.simplefilter("ignore")
         with Site("local", shared=str(tmp_path)).cluster() as started:
             yield started
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_scheduler_listens_on_the_loopback_alone_and_shows_nothing(cluster, tmp_path):
@@ -34,9 +35,10 @@ def test_the_scheduler_listens_on_the_loopback_alone_and_shows_nothing(cluster, 
     for page in ("status", "info/main/workers.html", "json/counts.json", "metrics"):
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"http://127.0.0.1:{cluster.scheduler.http_server.port}/{page}", timeout=5)
-    keys = list(tmp_path.iterdir())
+    (folder,) = tmp_path.iterdir()
+    keys = list(folder.iterdir())
     assert len(keys) == 3
-    assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (folder, *keys))
 
 
 def test_clients_without_its_keys_are_refused(cluster):
