@@ -25,6 +25,7 @@ from hepaa.stats.significance import (
     s_over_sqrt_b,
 )
 from hepaa.table import BACKGROUND, DATA, SIGNAL
+from hepaa.table.mixing import classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -409,11 +410,11 @@ def count(table: EventTable, score: ArrayLike, binning: Binning, cuts: Sequence[
     x, w = finite_scores("table", score, table.weight)
     index, bins = binning.index(x), len(binning)
     above = x[:, None] > np.asarray(cuts, dtype=np.float64)
-    classes = np.stack([table.process, table.generator, table.label.astype(np.int16)], axis=1)
+    of_class, classes = classes_of(table)
     counts = {}
-    for process, generator, label in np.unique(classes, axis=0).tolist():
-        rows = (table.process == process) & (table.generator == generator) & (table.label == label)
-        counts[table.processes[process], table.generators[generator], label] = Counts(
+    for i, name in enumerate(classes):
+        rows = of_class == i
+        counts[name] = Counts(
             *_sums(index[rows], w[rows], bins),
             np.bincount(index[rows], minlength=bins),
             w[rows] @ above[rows],

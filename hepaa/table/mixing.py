@@ -16,7 +16,7 @@ from hepaa.table.table import EventTable, concatenate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 PB_IN_FB = 1000.0
 
@@ -153,24 +153,32 @@ def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") 
         raise InputError(f"split fractions {dict(fractions)} must be positive and sum to at most 1")
     position = table.event_hash(salt) / 2.0**64
     part = np.searchsorted(np.cumsum(sizes), position, side="right")
-    return {
-        name: _scaled_to(table, np.flatnonzero(part == i), f"split part {name!r}") for i, name in enumerate(fractions)
-    }
+    index, classes = classes_of(table)
+    full = np.bincount(index, table.weight, len(classes))
+    parts = {}
+    for i, name in enumerate(fractions):
+        rows = np.flatnonzero(part == i)
+        sums = np.bincount(index[rows], table.weight[rows], len(classes))
+        for (process, generator, label), whole, kept in zip(classes, full, sums, strict=True):
+            if whole != 0 and kept / whole <= 0:
+                raise InputError(
+                    f"split part {name!r} has no sum of weights for {process!r} from {generator!r} (label {label}); "
+                    "give more events or another fraction"
+                )
+        scale = np.divide(full, sums, out=np.ones_like(full), where=sums != 0)
+        parts[name] = table[rows].with_weight(table.weight[rows] * scale[index[rows]])
+    return parts
 
 
-def _scaled_to(whole: EventTable, rows: np.ndarray, name: str) -> EventTable:
-    classes = np.stack([whole.process, whole.generator, whole.label.astype(np.int16)], axis=1)
-    unique, index = np.unique(classes, axis=0, return_inverse=True)
-    full = np.bincount(index, whole.weight, len(unique))
-    part = np.bincount(index[rows], whole.weight[rows], len(unique))
-    for (process, generator, label), f, p in zip(unique, full, part, strict=True):
-        if f != 0 and p / f <= 0:
-            raise InputError(
-                f"{name} has no sum of weights for {whole.processes[process]!r} from {whole.generators[generator]!r} "
-                f"(label {label}); give more events or another fraction"
-            )
-    scale = np.divide(full, part, out=np.ones_like(full), where=part != 0)
-    return whole[rows].with_weight(whole.weight[rows] * scale[index[rows]])
+def classes_of(table: EventTable) -> tuple[NDArray[np.int64], list[tuple[str, str, int]]]:
+    """The class of each event, (n,), as an index in the list of (process, generator, label) that the table has."""
+    generators = len(table.generators)
+    code = (table.process.astype(np.int64) * generators + table.generator) * 3 + table.label + 1
+    present = np.flatnonzero(np.bincount(code, minlength=1))
+    index = np.searchsorted(present, code)
+    names = [(table.processes[c // 3 // generators], table.generators[c // 3 % generators], c % 3 - 1)
+             for c in present.tolist()]  # fmt: skip
+    return index, names
 
 
 def leave_one_generator_out(table: EventTable) -> Iterator[tuple[str, EventTable, EventTable]]:
