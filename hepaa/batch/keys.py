@@ -131,12 +131,12 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """16 hexadecimal digits of the source code of the package, so that an edit is another version.
+    """16 hexadecimal digits of the code of the package and its schemas, so that an edit is another version.
 
     What only speaks, draws or makes samples is left out: no stored result passes through it.
     """
     code = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    for path in sorted([*_PACKAGE.rglob("*.py"), *_PACKAGE.rglob("*.yaml")]):
         name = path.relative_to(_PACKAGE)
         if name.parts[0] not in _NO_RESULTS:
             code.update(name.as_posix().encode() + b"\0" + path.read_bytes())

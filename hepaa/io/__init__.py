@@ -79,8 +79,8 @@ def open(
     """
     from hepaa.io.pieces import merge
 
-    asked = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
-    return merge(_pieces(path, _EVERYTHING, asked | options))
+    settings = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
+    return merge(_pieces(path, _EVERYTHING, settings | options))
 
 
 def iterate(
@@ -117,10 +117,10 @@ def iterate(
     """
     from hepaa.io.pieces import parse_size
 
-    asked = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
+    settings = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
     step_bytes = parse_size(step_size)
     for path in expand(paths):
-        yield from _pieces(path, step_bytes, asked | options)
+        yield from _pieces(path, step_bytes, settings | options)
 
 
 def probe(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -204,13 +204,13 @@ def sha256(path: str | Path) -> str:
     return of_file(path)
 
 
-def _pieces(path: str | Path, step_bytes: int, asked: Mapping[str, Any]) -> Iterator[Events]:
+def _pieces(path: str | Path, step_bytes: int, settings: Mapping[str, Any]) -> Iterator[Events]:
     """Events of one file, with the sample and the weight that were asked for; the good ones of a broken file."""
     from hepaa.io.sniff import sniff
 
     file = sniff(path)
     reader = import_module(READERS[file.format])
-    options = _arguments(file, reader.iterate, asked, ("sample", "weight", "keep_partial"))
+    options = _arguments(file, reader.iterate, settings, ("sample", "weight", "keep_partial"))
     sample, keep_partial = options.pop("sample", None), options.pop("keep_partial", False)
     weight = None if "weight" in inspect.signature(reader.iterate).parameters else options.pop("weight", None)
     pieces = reader.iterate(file.path, step_bytes=step_bytes, **options)
@@ -245,11 +245,11 @@ def _weighted(events: Events, weight: str | None) -> Events:
 
 
 def _arguments(
-    file: EventFile, function: Callable[..., Any], asked: Mapping[str, Any], more: Sequence[str] = ()
+    file: EventFile, function: Callable[..., Any], settings: Mapping[str, Any], more: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Options that were set to something, with the key of the file; refused where the format does not take them."""
     known = [name for name in inspect.signature(function).parameters if name not in ("path", "step_bytes")]
-    options = {name: value for name, value in asked.items() if value is not None and value is not False}
+    options = {name: value for name, value in settings.items() if value is not None and value is not False}
     for name in options:
         taken = [n for n in dict.fromkeys((*known, *more)) if n != "key"]
         if name not in taken:

@@ -111,12 +111,12 @@ def fetch(
             raise InputError(f"{name} has no part {part!r}; {nearest(part, dataset.parts)}")
     if not server.startswith(("http://", "https://")):
         raise InputError(f"server {server!r} is no address; it begins with https://")
-    archive, where = Archive(server.rstrip("/"), dataset), Path(folder)
+    archive, target = Archive(server.rstrip("/"), dataset), Path(folder)
     try:
-        where.mkdir(parents=True, exist_ok=True)
-        return [_get(archive, dataset.parts[part], where, report or Silent()) for part in wanted]
+        target.mkdir(parents=True, exist_ok=True)
+        return [_get(archive, dataset.parts[part], target, report or Silent()) for part in wanted]
     except OSError as wrong:
-        raise HepaaError(f"{wrong.filename or where}: {wrong.strerror or wrong}; {_GOES_ON}") from wrong
+        raise HepaaError(f"{wrong.filename or target}: {wrong.strerror or wrong}; {_GOES_ON}") from wrong
 
 
 def _get(archive: Archive, file: File, folder: Path, report: Reporter) -> Path:
@@ -157,10 +157,10 @@ class Archive:
         with self.open(address) as answer:
             try:
                 sums = {file["key"]: file["checksum"] for file in json.load(answer)["files"]}
-                kind, _, md5 = sums[name].partition(":")
+                algorithm, _, md5 = sums[name].partition(":")
             except (ValueError, KeyError, TypeError, AttributeError) as wrong:
                 raise HepaaError(f"{address} does not describe {name}; get the file from {self.page}") from wrong
-        if kind != "md5" or not md5:
+        if algorithm != "md5" or not md5:
             raise HepaaError(f"{address} has {sums[name]!r} and no MD5 sum for {name}; get the file from {self.page}")
         return str(md5)
 

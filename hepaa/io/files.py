@@ -7,7 +7,6 @@ import json
 import os
 import re
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,10 +27,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
-    """`atomic_path` of several files: all are on the disk before the first gets its name, and they get them in order.
-
-    The disk is waited for once: a file system writes what belongs to one file while another waits.
-    """
+    """`atomic_path` of several files: all are on the disk before the first gets its name; they get them in order."""
     finals, partials, kept = [Path(path) for path in paths], list[Path](), 0
     try:
         for final in finals:
@@ -43,7 +39,7 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
         yield tuple(partials)
         for partial in partials:
             partial.chmod(0o666 & ~_umask())
-        _flush(partials)
+            _flush(partial)
         for partial, final in zip(partials, finals, strict=True):
             partial.replace(final)
             kept += 1
@@ -52,19 +48,8 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
             partial.unlink(missing_ok=True)
 
 
-def _flush(paths: list[Path]) -> None:
-    """Wait until files are on the disk; for all of them at once, which takes as long as for one."""
-    if len(paths) == 1:
-        _flush_one(paths[0])
-        return
-    with ThreadPoolExecutor(len(paths) - 1) as pool:
-        others = [pool.submit(_flush_one, path) for path in paths[1:]]
-        _flush_one(paths[0])
-        for other in others:
-            other.result()
-
-
-def _flush_one(path: Path) -> None:
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
@@ -76,18 +61,18 @@ def _umask() -> int:
     return mask
 
 
-_KNOWN: dict[tuple[str, int, int], str] = {}
+_REMEMBERED: dict[tuple[str, int, int], str] = {}
 
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same."""
     state = _state(path)
-    return _KNOWN.get(state) or _sha256(*state)
+    return _REMEMBERED.get(state) or _sha256(*state)
 
 
 def remember_sha256(path: str | Path, digest: str) -> None:
     """Take `digest` for the SHA-256 of a file as it is now: who has read it elsewhere need not read it here again."""
-    _KNOWN[_state(path)] = digest
+    _REMEMBERED[_state(path)] = digest
 
 
 def _state(path: str | Path) -> tuple[str, int, int]:

@@ -44,7 +44,7 @@ class Layout:
     ----------
     key : str
         Name of the group or data set.
-    kind : "fixed", "table", "plain" or "fields"
+    form : "fixed", "table", "plain" or "fields"
     n : int
         Rows.
     columns : tuple of str, or None
@@ -57,7 +57,7 @@ class Layout:
     """
 
     key: str
-    kind: str
+    form: str
     n: int
     columns: tuple[str, ...] | None
     width: int
@@ -199,7 +199,7 @@ def _table_layout(group: h5py.Group) -> Layout:
 
 def _pandas_layout(
     group: h5py.Group,
-    kind: str,
+    form: str,
     n: int,
     order: list[str],
     blocks: list[tuple[str, str | None, list[str], np.dtype[Any]]],
@@ -209,15 +209,15 @@ def _pandas_layout(
     if len(set(columns)) != len(columns):
         twice = sorted({c for c in columns if columns.count(c) > 1})
         raise InputError(f"{group.file.filename}: column names stand twice in {_key(group)!r}: {twice}")
-    where = {name: i for i, name in enumerate(columns)}
+    position = {name: i for i, name in enumerate(columns)}
     return Layout(
         _key(group),
-        kind,
+        form,
         n,
         columns,
         len(columns),
         tuple(c for c in order if c not in numeric),
-        tuple(Block(d, f, tuple(where[c] for c in items), dtype) for d, f, items, dtype in blocks),
+        tuple(Block(d, f, tuple(position[c] for c in items), dtype) for d, f, items, dtype in blocks),
     )
 
 
@@ -306,9 +306,9 @@ class RowReader:
         if self._direct:
             # what read_direct does, less its bookkeeping, which costs as much as a small read
             dataset = next(iter(self._datasets.values())).id
-            where = dataset.get_space()
-            where.select_hyperslab((start, 0), out.shape)
-            dataset.read(h5py.h5s.create_simple(out.shape), where, out)
+            selection = dataset.get_space()
+            selection.select_hyperslab((start, 0), out.shape)
+            dataset.read(h5py.h5s.create_simple(out.shape), selection, out)
             return
         raw = {}
         for name, dataset in self._datasets.items():
@@ -348,5 +348,5 @@ def _chunk_offset(dataset: h5py.Dataset, row: int) -> int:
         row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
         begin = int(dataset.id.get_offset() or 0)
         return begin + row * int(row_bytes)
-    where: Any = dataset.id.get_chunk_info_by_coord((row,) + (0,) * (dataset.ndim - 1)).byte_offset
-    return int(where or 0)
+    offset: Any = dataset.id.get_chunk_info_by_coord((row,) + (0,) * (dataset.ndim - 1)).byte_offset
+    return int(offset or 0)

@@ -102,4 +102,4 @@ def _array_source(path: str, arrays: Mapping[str, NDArray[Any]], names: Sequence
                 out[:, i] = columns[column][start:stop]
             yield out
 
-    return RowSource(tuple(columns), (), n, read, {"layout": "array", "key": next(iter(tables), "")})
+    return RowSource(tuple(columns), (), read, {"layout": "array", "key": next(iter(tables), "")})

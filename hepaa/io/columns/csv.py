@@ -46,7 +46,7 @@ def csv_source(path: str, names: Sequence[str] | None) -> RowSource:
     def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
         yield from _rebatch(_csv_batches(path, every, wanted, delimiter, has_header), rows, len(wanted))
 
-    return RowSource(numeric, tuple(c for c in every if c not in numeric), None, read, {"layout": "csv"})
+    return RowSource(numeric, tuple(c for c in every if c not in numeric), read, {"layout": "csv"})
 
 
 def _first_lines(stream: IO[bytes], n: int) -> list[bytes]:

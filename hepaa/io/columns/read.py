@@ -139,7 +139,7 @@ def _hdf_source(path: str, key: str, columns: Sequence[str] | None) -> RowSource
                     raise
                 yield raw[:, picked].astype(np.float64, copy=False)
 
-    return RowSource(tuple(names), layout.skipped, layout.n, read, {"key": layout.key, "layout": layout.kind})
+    return RowSource(tuple(names), layout.skipped, read, {"key": layout.key, "layout": layout.form})
 
 
 def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:

@@ -26,8 +26,6 @@ class RowSource:
         Numeric columns, in the order of the file.
     skipped : tuple of str
         Columns of text.
-    n : int or None
-        Rows, where the file says so before it is read.
     read : callable
         `read(names, rows)` yields float64 (<= rows, len(names)) until the file ends.
     header : dict
@@ -36,7 +34,6 @@ class RowSource:
 
     columns: tuple[str, ...]
     skipped: tuple[str, ...]
-    n: int | None
     read: Callable[[Sequence[str], int], Iterator[NDArray[np.float64]]]
     header: dict[str, Any]
 

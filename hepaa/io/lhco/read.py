@@ -32,7 +32,7 @@ _SLAB_BYTES = 4_000_000
 
 def is_raw(layout: Layout) -> bool:
     """Whether a table has the 2,100 columns of LHCO events, or 2,101 with the label."""
-    return layout.width in WIDTHS and layout.kind != "fields"
+    return layout.width in WIDTHS and layout.form != "fields"
 
 
 def locate(path: str | Path, key: str = "") -> Layout:
@@ -109,7 +109,7 @@ def iterate(
             (min(reader.rows_for(_SLAB_BYTES), step_rows), layout.width),
             reader.native if reader.native.kind == "f" else np.float64,
         )
-        header: dict[str, Any] = {"key": layout.key, "layout": layout.kind, "events": layout.n}
+        header: dict[str, Any] = {"key": layout.key, "layout": layout.form, "events": layout.n}
         for begin, end in row_ranges(asked_to, step_rows, asked_from):
             ragged = _Ragged(str(path), np.dtype(dtype), begin, end - begin, layout.width == WIDTHS[1])
             try:

@@ -70,15 +70,15 @@ def records(
 
 
 def _scales(text: str, start: int) -> dict[str, float]:
-    found = {}
+    values = {}
     for tag in _TAG.finditer(text, start):
         if tag[2] == "scales" and not tag[1]:
             for name, value in attributes(tag[3]).items():
                 try:
-                    found[name] = decimal(value.strip())
+                    values[name] = decimal(value.strip())
                 except ValueError:
                     raise InputError(f"<scales {name}={value!r}> is no number") from None
-    return found
+    return values
 
 
 def _strings(rows: list[list[str]]) -> Any:

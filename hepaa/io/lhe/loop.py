@@ -74,10 +74,10 @@ class Reader:
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
-    def _broken(self, what: str, at: int) -> NoReturn:
+    def _broken(self, problem: str, at: int) -> NoReturn:
         byte = self.stream.origin + at
         raise TruncatedInputError(
-            f"{self.path}: event {self.good} (byte {byte}): {what}; {self.good} good events before it"
+            f"{self.path}: event {self.good} (byte {byte}): {problem}; {self.good} good events before it"
             + (" (keep_partial=True keeps them)" if self.good else ""),
             path=self.path,
             good_events=self.good,
@@ -125,11 +125,11 @@ class Reader:
             match = _LANDMARK.search(text, at)
             if match is None:
                 raise _NeedMore
-            what = match[0]
-            if what.startswith(b"<event"):
+            tag = match[0]
+            if tag.startswith(b"<event"):
                 self._broken("<event> stands before any <init>: the block with beams and cross-sections is missing",
                              stream.start + match.start())  # fmt: skip
-            closing = {b"<!-": b"-->", b"<he": b"</header", b"<in": b"</init"}[what[:3]]
+            closing = {b"<!-": b"-->", b"<he": b"</header", b"<in": b"</init"}[tag[:3]]
             end = text.find(closing, match.end() - 1)
             close = text.find(b">", end)
             if end < 0 or close < 0:
@@ -173,8 +173,8 @@ class Reader:
                 text = lhe_header.decode(plain[1] if plain else tag)
                 name = text[1:-1] if plain else lhe_header.strict_attributes(text)["id"]
             except (ValueError, KeyError) as error:
-                what = "it has no id" if isinstance(error, KeyError) else str(error)
-                self._broken(f"a weight has the tag {lhe_header.decode(tag[:60])!r}: {what}", at)
+                problem = "it has no id" if isinstance(error, KeyError) else str(error)
+                self._broken(f"a weight has the tag {lhe_header.decode(tag[:60])!r}: {problem}", at)
             if len(known) >= _MOST_TAGS:
                 self._broken(f"more than {_MOST_TAGS} different <wgt> tags in one file", start)
             self._columns.append(self._column(name, at))
@@ -271,8 +271,8 @@ class Reader:
                 self._resolve(target, index, token)
             except (ValueError, OverflowError):
                 n = before + int(np.searchsorted(store.spans[before:n, 0], first)) - 1
-                kind = "integer" if target < codes.TO_REAL or target == codes.TO_EVENT else "number"
-                problem = f"{lhe_header.decode(token)[:40]!r} is no {kind}", first
+                expected = "integer" if target < codes.TO_REAL or target == codes.TO_EVENT else "number"
+                problem = f"{lhe_header.decode(token)[:40]!r} is no {expected}", first
                 break
         state[codes.EVENTS], state[codes.PARTICLES] = n, store.offsets[n]
         size = int(store.spans[n - 1, 1]) - p if n > before else 0
@@ -295,12 +295,14 @@ class Reader:
         if at >= end:  # a comment that holds "</event>" was cut there; the rest of it is still to come
             state[codes.STATUS] = codes.OPEN
             return None
-        what = codes.WRONG[status]
+        problem = codes.WRONG[status]
         if status in (codes.LACKS, codes.TWICE):
-            what = what.format(list(self.names)[int(state[codes.STATE_A])])
+            problem = problem.format(list(self.names)[int(state[codes.STATE_A])])
         elif status in (codes.TAG, codes.MANY):
-            what = what.format(lhe_header.decode(self.stream.bytes(at, min(at + 30, self.stream.stop))).split("\n")[0])
-        return what, at
+            problem = problem.format(
+                lhe_header.decode(self.stream.bytes(at, min(at + 30, self.stream.stop))).split("\n")[0]
+            )
+        return problem, at
 
     def _resolve(self, target: int, index: int, token: bytes) -> None:
         text = token.decode("latin-1")
