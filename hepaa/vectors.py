@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 MOMENTUM = "hepaa.Momentum"
 """Name of the records that have this behaviour."""
-_ENERGY, _MASS = ("e", "E", "energy"), ("m", "mass", "M")
+_CARTESIAN, _POLAR = {"px", "py", "pz"}, {"pt", "eta", "phi"}
+_ENERGY, _MASS = {"e", "E", "energy"}, {"m", "mass", "M"}
 
 
 def is_momentum(fields: Collection[str]) -> bool:
     """Whether records with these fields have a momentum."""
     have = set(fields)
-    return have >= {"pt", "eta", "phi"} or (have >= {"px", "py", "pz"} and not have.isdisjoint((*_ENERGY, *_MASS)))
+    return have >= _POLAR or (have >= _CARTESIAN and not have.isdisjoint(_ENERGY | _MASS))
 
 
 def named(records: ak.Array) -> ak.Array:
@@ -64,20 +65,20 @@ def _register() -> None:
 
         @property
         def azimuthal(self: Any) -> Any:
-            if "px" in self.fields:
+            if set(self.fields) >= _CARTESIAN:
                 return backend.AzimuthalAwkwardXY(self["px"], self["py"])
             return backend.AzimuthalAwkwardRhoPhi(self["pt"], self["phi"])
 
         @property
         def longitudinal(self: Any) -> Any:
-            if "pz" in self.fields:
+            if set(self.fields) >= _CARTESIAN:
                 return backend.LongitudinalAwkwardZ(self["pz"])
             return backend.LongitudinalAwkwardEta(self["eta"])
 
         @property
         def temporal(self: Any) -> Any:
             for names, kept in ((_ENERGY, backend.TemporalAwkwardT), (_MASS, backend.TemporalAwkwardTau)):
-                for name in set(names).intersection(self.fields):
+                for name in names.intersection(self.fields):
                     return kept(self[name])
             return backend.TemporalAwkwardTau(self["pt"] * 0)
 

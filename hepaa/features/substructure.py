@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import awkward as ak
 import numpy as np
 
-from hepaa.compiled import kernel
 from hepaa.errors import InputError, nearest
 from hepaa.features import kinematics
 from hepaa.features.columnar import flat
+from hepaa.features.efp import energy_flow_polynomials
 from hepaa.features.jets import four_momenta
 from hepaa.features.kernels.clustering import E_SCHEME, WTA
 from hepaa.features.kernels.leading_jets import nsubjettiness_kernel
-from hepaa.features.kernels.momentum import delta_r
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,32 +136,6 @@ def soft_drop(
     return out
 
 
-@kernel
-def _correlations(offsets: Integers, pt: Floats, y: Floats, phi: Floats, beta: float, out: Floats) -> None:
-    """e2 and e3 of each jet, by pairs; a triple is summed through its pairs' rows."""
-    most = 1
-    for i in range(len(offsets) - 1):
-        most = max(most, offsets[i + 1] - offsets[i])
-    distance = np.empty((most, most))
-    for i in range(len(offsets) - 1):
-        start, n = offsets[i], offsets[i + 1] - offsets[i]
-        total, e2, e3 = 0.0, 0.0, 0.0
-        for a in range(n):
-            total += pt[start + a]
-            for b in range(a):
-                d = delta_r(y[start + a], phi[start + a], y[start + b], phi[start + b]) ** beta
-                distance[a, b] = d
-                e2 += pt[start + a] * pt[start + b] * d
-        for a in range(n):
-            for b in range(a):
-                inner = 0.0
-                for c in range(b):
-                    inner += pt[start + c] * distance[a, c] * distance[b, c]
-                e3 += pt[start + a] * pt[start + b] * distance[a, b] * inner
-        out[0, i] = e2 / (total * total) if n > 1 else 0.0
-        out[1, i] = e3 / (total * total * total) if n > 2 else 0.0
-
-
 def energy_correlations(constituents: ak.Array, *, beta: float = 1.0) -> dict[str, Floats]:
     """Energy correlation functions and their ratios (arXiv:1305.0007, 1409.6298).
 
@@ -180,11 +153,14 @@ def energy_correlations(constituents: ak.Array, *, beta: float = 1.0) -> dict[st
     dict
         e2, e3, c2, d2, float64 (n_jets,); ratios are 0 where e2 is.
     """
-    if not beta > 0:
-        raise InputError(f"beta is {beta}; it must be positive")
     offsets, pt, y, phi = _flat(constituents)
-    e2, e3 = out = np.empty((2, len(offsets) - 1))
-    _correlations(offsets, pt, y, phi, float(beta), out)
+    e2, e3 = sums = np.empty((2, len(offsets) - 1))
+    for i, members in enumerate(map(slice, offsets[:-1], offsets[1:])):
+        # a polynomial counts every order of its constituents
+        polynomials = energy_flow_polynomials(
+            pt[members], y[members], phi[members], beta=beta, graphs=("ab", "ab ac bc")
+        )
+        sums[:, i] = polynomials / (2, 6)
     some = e2 > 0
     ratios = (np.divide(e3, e2**power, out=np.zeros_like(e3), where=some) for power in (2, 3))
     return dict(zip(("e2", "e3", "c2", "d2"), (e2, e3, *ratios), strict=True))

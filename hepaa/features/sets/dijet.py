@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.events import Events
+    from hepaa.features.kernels.leading_jets import LeadingJets
 
     Values = dict[str, NDArray[np.float64]]
     Cuts = dict[str, NDArray[np.bool_]]
@@ -98,15 +99,9 @@ def dijet_high_level(events: Events) -> tuple[Values, Cuts]:
 def _jets(events: Events) -> tuple[Values, Cuts]:
     """The 14 columns, and the cut on two jets."""
     if "particles" in events.collections:
-        from hepaa.features import kinematics
-        from hepaa.features.kernels.leading_jets import leading_jets
-
-        offsets, pt, eta, phi = raw_particles(events)
-        jets = leading_jets(offsets, pt, eta, phi, RADIUS)
+        jets, mass = two_jets(events)
         taus = jets.nsubjettiness(3, r0=RADIUS)
-        px, py, pz, e = np.moveaxis(jets.momenta, -1, 0)
-        # The mass of a single massless particle is zero, whatever its rounding says.
-        mass = np.where(jets.counts > 1, kinematics.mass(px, py, pz, e), 0.0)
+        px, py, pz, _ = np.moveaxis(jets.momenta, -1, 0)
         quantities = (px, py, pz, mass, *np.moveaxis(taus, -1, 0))
         values = {f"{q}j{j + 1}": v[:, j] for j in (0, 1) for q, v in zip(_OF_A_JET, quantities, strict=True)}
         return values, {"two jets": jets.counts[:, 1] > 0}
@@ -116,6 +111,17 @@ def _jets(events: Events) -> tuple[Values, Cuts]:
         # A jet that is not there is all zeros in such files.
         two &= (values[f"pxj{j}"] != 0) | (values[f"pyj{j}"] != 0)
     return values, {"two jets": two}
+
+
+def two_jets(events: Events) -> tuple[LeadingJets, NDArray[np.float64]]:
+    """The two leading jets of raw events, and their masses (n, 2)."""
+    from hepaa.features import kinematics
+    from hepaa.features.kernels.leading_jets import leading_jets
+
+    offsets, pt, eta, phi = raw_particles(events)
+    jets = leading_jets(offsets, pt, eta, phi, RADIUS)
+    # The mass of a single massless particle is zero, whatever its rounding says.
+    return jets, np.where(jets.counts > 1, kinematics.mass(*np.moveaxis(jets.momenta, -1, 0)), 0.0)
 
 
 def raw_particles(events: Events) -> tuple[Any, ...]:

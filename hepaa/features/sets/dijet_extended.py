@@ -6,17 +6,18 @@ is a spectator.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import RADIUS, raw_particles
+from hepaa.features.sets.dijet import RADIUS, two_jets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.events import Events
+    from hepaa.features.kernels.leading_jets import LeadingJets
 
     Values = dict[str, NDArray[np.float64]]
     Cuts = dict[str, NDArray[np.bool_]]
@@ -82,17 +83,13 @@ def energy_flow(events: Events) -> tuple[Values, Cuts]:
     return values, cuts
 
 
-def _two_jets(events: Events) -> tuple[Any, NDArray[np.intp], Values, Cuts]:
+def _two_jets(events: Events) -> tuple[LeadingJets, NDArray[np.intp], Values, Cuts]:
     """The jets, their order by mass (n, 2), the masses, and the cut."""
     from hepaa.features import kinematics
-    from hepaa.features.kernels.leading_jets import leading_jets
 
-    offsets, pt, eta, phi = raw_particles(events)
-    jets = leading_jets(offsets, pt, eta, phi, RADIUS)
-    px, py, pz, e = np.moveaxis(jets.momenta, -1, 0)
-    mass = np.where(jets.counts > 1, kinematics.mass(px, py, pz, e), 0.0)
+    jets, mass = two_jets(events)
     # On a tie the harder jet comes first.
     order = np.argsort(mass, axis=1, kind="stable")
     light, heavy = np.take_along_axis(mass, order, axis=1).T
-    mjj = kinematics.mass(*(c.sum(axis=1) for c in (px, py, pz, e)))
+    mjj = kinematics.mass(*jets.momenta.sum(axis=1).T)
     return jets, order, {"mj1": light, "dmj": heavy - light, "mjj": mjj}, {"two jets": jets.counts[:, 1] > 0}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.features.registry import Feature, feature_set
+from hepaa.features.registry import Feature, feature_set, feature_sets
 from hepaa.features.sets.dijet import COLUMNS, INPUTS, dijet, ratio
 from hepaa.features.sets.zh import zh_paper
 
@@ -113,13 +113,9 @@ def _zh(values: Mapping[str, NDArray[np.float64]]) -> Values:
     return {**{c: values[c] for c in _ZH if not c.startswith("eta")}, **turned}
 
 
-_OF: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Mapping[str, NDArray[np.float64]]], Values]]] = {
-    "dijet-invariant": (COLUMNS, tuple(f.name for f in _DIJET), _dijet),
-    "zh-invariant": (
-        _ZH_PAPER,
-        ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ", "etafH", "etafZ", "drll", "drbb", "mZH"),
-        _zh,
-    ),
+_OF: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, NDArray[np.float64]]], Values]]] = {
+    "dijet-invariant": (COLUMNS, _dijet),
+    "zh-invariant": (_ZH_PAPER, _zh),
 }
 
 
@@ -140,8 +136,9 @@ def invariant(table: EventTable) -> EventTable:
     InputError
         If the columns are those of neither set.
     """
-    for name, (needed, columns, turn) in _OF.items():
+    for name, (needed, turn) in _OF.items():
         if set(needed) <= set(table.columns):
+            columns = tuple(column.name for column in feature_sets()[name].columns)
             values = turn({c: np.asarray(table[c], dtype=np.float64) for c in needed})
             X = np.column_stack([values[c] for c in columns]).astype(np.float32)
             others = {k: v for k, v in table.spectators.items() if k not in columns}
