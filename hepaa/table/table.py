@@ -159,9 +159,9 @@ class EventTable:
         for name, values in [*zip(self.columns, self.X.T, strict=True), ("weight", self.weight)]:
             bad = np.flatnonzero(~np.isfinite(values))
             if len(bad):
-                where = f"{self.sources[self.file[bad[0]]].path}, event {self.event[bad[0]]}"
+                place = f"{self.sources[self.file[bad[0]]].path}, event {self.event[bad[0]]}"
                 raise InputError(
-                    f"{name!r} is {values[bad[0]]} in {where} ({len(bad)} of {len(values)} events); "
+                    f"{name!r} is {values[bad[0]]} in {place} ({len(bad)} of {len(values)} events); "
                     "cut such events away or mend the file"
                 )
 
@@ -395,13 +395,13 @@ def concatenate(tables: Iterable[EventTable]) -> EventTable:
         raise InputError("there is no table to concatenate")
     first = parts[0]
     for part in parts[1:]:
-        for kind, ours, theirs in (
+        for group, ours, theirs in (
             ("columns", first.columns, part.columns),
             ("spectators", tuple(first.spectators), tuple(part.spectators)),
         ):
             if ours != theirs:
                 raise InputError(
-                    f"{kind} differ between {first.sources[0].path} {ours} and {part.sources[0].path} {theirs}; "
+                    f"{group} differ between {first.sources[0].path} {ours} and {part.sources[0].path} {theirs}; "
                     "build both with the same feature set"
                 )
     merged: dict[str, Any] = {}

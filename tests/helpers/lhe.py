@@ -25,18 +25,18 @@ def number(text: str) -> float:
 
 def read(text: str) -> Plain:
     """All events of a text, comments and unknown elements left out."""
-    found = Plain()
+    plain = Plain()
     body = re.sub(r"<!--.*?-->", "", text[text.index("</init") :], flags=re.DOTALL)
     for event in re.findall(rf"<event(?=[\s>]){ATTRIBUTES}>(.*?)</event\s*>", body, re.DOTALL):
         lines = [re.sub("#.*", "", line).split() for line in re.split(r"[\n\r]", event.split("<")[0])]
         first, *rest = [line for line in lines if line]
-        found.counts.append(len(rest))
-        found.events.append([number(v) for v in first[1:]])
-        found.particles += [[number(v) for v in line] for line in rest]
-        found.weights.append(
+        plain.counts.append(len(rest))
+        plain.events.append([number(v) for v in first[1:]])
+        plain.particles += [[number(v) for v in line] for line in rest]
+        plain.weights.append(
             {i: number(v) for _, i, v in re.findall(r"<wgt\s+id\s*=\s*(['\"])(.*?)\1\s*>(.*?)</wgt", event, re.DOTALL)}
         )
-    return found
+    return plain
 
 
 def assert_same(events, plain: Plain) -> None:

@@ -154,9 +154,9 @@ def test_a_full_disk(archive, tmp_path, monkeypatch):
         with pytest.raises(HepaaError, match="3 MB are still to come, and the disk has 1 MB left; make room"):
             fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
     (tmp_path / f"{RAW}.part").symlink_to("/dev/full")  # it fills up on the way
-    with pytest.raises(HepaaError, match="No space left on device") as found:
+    with pytest.raises(HepaaError, match="No space left on device") as failure:
         fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
-    assert found.value.__cause__.errno == errno.ENOSPC
+    assert failure.value.__cause__.errno == errno.ENOSPC
 
 
 def test_a_server_that_is_not_there(tmp_path):

@@ -47,8 +47,8 @@ def test_one_call_for_all_formats(data, name, n, has):
 def test_patterns_number_the_events_of_each_file(data, tmp_path):
     for i in range(3):
         shutil.copy(data / "root" / "uproot-Zmumu.root", tmp_path / f"z{2 - i}.root")
-    found = [(p.path[-7:], int(p.index[0])) for p in io.iterate(str(tmp_path / "z*.root:events"), step_size="1 GB")]
-    assert found == [("z0.root", 0), ("z1.root", 0), ("z2.root", 0)]
+    firsts = [(p.path[-7:], int(p.index[0])) for p in io.iterate(str(tmp_path / "z*.root:events"), step_size="1 GB")]
+    assert firsts == [("z0.root", 0), ("z1.root", 0), ("z2.root", 0)]
     both = [str(tmp_path / "z[01].root"), data / "lhco" / "events_anomalydetection_tiny.h5"]
     assert [p.format for p in io.iterate(both, step_size="1 GB")] == ["root", "root", "lhco"]
     assert io.expand([tmp_path / "z1.root", str(tmp_path / "z*")])[0].endswith("z1.root")

@@ -42,15 +42,15 @@ def save(tmp_path):
 
 def everything(stream, keep=0):
     """All bytes; `keep` of each window stay for the next, and have to be the same there."""
-    found = b""
+    passed = b""
     while stream.advance(max(stream.start, stream.stop - keep)):
         window = stream.bytes(stream.start, stream.stop)
         at = stream.origin + stream.start
-        assert window.startswith(found[at:])
-        assert len(found) - at <= keep
+        assert window.startswith(passed[at:])
+        assert len(passed) - at <= keep
         assert stream.data[stream.start : stream.stop].tobytes() == window
-        found = found[:at] + window
-    return found
+        passed = passed[:at] + window
+    return passed
 
 
 @pytest.mark.parametrize("kind", PACK)
@@ -69,11 +69,11 @@ def test_all_bytes_come_through(content, save, kind, block, keep):
 def test_a_cut_stream_is_an_error_after_the_good_bytes(content, save, kind, fraction):
     packed = PACK[kind](content)
     path = save(packed[: int(fraction * len(packed))])
-    found = []
+    passed = []
     with ByteStream(path, block=5000) as stream, pytest.raises(StreamError, match=f"misleading.txt: the {kind} data"):
-        found.extend(stream.bytes(stream.start, stream.stop) for _ in iter(lambda: stream.advance(stream.stop), False))
-    assert content.startswith(b"".join(found))
-    assert len(b"".join(found)) > (fraction - 0.5) * len(content)
+        passed.extend(stream.bytes(stream.start, stream.stop) for _ in iter(lambda: stream.advance(stream.stop), False))
+    assert content.startswith(b"".join(passed))
+    assert len(b"".join(passed)) > (fraction - 0.5) * len(content)
 
 
 def test_a_wrong_checksum_is_an_error(content, save):

@@ -106,10 +106,10 @@ def strict_attributes(tag: str) -> dict[str, str]:
     if not _WELL_FORMED.fullmatch(tag):
         raise ValueError("it is not well-formed")
     pairs = _ATTRIBUTE.findall(tag)
-    found = {name: html.unescape(value[1:-1]) for name, value in pairs}
-    if len(found) != len(pairs):
+    values = {name: html.unescape(value[1:-1]) for name, value in pairs}
+    if len(values) != len(pairs):
         raise ValueError("an attribute stands there twice")
-    return found
+    return values
 
 
 def decode(text: bytes) -> str:
@@ -242,10 +242,10 @@ def declarations(inside: str) -> tuple[dict[str, Any], list[str]]:
         `<initrwgt>` does not end, or a weight in it has no id.
     """
     plain = _COMMENT.sub("", inside)
-    found = re.search(r"<initrwgt\b[^>]*>(.*?)</initrwgt\s*>", plain, re.DOTALL)
-    if found is None and re.search(r"<initrwgt[\s>]", plain):
+    block = re.search(r"<initrwgt\b[^>]*>(.*?)</initrwgt\s*>", plain, re.DOTALL)
+    if block is None and re.search(r"<initrwgt[\s>]", plain):
         raise InputError("<initrwgt> in the header does not end")
-    weights, groups, declared = _weights(found[1]) if found else ({}, [], [])
+    weights, groups, declared = _weights(block[1]) if block else ({}, [], [])
     return {"blocks": _blocks(inside), "weight_info": weights, "weight_groups": groups}, declared
 
 

@@ -79,8 +79,8 @@ def fails(save):
 def test_numbers(read, token, value):
     more = weights(a=token)
     events = read(text(event(token, token, more)))
-    for found in (events.weight, events.weights["a"], events.particles.pz[0].to_numpy()):
-        assert np.array(found).tobytes() == np.array([value]).tobytes() or (np.isnan(value) and np.isnan(found[0]))
+    for values in (events.weight, events.weights["a"], events.particles.pz[0].to_numpy()):
+        assert np.array(values).tobytes() == np.array([value]).tobytes() or (np.isnan(value) and np.isnan(values[0]))
 
 
 @pytest.mark.parametrize(

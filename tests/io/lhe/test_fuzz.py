@@ -177,35 +177,35 @@ def outcome(path):
 def check_damaged(path, content, most, rng):
     broken = damage(rng, content)
     path.write_bytes(broken)
-    found = outcome(path)
-    if isinstance(found, TruncatedInputError):
-        assert 0 <= found.good_events <= 2 * most
-        assert 0 <= found.byte <= len(broken)
-        if found.good_events:
+    result = outcome(path)
+    if isinstance(result, TruncatedInputError):
+        assert 0 <= result.good_events <= 2 * most
+        assert 0 <= result.byte <= len(broken)
+        if result.good_events:
             kept = io.open(path, keep_partial=True)
-            assert kept.n == found.good_events
-            assert kept.header["broken"] == str(found)
-    if isinstance(found, InputError):
+            assert kept.n == result.good_events
+            assert kept.header["broken"] == str(result)
+    if isinstance(result, InputError):
         return 0
     # What was read without complaint is what stands there, by the plain reader's lights; and nothing was skipped.
     plain = read(broken.decode("latin-1"))
-    assert found.n == len(plain.counts)
-    assert_same(found, plain)
+    assert result.n == len(plain.counts)
+    assert_same(result, plain)
     return 1
 
 
 def check_cut(path, content, rng):
     content = content[: int(rng.integers(0, len(content)))]
     path.write_bytes(content)
-    found, whole = outcome(path), content.count(b"</event>")
+    result, whole = outcome(path), content.count(b"</event>")
     if content.rstrip().endswith((b"</event>", b"</init>", b"</LesHouchesEvents>")) and not isinstance(
-        found, InputError
+        result, InputError
     ):
         # An end between two events is no proof of damage, except where the header says how many there are.
-        assert found.n == whole
+        assert result.n == whole
         return
-    assert isinstance(found, InputError)
-    assert not isinstance(found, TruncatedInputError) or found.good_events == whole
+    assert isinstance(result, InputError)
+    assert not isinstance(result, TruncatedInputError) or result.good_events == whole
 
 
 def run(originals, folder, seed, rounds):

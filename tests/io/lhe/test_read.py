@@ -184,14 +184,14 @@ def test_extras(data):
 
 
 def test_probe(data):
-    found = io.probe(data / "lhe/pr29.lhe")
+    info = io.probe(data / "lhe/pr29.lhe")
     weight = np.array([e.eventinfo.weight for e in pylhe.LHEFile.fromfile(data / "lhe/pr29.lhe").events])
-    assert (found["format"], found["events"], found["complete"]) == ("lhe", 791, True)
-    assert found["sum_weights"] == pytest.approx(weight.sum(), rel=1e-14)
-    assert found["sum_weights2"] == pytest.approx((weight**2).sum(), rel=1e-14)
-    assert found["n_eff"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-14)
-    assert found["negative_fraction"] == (weight < 0).mean() > 0
-    assert found["columns"] == ["pid", "scale", "aqed", "aqcd"]
+    assert (info["format"], info["events"], info["complete"]) == ("lhe", 791, True)
+    assert info["sum_weights"] == pytest.approx(weight.sum(), rel=1e-14)
+    assert info["sum_weights2"] == pytest.approx((weight**2).sum(), rel=1e-14)
+    assert info["n_eff"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-14)
+    assert info["negative_fraction"] == (weight < 0).mean() > 0
+    assert info["columns"] == ["pid", "scale", "aqed", "aqcd"]
     assert io.probe(data / "lhe/powheg-box-v2-W.lhe")["weights"] == ["ct10"]
 
 
