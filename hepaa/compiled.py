@@ -35,6 +35,8 @@ def compiled(**flags: Any) -> Callable[[_Function], _Function]:
 
 
 kernel = compiled()
+reordered = compiled(fastmath={"contract", "reassoc", "nsz"})
+"""For sums that may be reordered and fused, so that they are vectors; NaN and infinity keep their meaning."""
 
 
 def _initialise_without_vector() -> None:

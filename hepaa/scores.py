@@ -1,4 +1,4 @@
-"""Anomaly metrics of a fitted detector beyond its own score, and their combination."""
+"""Anomaly metrics of a fitted detector beyond its own score."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from hepaa.errors import InputError, nearest
-from hepaa.stats.calibration import conformal_pvalues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.models.vae.vae import VAE
 
-Combination = Literal["fisher", "mean", "max"]
 Metric = Literal["mahalanobis", "euclidean", "cosine", "knn"]
-_COMBINATIONS: tuple[Combination, ...] = ("fisher", "mean", "max")
 _METRICS: tuple[Metric, ...] = ("mahalanobis", "euclidean", "cosine", "knn")
 
 
@@ -177,50 +173,3 @@ def _whitening(points: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(points.T)))
     floor = max(values[-1] * 1e-6, np.finfo(np.float64).tiny)
     return np.asarray(vectors / np.sqrt(np.maximum(values, floor)))
-
-
-class RankCombination:
-    """One score out of several: each becomes a p-value against background, and the p-values are combined.
-
-    The p-values are conformal (`hepaa.stats.calibration`): only the order of each score matters, so
-    that scores on different scales count the same.
-
-    Parameters
-    ----------
-    method : "fisher", "mean" or "max"
-        -2 sum ln p (Fisher 1925); minus the mean of p; minus the smallest p times their number (Bonferroni).
-    """
-
-    def __init__(self, method: Combination = "fisher") -> None:
-        if method not in _COMBINATIONS:
-            raise InputError(f"method {method!r} is unknown; {nearest(str(method), _COMBINATIONS)}")
-        self.method = method
-
-    def fit(self, scores: Mapping[str, ArrayLike]) -> Self:
-        """Take the scores of background, each (n,), by name.
-
-        Raises
-        ------
-        InputError
-            If there is none, or one holds a NaN.
-        """
-        if not scores:
-            raise InputError("there is no score to combine")
-        self.reference_ = {name: np.sort(np.asarray(values, dtype=np.float64)) for name, values in scores.items()}
-        return self
-
-    def __call__(self, scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Combined score (m,), higher is more anomalous; every score of `fit` must be there.
-
-        Raises
-        ------
-        InputError
-            If one is missing or holds a NaN.
-        """
-        missing = [name for name in self.reference_ if name not in scores]
-        if missing:
-            raise InputError(f"score {missing[0]!r} is missing; {nearest(missing[0], scores)}")
-        p = np.array([conformal_pvalues(values, scores[name]) for name, values in self.reference_.items()])
-        if self.method == "fisher":
-            return np.asarray(-2 * np.log(p).sum(axis=0))
-        return np.asarray(-p.mean(axis=0) if self.method == "mean" else -p.min(axis=0) * len(p))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from scipy.spatial.distance import mahalanobis
 from scipy.special import logsumexp
 from sklearn.metrics.pairwise import cosine_distances
@@ -14,7 +13,7 @@ from torch.distributions import Normal, kl_divergence
 
 from hepaa.detectors import VAE, SumOfSquares
 from hepaa.errors import InputError
-from hepaa.scores import LatentDistance, RankCombination, feature_errors, importance_weighted, vae_scores
+from hepaa.scores import LatentDistance, feature_errors, importance_weighted, vae_scores
 
 
 @pytest.fixture(scope="module")
@@ -150,23 +149,3 @@ def test_learned_variances_stay_in_pieces(X: np.ndarray) -> None:
     fitted = VAE(epochs=1, reconstruction="gaussian", seeds=2).fit(X)
     rows = np.tile(X, (60, 1))
     np.testing.assert_allclose(feature_errors(fitted, rows).sum(1), fitted.anomaly_score(rows), rtol=1e-4, atol=1e-5)
-
-
-def test_combinations() -> None:
-    rng = np.random.default_rng(3)
-    background = {"a": rng.normal(size=5000), "b": rng.exponential(size=5000)}
-    events = {"a": np.array([0.0, 3.0, 3.0]), "b": np.array([0.7, 0.7, 7.0])}
-    # counted directly: (1 + events at or above) / (n + 1)
-    p = np.array([[(1 + (background[k] >= s).sum()) / 5001 for s in events[k]] for k in "ab"])
-    fisher = RankCombination().fit(background)(events)
-    reference = [stats.combine_pvalues(p[:, i]).statistic for i in range(3)]
-    np.testing.assert_allclose(fisher, reference)
-    assert (np.diff(fisher) > 0).all()
-    np.testing.assert_allclose(RankCombination("mean").fit(background)(events), -p.mean(0))
-    np.testing.assert_allclose(RankCombination("max").fit(background)(events), -2 * p.min(0))
-    with pytest.raises(InputError, match="score 'b' is missing"):
-        RankCombination().fit(background)({"a": [1.0]})
-    with pytest.raises(InputError, match="unknown"):
-        RankCombination("median")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no score"):
-        RankCombination().fit({})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hepaa.compiled import compiled
+from hepaa.compiled import reordered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +28,6 @@ T = 64  # events at once: a block of a 16-2 net and its gradients stay in the fi
 T_SCORES = 256  # a loop over more events pays its start less often; without gradients there is room
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 NO_PENALTY, CLIP, HINGE, LOG = range(4)
-
-
-# Sums may be reordered and fused, so that they are vectors; NaN and infinity keep their meaning.
-_kernel = compiled(fastmath={"contract", "reassoc", "nsz"})
 
 
 class Net(NamedTuple):
@@ -87,7 +83,7 @@ class Rates(NamedTuple):
     clip: float
 
 
-@_kernel
+@reordered
 def _affine(p: Floats, layer: Integers, a: Floats) -> None:
     n_in, n_out, at, source, target, relu = layer
     width = a.shape[1]
@@ -112,7 +108,7 @@ def _affine(p: Floats, layer: Integers, a: Floats) -> None:
                 out[b] = _ZERO if out[b] < _ZERO else out[b]  # NaN stays
 
 
-@_kernel
+@reordered
 def _affine_back(p: Floats, layer: Integers, a: Floats, delta: Floats, gradient: Floats, inner: bool) -> None:
     """Adds to the gradient; from the outputs' deltas to the inputs', where the input is not that of the net."""
     n_in, n_out, at, source, target, relu = layer
@@ -142,7 +138,7 @@ def _affine_back(p: Floats, layer: Integers, a: Floats, delta: Floats, gradient:
                     into[b] += w * d[b]
 
 
-@_kernel
+@reordered
 def _sample(net: Net, a: Floats, kl: Floats) -> None:
     """z = mu + sigma noise, and the KL divergence of each event."""
     n = net.latent
@@ -163,7 +159,7 @@ def _sample(net: Net, a: Floats, kl: Floats) -> None:
             kl[b] += _HALF * (mu[b] * mu[b] + sigma[b] * sigma[b] - logvar[b] - _ONE)
 
 
-@_kernel
+@reordered
 def _sample_back(net: Net, a: Floats, delta: Floats, kl_share: Floats) -> None:
     n = net.latent
     for j in range(n):
@@ -174,7 +170,7 @@ def _sample_back(net: Net, a: Floats, delta: Floats, kl_share: Floats) -> None:
             d_logvar[b] = _HALF * (d_z[b] * noise[b] * sigma[b] + kl_share[b] * (sigma[b] * sigma[b] - _ONE))
 
 
-@_kernel
+@reordered
 def _errors(net: Net, a: Floats, error: Floats) -> None:
     width = a.shape[1]
     for b in range(width):
@@ -185,7 +181,7 @@ def _errors(net: Net, a: Floats, error: Floats) -> None:
             error[b] += (x_hat[b] - x[b]) * (x_hat[b] - x[b])
 
 
-@_kernel
+@reordered
 def _penalty(kind: int, error: float, clip: float) -> tuple[float, float]:
     """`terms.penalty` and its slope."""
     if kind == CLIP:
@@ -198,7 +194,7 @@ def _penalty(kind: int, error: float, clip: float) -> tuple[float, float]:
     return error, 1.0
 
 
-@_kernel
+@reordered
 def add_gradient(  # one batch
     p: Floats, net: Net, objective: Objective, common: Events, order: Integers, rare: Events, dealt: Integers,
     noise: Floats, a: Floats, delta: Floats, gradient: Floats, sums: NDArray[np.float64],
@@ -267,7 +263,7 @@ def add_gradient(  # one batch
             _affine_back(p, net.layers[k], a, delta, gradient, k > 0)
 
 
-@_kernel
+@reordered
 def _adam(
     p: Floats, gradient: Floats, mean: Floats, square: Floats, norm: float, step: int, moves: bool, rates: Rates
 ) -> None:
@@ -288,7 +284,7 @@ def _adam(
         p[i] -= rate * mean[i] / (np.sqrt(square[i]) + epsilon)
 
 
-@_kernel
+@reordered
 def train(
     p: Floats, mean: Floats, square: Floats, steps: int, moves: bool, net: Net, objective: Objective, rates: Rates,
     common: Events, order: Integers, rare: Events, dealt: Integers, noise: Floats, sizes: tuple[int, int],
@@ -324,7 +320,7 @@ def train(
     return -1
 
 
-@_kernel
+@reordered
 def score(p: Floats, net: Net, x: Floats, out: NDArray[np.float64]) -> None:
     """Adds the squared error of x (n, d) reconstructed from z = mu to `out` (n,)."""
     a, error = np.zeros((net.rows, T_SCORES), np.float32), np.empty(T_SCORES, np.float32)

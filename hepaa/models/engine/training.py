@@ -271,7 +271,6 @@ class StageRun:
         self.optimiser = Adam(parameters.flat, settings.learning_rate, clip=settings.gradient_clip)
         patience = settings.patience if stage.watch else None
         self.stopper = Stopper(parameters.flat, patience) if patience is not None else None
-        self.past: dict[str, list[float]] = {}
         self.done = 0
         self.finished = False
 
@@ -288,7 +287,6 @@ class StageRun:
             "done": self.done,
             "finished": self.finished,
             "steps": self.optimiser.steps,
-            "past": self.past,
             "epoch": trainer.epoch,
             "history": trainer.history,
             "stage_starts": trainer.stage_starts,
@@ -304,7 +302,7 @@ class StageRun:
         if self.index < record["stage"]:
             self.finished = True
             return
-        self.done, self.finished, self.past = record["done"], record["finished"], record["past"]
+        self.done, self.finished = record["done"], record["finished"]
         self.optimiser.flat.copy_(arrays["parameters"])
         self.optimiser.mean.copy_(arrays["mean"])
         self.optimiser.square.copy_(arrays["square"])
@@ -344,7 +342,7 @@ class StageRun:
 
     def _epoch(self, steps: Steps, advance: Advance) -> None:
         trainer, stage, stopper = self.trainer, self.stage, self.stopper
-        weights = [float(term.weight(self.done, self.past)) for term in stage.terms]
+        weights = [float(term.weight(self.done)) for term in stage.terms]
         steps.active = stopper.active if stopper else None
         values = trainer.train_epoch(stage, weights, steps)
         metrics = {"total": sum(w * v for w, v in zip(weights, values, strict=True))}
@@ -354,8 +352,6 @@ class StageRun:
             metrics["validation"] = float(losses.mean())
             if stopper:
                 stopper.update(losses)
-        for name, value in metrics.items():
-            self.past.setdefault(name, []).append(value)
         self.done += 1
         advance(trainer.epoch + 1, "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
         trainer.record(metrics)

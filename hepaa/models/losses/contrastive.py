@@ -1,4 +1,4 @@
-"""Contrastive terms on the latent space, in memory that grows with the batch and not with its square."""
+"""Contrastive terms on the latent space; on the CPU in memory that grows with the batch and not with its square."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from hepaa.errors import InputError
 from hepaa.models.losses.schedules import ONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Batch
 
-_TILE = 1 << 18  # pairs at once: a megabyte, which stays in the cache
-
 
 class _CompiledLogPartition(torch.autograd.Function):
-    """`_LogPartition` of float32 on the CPU, in compiled loops over pairs; see `pair_kernels`."""
+    """`log_partition` of float32 on the CPU, in compiled loops over pairs."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, temperature: float) -> Tensor:
         """(..., n) for z (..., n, d)."""
-        from hepaa.models.losses import pairs as pair_kernels
+        from hepaa.models.losses.pairs import partition_sums
 
         members = z.detach().reshape(-1, *z.shape[-2:]).transpose(-1, -2).contiguous().numpy()
         bounds = [float((m * m).sum(axis=0).max()) / temperature for m in members]
-        sums = [pair_kernels.partition_sums(m, 1 / temperature, c) for m, c in zip(members, bounds, strict=True)]
+        sums = [partition_sums(m, 1 / temperature, c) for m, c in zip(members, bounds, strict=True)]
         ctx.members, ctx.bounds, ctx.sums, ctx.temperature, ctx.shape = members, bounds, sums, temperature, z.shape
         logs = [np.log(s) + np.float32(c) for s, c in zip(sums, bounds, strict=True)]
         return torch.from_numpy(np.stack(logs)).reshape(z.shape[:-1])
@@ -41,59 +39,14 @@ class _CompiledLogPartition(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """Gradient (..., n, d)."""
-        from hepaa.models.losses import pairs as pair_kernels
+        from hepaa.models.losses.pairs import partition_gradient
 
         upstream = grads[0].reshape(len(ctx.members), -1).contiguous().numpy()
         parts = [
-            pair_kernels.partition_gradient(m, g / s, 1 / ctx.temperature, c).T
+            partition_gradient(m, g / s, 1 / ctx.temperature, c).T
             for m, g, s, c in zip(ctx.members, upstream, ctx.sums, ctx.bounds, strict=True)
         ]
         return torch.from_numpy(np.stack(parts)).reshape(ctx.shape), None
-
-
-class _LogPartition(torch.autograd.Function):
-    """log sum over a != i of exp(z_i . z_a / T), row tile by row tile; the backward pass makes the tiles again.
-
-    With E_ia = exp(z_i.z_a / T - c), 0 on the diagonal, S_i its row sums and g the incoming gradient, the gradient is
-    sum_a E_ia (g_i / S_i + g_a / S_a) z_a / T, because E is symmetric: one product of E with (z, z g / S).
-    """
-
-    @staticmethod
-    def _tiles(z: Tensor, temperature: float) -> Iterator[tuple[slice, Tensor]]:
-        n = z.shape[-2]
-        step = max(1, _TILE // (n * max(1, z[..., 0, 0].numel())))
-        scaled = z.transpose(-1, -2) / temperature
-        bound = _LogPartition._bound(z, temperature)
-        for start in range(0, n, step):
-            rows = slice(start, min(start + step, n))
-            tile = torch.matmul(z[..., rows, :], scaled).sub_(bound).exp_()
-            tile.diagonal(offset=start, dim1=-2, dim2=-1).zero_()
-            yield rows, tile
-
-    @staticmethod
-    def _bound(z: Tensor, temperature: float) -> Tensor:
-        """c: no exponent is above it (Cauchy-Schwarz)."""
-        return z.square().sum(-1).max() / temperature
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, temperature: float) -> Tensor:
-        """(..., n) for z (..., n, d)."""
-        sums = torch.cat([tile.sum(-1) for _, tile in _LogPartition._tiles(z, temperature)], dim=-1)
-        ctx.save_for_backward(z, sums)
-        ctx.temperature = temperature
-        return sums.log() + _LogPartition._bound(z, temperature)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """Gradient (..., n, d); see the class."""
-        z, sums = ctx.saved_tensors
-        share = (grads[0] / sums)[..., None]
-        both = torch.cat([z, z * share], dim=-1)
-        parts = []
-        for rows, tile in _LogPartition._tiles(z, ctx.temperature):
-            as_anchor, as_partner = torch.matmul(tile, both).chunk(2, dim=-1)
-            parts.append(as_anchor * share[..., rows, :] + as_partner)
-        return torch.cat(parts, dim=-2) / ctx.temperature, None
 
 
 def log_partition(z: Tensor, temperature: float) -> Tensor:
@@ -101,11 +54,14 @@ def log_partition(z: Tensor, temperature: float) -> Tensor:
 
     The differences between exponents must stay within float32, about 80.
     """
-    compiled = z.dtype == torch.float32 and z.device.type == "cpu"
     with torch.autocast(z.device.type, enabled=False):
-        function = _CompiledLogPartition if compiled else _LogPartition
-        found: Tensor = function.apply(z if z.dtype == torch.float64 else z.float(), temperature)  # type: ignore[no-untyped-call]
-    return found
+        if z.dtype == torch.float32 and z.device.type == "cpu":
+            compiled: Tensor = _CompiledLogPartition.apply(z, temperature)  # type: ignore[no-untyped-call]
+            return compiled
+        z = z if z.dtype == torch.float64 else z.float()
+        itself = torch.eye(z.shape[-2], dtype=torch.bool, device=z.device)
+        pairs = (z @ z.transpose(-1, -2) / temperature).masked_fill(itself, float("-inf"))
+        return pairs.logsumexp(-1)
 
 
 def _refuse_temperature(temperature: float) -> None:

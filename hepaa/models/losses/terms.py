@@ -14,7 +14,7 @@ from hepaa.models.losses.reconstruction import SQUARED, EventError
 from hepaa.models.losses.schedules import ONE, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -137,9 +137,9 @@ class Ramp:
     target: Linear
     now: float = 0.0
 
-    def __call__(self, epoch: int, history: Mapping[str, Sequence[float]]) -> float:
+    def __call__(self, epoch: int) -> float:
         """`value`."""
-        self.now = self.target(epoch, history)
+        self.now = self.target(epoch)
         return self.value
 
 

@@ -276,12 +276,3 @@ def log_posterior(noise: Tensor | None, logvar: Tensor, log_det: Tensor | None) 
     if noise is not None:
         density = density - 0.5 * noise.square().sum(-1)
     return density if log_det is None else density - log_det
-
-
-def divergence(z0: Tensor, mu: Tensor, logvar: Tensor, z: Tensor, log_det: Tensor) -> Tensor:
-    """log q(z|x) - log p(z) (..., B) at the end point z of a flow from z0 ~ N(mu, exp(logvar)), prior N(0, 1).
-
-    Its mean over z0 is the KL divergence of the posterior from the prior; the 2 pi of both cancel.
-    """
-    gauss = 0.5 * (z.square() - logvar - (z0 - mu).square() * torch.exp(-logvar)).sum(-1)
-    return gauss - log_det

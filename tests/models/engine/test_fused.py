@@ -15,7 +15,7 @@ from hepaa.models.engine.fused_steps import FusedSteps, can_fuse, fused_scores
 from hepaa.models.engine.optimiser import Parameters
 from hepaa.models.engine.training import Settings, Stage, Trainer
 from hepaa.models.losses.reconstruction import EventError
-from hepaa.models.losses.schedules import Linear, schedule
+from hepaa.models.losses.schedules import Fixed, Linear
 from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
 from hepaa.models.nets.mlp import GaussianVAE
 
@@ -76,7 +76,7 @@ def test_gradient_is_autograds(hidden: tuple[int, ...], normalisation: str, pena
 def test_a_training_is_that_of_torch_operations(weighted: bool) -> None:
     weight = torch.rand(500) + 0.5 if weighted else None
     stages = [
-        Stage(2, (Reconstruction(), KL(weight=schedule(0.5)))),
+        Stage(2, (Reconstruction(), KL(weight=Fixed(0.5)))),
         Stage(3, (Reconstruction(), KL(), AnomalyPenalty(clip=30.0, weight=Linear(0, 1, 3))), 0.2, watch=False),
     ]
 
