@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from hepaa.demo import path
+
 PROGRAM = """
 import sys
+
 from numba import njit
 from hepaa.features import kinematics
 
@@ -33,3 +36,15 @@ def test_vectors_compile_after_kernels_did(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     subprocess.run([sys.executable, script], check=True)
+
+
+def test_a_command_imports_what_it_needs(tmp_path):
+    program = (
+        "import sys\n"
+        "from hepaa.cli import main\n"
+        f"arguments = ['features', {str(path('zh_chw.lhe.gz'))!r}, '--set', 'zh-paper', '-o', 'x.parquet']\n"
+        "main(arguments, standalone_mode=False)\n"
+        "assert not {'vector', 'sympy', 'pylhe', 'pandas'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+    assert (tmp_path / "x.parquet").is_file()
