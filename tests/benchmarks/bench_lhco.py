@@ -1,6 +1,6 @@
 """LHCO raw events against HDF5 alone and `pandas.read_hdf`: events a second, and memory while iterating.
 
-Run with `pytest -m bench -s tests/benchmarks/bench_lhco.py`.
+Run with `pytest -m bench -s tests/benchmarks/bench_io.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hepaa.io.lhco import read as lhco
+from hepaa import io
 
 pytestmark = pytest.mark.bench
 
@@ -31,12 +31,12 @@ PEAK_MB = 150.0
 _MEMORY = """
 import sys, threading, time
 from pathlib import Path
-from hepaa.io.lhco import read as lhco
+from hepaa import io
 
 def held():
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 1e6
 
-for _ in lhco.iterate(sys.argv[1], step_bytes=100_000):  # compile before the count begins
+for _ in io.iterate(sys.argv[1], step_size=100_000):  # compile before the count begins
     break
 before = peak = held()
 done = threading.Event()
@@ -48,7 +48,7 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-n = sum(e.n for e in lhco.iterate(sys.argv[1]))
+n = sum(e.n for e in io.iterate(sys.argv[1]))
 done.set()
 thread.join()
 print(n, peak - before)
@@ -77,11 +77,11 @@ def test_speed_against_hdf5_alone(real, tmp_path, complib):
 
     runs = {
         "pandas": lambda: pd.read_hdf(path),
-        "hepaa": lambda: lhco.open(path),
-        "hepaa iterate": lambda: [e.n for e in lhco.iterate(path)],
+        "hepaa": lambda: io.open(path),
+        "hepaa iterate": lambda: [e.n for e in io.iterate(path)],
         "read_direct alone": read_alone,
     }
-    expected, events_here = pd.read_hdf(path).to_numpy(), lhco.open(path)
+    expected, events_here = pd.read_hdf(path).to_numpy(), io.open(path)
     momenta = expected[:, :2100].reshape(-1, 3)
     for i, column in enumerate(("pt", "eta", "phi")):
         ours = ak.flatten(events_here.particles[column]).to_numpy()
