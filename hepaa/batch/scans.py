@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,7 +17,7 @@ from hepaa.batch import keys
 from hepaa.batch.outcome import Outcome
 from hepaa.batch.plan import Plan
 from hepaa.batch.runs import card_table, features_plan
-from hepaa.batch.shard import Part, Shard
+from hepaa.batch.shard import Part, Shard, Task
 from hepaa.batch.store import Store
 from hepaa.card import Card, load_card, parse_card
 from hepaa.errors import IncompleteError, InputError, nearest
@@ -74,7 +74,7 @@ def trials(
         for key, value in choice:
             _put(content, key, value)
         name = ",".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in choice)
-        cards[name] = _parsed(content, name)
+        cards[name] = parse_card(content, source=Path(name))
     return cards
 
 
@@ -115,12 +115,8 @@ def _word(value: Any) -> str:
     return file_name(text)
 
 
-def _parsed(content: Any, name: str) -> Card:
-    return parse_card(content, source=Path(name))
-
-
 @dataclass(frozen=True)
-class TrialTask:
+class TrialTask(Task):
     """Runs a card, whose file is the shard. The folder of the run lies beside its receipt.
 
     Attributes
@@ -140,23 +136,8 @@ class TrialTask:
     shard_events: int
     inputs: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and for keys."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> TrialTask:
-        """From what `to_dict` gave, without `kind`."""
-        return cls(**options)
-
-    def count(self, path: str) -> int | None:
+    def count(self, path: str) -> None:
         """A card is one piece of work."""
-        del path
-        return None
-
-    def code(self) -> dict[str, str]:
-        """All of it is hepaa's."""
-        return {}
 
     def compute(self, shard: Shard) -> Part:
         """Run the card on the features in the store.
@@ -220,7 +201,9 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
     for number, (name, card) in enumerate(cards.items()):
         path = folder / "cards" / f"{name}.yaml"
         _write_card(card, path)
-        inputs = keys.digest([_inputs(features[name]), _limited(card, batch.identity)])
+        plan = features[name]
+        stored = [] if plan is None else [shard.key for shard in plan.shards]
+        inputs = keys.digest([stored, _limited(card, batch.identity)])
         task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
         state = keys.identify(str(path), "content")
         tasks.append(task)
@@ -249,10 +232,6 @@ def _joined(plans: Iterator[Plan]) -> Plan | None:
         tasks += plan.tasks
         versions = plan.versions
     return Plan(tuple(tasks), tuple(shards.values()), versions) if shards else None
-
-
-def _inputs(plan: Plan | None) -> list[str]:
-    return [shard.key for shard in plan.shards] if plan is not None else []
 
 
 def _limited(card: Card, identity: Identity) -> list[Any]:

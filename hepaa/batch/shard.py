@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hepaa.batch import keys
 from hepaa.errors import InputError
 from hepaa.io.sniff import split_key
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from hepaa.table import EventTable
     from hepaa.table.mixing import Tally
 
@@ -88,29 +86,35 @@ class Part:
     result: dict[str, Any] | None = None
 
 
-class Task(Protocol):
-    """What a shard can be asked. `needs`: modules whose threads have to be known before it starts."""
+class Task:
+    """What a shard can be asked: a frozen dataclass of plain values, so that it can be hashed and sent anywhere."""
 
     kind: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]]
+    """Its name in plans, as in `hepaa.batch.tasks.registry`."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Modules whose threads have to be known before it starts."""
 
     def to_dict(self) -> dict[str, Any]:
         """All options, for JSON and for keys."""
-        ...
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
 
     @classmethod
     def from_dict(cls, options: dict[str, Any]) -> Self:
-        """From what `to_dict` gave, without `kind`."""
-        ...
+        """From what `to_dict` gave, without `kind`, JSON in between."""
+        return cls(**{name: _tuples(value) for name, value in options.items()})
 
     def code(self) -> dict[str, str]:
         """Versions of code behind the result that is not hepaa's."""
-        ...
+        return {}
 
     def count(self, path: str) -> int | None:
         """Events or rows of a file that can be entered anywhere; else None."""
-        ...
+        raise NotImplementedError(path)
 
     def compute(self, shard: Shard) -> Part:
         """The result, from nothing but the shard and the options."""
-        ...
+        raise NotImplementedError(shard)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from hepaa.plots import Look
     from hepaa.report.saved import SavedRun
     from hepaa.report.tables import Table
+
+
+TITLES = {
+    "score": "Score histogram with the significance of each bin",
+    "generators": "Score by generator",
+    "roc": "ROC curves",
+    "sic": "Significance improvement",
+    "luminosity": "Expected significance against luminosity",
+    "sculpting": "Mass of background before and after the cut",
+    "features": "Features before and after the cut",
+    "training": "Loss against epoch",
+    "latent": "Latent space",
+}
+"""What the figures of the page show, by the name they are drawn under."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,8 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
     """The parts of the page, in order; a figure that a run has none of is left out."""
     gates = [(name, result["sculpting"]) for name, result in run.results["detectors"].items() if result["sculpting"]]
     alarms = [f"{name}: {gate['message']}" for name, gate in gates if not gate["passed"]]
+    kept = 100 * run.card.figures.cut_background_efficiency
+    cut = f"All events, and those after a cut on the score that keeps {kept:g} % of the background."
     parts = [
         Section("summary", "Summary", alarms=alarms, tables=[tables.summary(run)]),
         Section(
@@ -89,7 +105,7 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             blocks=[Unfolding("The card, with all defaults", run.card.to_yaml())],
         ),
         Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
-        Section("features", "Features", _cut_words(run), figures=_pictures(run, "features", look), wide=True),
+        Section("features", "Features", [cut], figures=_pictures(run, "features", look), wide=True),
         Section("training", "Training", figures=_pictures(run, "training", look), wide=True),
         Section(
             "scores",
@@ -139,34 +155,11 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
     return [p for p in parts if p.words or p.tables or p.figures or p.copy]
 
 
-def _cut_words(run: SavedRun) -> list[str]:
-    kept = 100 * run.card.figures.cut_background_efficiency
-    return [f"All events, and those after a cut on the score that keeps {kept:g} % of the background."]
-
-
 def _pictures(run: SavedRun, name: str, look: Look) -> list[Picture]:
-    pictures: list[Picture] = []
+    """The figures of a name, each with its title and with what tells it from the others of that name."""
+    pictures = []
     for stem, figure in FIGURES[name](run, look):
         data = base64.b64encode(figure_svg(figure).encode()).decode()
-        pictures.append(
-            Picture(f"data:image/svg+xml;base64,{data}", f"{_words(name)}: {_which(stem, name)}".rstrip(": "))
-        )
+        rest = stem.removeprefix(name).lstrip("-").replace("-", " ")
+        pictures.append(Picture(f"data:image/svg+xml;base64,{data}", f"{TITLES[name]}: {rest}".rstrip(": ")))
     return pictures
-
-
-def _which(stem: str, name: str) -> str:
-    return stem.removeprefix(name).lstrip("-").replace("-", " ")
-
-
-def _words(name: str) -> Any:
-    return {
-        "score": "Score histogram with the significance of each bin",
-        "generators": "Score by generator",
-        "roc": "ROC curves",
-        "sic": "Significance improvement",
-        "luminosity": "Expected significance against luminosity",
-        "sculpting": "Mass of background before and after the cut",
-        "features": "Features before and after the cut",
-        "training": "Loss against epoch",
-        "latent": "Latent space",
-    }.get(name, name)

@@ -35,7 +35,7 @@ class SavedRun:
         The scored test part, if it is at hand; otherwise read from the folder.
     models : mapping of name -> detector, optional
         Trained detectors, if at hand.
-    curves : mapping of detector -> mapping of signal -> Roc, optional
+    curves : mapping of (detector, signal) -> Roc, optional
         ROC curves of the test part, if at hand.
 
     Raises
@@ -50,7 +50,7 @@ class SavedRun:
         *,
         test: EventTable | None = None,
         models: Mapping[str, Any] | None = None,
-        curves: Mapping[str, Mapping[str, Roc]] | None = None,
+        curves: Mapping[tuple[str, str], Roc | None] | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "results.json").is_file():
@@ -58,7 +58,7 @@ class SavedRun:
         if test is not None:
             self.__dict__["test"] = test
         self._models = dict(models or {})
-        self._curves = {(name, signal): curve for name, of in (curves or {}).items() for signal, curve in of.items()}
+        self._curves = dict(curves or {})
 
     @cached_property
     def results(self) -> dict[str, Any]:
@@ -119,12 +119,13 @@ class SavedRun:
 
     def roc(self, name: str, signal: str) -> Roc:
         """ROC curve of a detector on the test part; events are sorted once."""
-        if (name, signal) not in self._curves:
+        curve = self._curves.get((name, signal))
+        if curve is None:
             rows = np.concatenate([np.flatnonzero(self.test.label == BACKGROUND), self.signal_groups()[signal]])
             rows.sort()
-            y, weight = self.test.label[rows] == SIGNAL, self.test.weight[rows]
-            self._curves[name, signal] = roc(y, self.score(name)[rows], weight)
-        return self._curves[name, signal]
+            curve = roc(self.test.label[rows] == SIGNAL, self.score(name)[rows], self.test.weight[rows])
+            self._curves[name, signal] = curve
+        return curve
 
     def sic(self, name: str, signal: str) -> SIC:
         """Significance improvement of a detector on the test part."""

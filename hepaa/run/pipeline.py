@@ -90,7 +90,7 @@ def run(
         fits = write_fits(card, results, validation, test, folder / "workspaces", cross_sections=sigma)
         write_json(summary(card, table, parts, results, fits), folder / "results.json")
         report.say("drawing figures")
-        curves = {result.name: result.curves for result in results}
+        curves = {(r.name, signal): p.curve for r in results for signal, p in r.performance.items()}
         draw_all(SavedRun(folder, test=test, models=detectors, curves=curves), folder / "figures")
     return Path(card.output)
 

@@ -20,7 +20,7 @@ from hepaa.stats.histogram import (
     score_histograms,
 )
 from hepaa.stats.limits import median_limit_error, upper_limit
-from hepaa.stats.performance import Performance, Roc, performance_and_roc
+from hepaa.stats.performance import Performance, performance
 from hepaa.stats.reach import luminosity_error, luminosity_for
 from hepaa.stats.sculpting import Gate, sculpting_gate, spectrum_edges
 from hepaa.stats.systematics import relative_shifts
@@ -59,8 +59,6 @@ class DetectorResult:
         Whether bumps may be hunted after a cut on this score; None where the card does not ask.
     generators : dict of generator -> list of FalsePositives
         Of its background, at cuts chosen on those that were trained on; empty if there is one generator.
-    curves : dict of signal process -> Roc
-        For figures; empty where the events were counted and not kept.
     """
 
     name: str
@@ -72,7 +70,6 @@ class DetectorResult:
     reach: dict[str, dict[str, Any]]
     gate: Gate | None = None
     generators: dict[str, list[FalsePositives]] = field(default_factory=dict)
-    curves: dict[str, Roc] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -119,21 +116,19 @@ def evaluate(
     binning = binning_for(validation, column, card)
     histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
     processes = score_histograms(test, test[column], histograms.binning)
-    performances, curves = {}, {}
-    for signal in histograms.signals:
-        rows = _against(test, signal)
-        performances[signal], curves[signal] = performance_and_roc(
-            rows.label == SIGNAL, rows[column], rows.weight, min_events=card.histogram.min_events
-        )
+    min_events = card.histogram.min_events
+    samples = {signal: _against(test, signal) for signal in histograms.signals}
     return DetectorResult(
         name=name,
         histograms=histograms,
         processes=processes,
         **_worth(histograms, processes, uncertainties(card, name, test, processes), card),
-        performance=performances,
+        performance={
+            signal: performance(rows.label == SIGNAL, rows[column], rows.weight, min_events=min_events)
+            for signal, rows in samples.items()
+        },
         gate=None if card.sculpting is None else gate(card, card.sculpting, column, validation, test),
-        generators=by_generator(column, validation, test, left_out, min_events=card.histogram.min_events),
-        curves=curves,
+        generators=by_generator(column, validation, test, left_out, min_events=min_events),
     )
 
 

@@ -6,7 +6,7 @@ statistical errors use sums of squared weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -65,13 +65,13 @@ class Roc:
 
 
 @dataclass(frozen=True, eq=False)
-class SIC:
+class SIC(Roc):
     """Significance improvement eps_s / sqrt(eps_b) for every cut, from the tightest to the loosest.
 
     Attributes
     ----------
-    curve : Roc
-        The cuts and their efficiencies.
+    threshold .. n_eff_b
+        As of the ROC curve.
     sic, error : float64 (k,)
         NaN where nothing of the background passes.
     min_events : int
@@ -80,7 +80,6 @@ class SIC:
         Of the quoted cuts; None if there is none.
     """
 
-    curve: Roc
     sic: NDArray[np.float64]
     error: NDArray[np.float64]
     min_events: int
@@ -88,26 +87,6 @@ class SIC:
     max_error: float | None
     eps_s_at_max: float | None
     eps_b_at_max: float | None
-
-    @property
-    def threshold(self) -> NDArray[np.float64]:
-        """Cuts, descending, (k,)."""
-        return self.curve.threshold
-
-    @property
-    def eps_s(self) -> NDArray[np.float64]:
-        """Signal efficiencies, (k,)."""
-        return self.curve.eps_s
-
-    @property
-    def eps_b(self) -> NDArray[np.float64]:
-        """Background efficiencies, (k,)."""
-        return self.curve.eps_b
-
-    @property
-    def n_b(self) -> NDArray[np.int64]:
-        """Raw background events that pass, (k,)."""
-        return self.curve.n_b
 
     @property
     def quoted(self) -> NDArray[np.bool_]:
@@ -126,10 +105,10 @@ class SIC:
         """
         rows = np.asarray(cuts)
         low, high = self.sic[rows] - self.error[rows], self.sic[rows] + self.error[rows]
-        few = (self.eps_b[rows] > 0) & ((self.n_b[rows] < 1000) | (self.curve.n_s[rows] < 1000))
+        few = (self.eps_b[rows] > 0) & ((self.n_b[rows] < 1000) | (self.n_s[rows] < 1000))
         s, b, centre = (values[rows][few] for values in (self.eps_s, self.eps_b, self.sic))
-        low_s, high_s = clopper_pearson(s, self.curve.n_eff_s)
-        low_b, high_b = clopper_pearson(b, self.curve.n_eff_b)
+        low_s, high_s = clopper_pearson(s, self.n_eff_s)
+        low_b, high_b = clopper_pearson(b, self.n_eff_b)
         root = np.sqrt(b)
         low[few] = centre - np.hypot(centre - low_s / root, centre - s / np.sqrt(high_b))
         high[few] = centre + np.hypot(high_s / root - centre, s / np.sqrt(np.maximum(low_b, 1e-300)) - centre)
@@ -156,6 +135,8 @@ class Performance:
     eps_s_at_max_sic: float | None
     eps_b_at_max_sic: float | None
     min_events: int
+    curve: Roc | None = field(default=None, compare=False, repr=False)
+    """What the numbers were read off."""
 
     @classmethod
     def of_counts(cls, n_s: int, n_b: int, *, min_events: int = FLOOR) -> Self:
@@ -165,7 +146,7 @@ class Performance:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: numbers, with None where too few events are left to quote one."""
-        values = dict(self.__dict__)
+        values = {key: value for key, value in self.__dict__.items() if key != "curve"}
         for key in ("eps_s", "eps_s_error"):
             values[key] = {f"{eps:g}": value for eps, value in values[key].items()}
         return values
@@ -299,8 +280,9 @@ def sic_of(curve: Roc, *, min_events: int = FLOOR) -> SIC:
     error = value * np.hypot(relative_s, curve.error_b / eps_b / 2)
     quoted = np.flatnonzero((curve.eps_b > 0) & (curve.n_b >= min_events))
     best = quoted[np.argmax(value[quoted])] if len(quoted) else None
-    top = (None,) * 4 if best is None else tuple(float(a[best]) for a in (value, error, curve.eps_s, curve.eps_b))
-    return SIC(curve, value, error, min_events, *top)
+    columns = {"max": value, "max_error": error, "eps_s_at_max": curve.eps_s, "eps_b_at_max": curve.eps_b}
+    top: dict[str, Any] = {name: None if best is None else float(values[best]) for name, values in columns.items()}
+    return SIC(**vars(curve), sic=value, error=error, min_events=min_events, **top)
 
 
 def clopper_pearson(
@@ -375,22 +357,8 @@ def performance(
     Returns
     -------
     Performance
+        With the ROC curve that the numbers were read off: events are sorted once.
     """
-    options: dict[str, Any] = {"min_events": min_events, "bootstraps": bootstraps, "seed": seed}
-    return performance_and_roc(y, score, weight, eps_b=eps_b, **options)[0]
-
-
-def performance_and_roc(
-    y: ArrayLike,
-    score: ArrayLike,
-    weight: ArrayLike | None = None,
-    *,
-    eps_b: Sequence[float] = EFFICIENCIES,
-    min_events: int = FLOOR,
-    bootstraps: int = 25,
-    seed: int = 0,
-) -> tuple[Performance, Roc]:
-    """The `performance` of a score, and the ROC curve that it was read off: events are sorted once for both."""
     events = _Ranked.of(y, score, weight)
     if bootstraps < 2:
         raise InputError(f"{bootstraps} bootstraps give no error: ask for 2 or more")
@@ -399,7 +367,7 @@ def performance_and_roc(
     curve = _roc(events)
     improvement = sic_of(curve, min_events=min_events)
     efficiencies = {e: signal_efficiency(curve, e, min_events=min_events) for e in eps_b}
-    numbers = Performance(
+    return Performance(
         n_s=int(curve.n_s[-1]),
         n_b=int(curve.n_b[-1]),
         auc=curve.auc,
@@ -413,8 +381,8 @@ def performance_and_roc(
         eps_s_at_max_sic=improvement.eps_s_at_max,
         eps_b_at_max_sic=improvement.eps_b_at_max,
         min_events=min_events,
+        curve=curve,
     )
-    return numbers, curve
 
 
 def _checked(

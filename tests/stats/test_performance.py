@@ -153,10 +153,10 @@ def test_numbers_and_curve_come_from_one_sorting(scored, monkeypatch):
     sorts = []
     argsort = np.argsort
     monkeypatch.setattr(np, "argsort", lambda *a, **k: sorts.append(1) or argsort(*a, **k))
-    numbers, curve = perf.performance_and_roc(y, score, w)
+    numbers = perf.performance(y, score, w)
     assert len(sorts) == 1
     assert numbers == expected[0]
-    assert curve.eps_s.tobytes() == expected[1].eps_s.tobytes()
+    assert numbers.curve.eps_s.tobytes() == expected[1].eps_s.tobytes()
     assert numbers.auc_error == perf.auc_error(y, score, w)
 
 

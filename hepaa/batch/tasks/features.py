@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from hepaa import io
 from hepaa.batch import keys
-from hepaa.batch.shard import Part
+from hepaa.batch.shard import Part, Task
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_sets
 from hepaa.run.reading import SampleReading
@@ -17,20 +17,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FeatureTask(SampleReading):
+class FeatureTask(SampleReading, Task):
     """The reading of a sample, shard by shard."""
 
     kind: ClassVar[str] = "features"
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and for keys."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> Self:
-        """From what `to_dict` gave, without `kind`."""
-        return cls(**{**options, "systematics": tuple(options["systematics"])})
 
     def count(self, path: str) -> int | None:
         """Events of a file whose format lets a reader begin anywhere; else None."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hepaa.batch.shard import Part
-from hepaa.batch.tasks.rows import rows_of
-from hepaa.io.parquet.columns import count_rows
+from hepaa.batch.tasks.rows import TableTask, rows_of
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import count
 from hepaa.table.mixing import Tally
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HistogramTask:
+class HistogramTask(TableTask):
     """Rows of a stored table to sums w and w^2 in fixed bins, for each process, generator and label.
 
     Attributes
@@ -30,27 +29,9 @@ class HistogramTask:
     """
 
     kind: ClassVar[str] = "histogram"
-    needs: ClassVar[tuple[str, ...]] = ()
     column: str
     edges: tuple[float, ...]
     cuts: tuple[float, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and for keys."""
-        return {"kind": self.kind, "column": self.column, "edges": list(self.edges), "cuts": list(self.cuts)}
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> HistogramTask:
-        """From what `to_dict` gave, without `kind`."""
-        return cls(options["column"], tuple(options["edges"]), tuple(options["cuts"]))
-
-    def count(self, path: str) -> int | None:
-        """Rows of a table."""
-        return count_rows(path)
-
-    def code(self) -> dict[str, str]:
-        """All of it is hepaa's."""
-        return {}
 
     def compute(self, shard: Shard) -> Part:
         """The `hepaa.stats.histogram.Counts` of each process, generator and label, as lists."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hepaa.batch.shard import Task
 from hepaa.errors import InputError
+from hepaa.io.parquet.columns import count_rows
 from hepaa.table import EventTable
 
 if TYPE_CHECKING:
     from hepaa.batch.shard import Shard
+
+
+class TableTask(Task):
+    """A task on the rows of stored tables."""
+
+    def count(self, path: str) -> int:
+        """Rows of a table."""
+        return count_rows(path)
 
 
 def rows_of(shard: Shard) -> EventTable:

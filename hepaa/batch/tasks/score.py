@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hepaa import io
 from hepaa.batch.shard import Part
-from hepaa.batch.tasks.rows import rows_of
+from hepaa.batch.tasks.rows import TableTask, rows_of
 from hepaa.errors import InputError
-from hepaa.io.parquet.columns import count_rows
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ScoreTask:
+class ScoreTask(TableTask):
     """Rows of a stored table to the same rows with a score beside them.
 
     Attributes
@@ -37,23 +36,6 @@ class ScoreTask:
     def of(cls, models: Mapping[str, str | Path]) -> ScoreTask:
         """Scores of saved detectors, by the name that their columns get."""
         return cls(tuple((name, str(path), io.sha256(path)) for name, path in models.items()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and for keys."""
-        return {"kind": self.kind, "models": [list(model) for model in self.models]}
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> ScoreTask:
-        """From what `to_dict` gave, without `kind`."""
-        return cls(tuple((name, path, digest) for name, path, digest in options["models"]))
-
-    def count(self, path: str) -> int | None:
-        """Rows of a table."""
-        return count_rows(path)
-
-    def code(self) -> dict[str, str]:
-        """All of it is hepaa's."""
-        return {}
 
     def compute(self, shard: Shard) -> Part:
         """Scored rows of one shard.
