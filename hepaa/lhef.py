@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import islice
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
@@ -64,12 +66,17 @@ def init_of(header: Mapping[str, Any]) -> pylhe.LHEInit:
     import pylhe
 
     beams = {name: value for name, value in header["init"].items() if name != "processes"}
-    processes = [pylhe.LHEProcInfo(**process) for process in header["init"]["processes"]]
+    processes = [pylhe.LHEProcInfo(**_known(process)) for process in header["init"]["processes"]]
     generators = [
         pylhe.LHEGenerator(g["name"], g["version"], g["description"], dict(g["attributes"]))
         for g in header.get("generators", [])
     ]
     return pylhe.LHEInit(pylhe.LHEInitInfo(**beams), processes, generators)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values without those that are NaN: LHEH5 has columns for what a process or an event may lack."""
+    return {name: value for name, value in values.items() if not isnan(value)}
 
 
 def declarations_of(header: Mapping[str, Any]) -> pylhe.LHEInitRWGT:
@@ -110,14 +117,19 @@ def events_of(events: Events) -> Iterator[pylhe.LHEEvent]:
     pid, *reals = (events.columns[c].tolist() for c in COLUMNS)
     heads = zip(ak.num(particles).tolist(), map(int, pid), events.weight.tolist(), *reals, strict=True)
     weights = {name: values.tolist() for name, values in events.weights.items()}
+    # of LHEH5
+    scales = {name: events.columns[name].tolist() for name in ("fscale", "rscale") if name in events.columns}
     extras = ("comments", "attributes", "scales")
     texts = {name: events.arrays[name].to_list() for name in extras if name in events.arrays}
     for i, head in enumerate(heads):
+        of_event = (
+            {s["name"]: s["value"] for s in texts["scales"][i]} if texts else {k: v[i] for k, v in scales.items()}
+        )
         yield pylhe.LHEEvent(
             pylhe.LHEEventInfo(*head),
-            [next(records) for _ in range(head[0])],
+            list(islice(records, head[0])),
             {name: values[i] for name, values in weights.items()},
-            {s["name"]: s["value"] for s in texts["scales"][i]} if texts else {},
+            _known(of_event),
             {a["name"]: a["value"] for a in texts["attributes"][i]} if texts else {},
             texts["comments"][i] if texts else [],
         )

@@ -141,9 +141,9 @@ def test_labels_for_axes():
     assert feature_info("mjj").title == r"$m_{jj}$ [GeV]"
     assert feature_info("drll").title == r"$\Delta R_{\ell\ell}$"
     assert feature_info("mj1", "dijet").label != feature_info("mj1", "dijet-hl").label
-    for chosen in feature_sets().values():
-        assert chosen.description
-        for feature in (*chosen.columns, *chosen.spectators):
+    for own_set in feature_sets().values():
+        assert own_set.description
+        for feature in (*own_set.columns, *own_set.spectators):
             assert feature.label
             assert feature.unit in ("", "GeV", "rad")
 

@@ -89,10 +89,10 @@ def test_one_axis_is_where_a_general_minimiser_puts_it():
     one, two = (nsubjettiness(jets, 1, beta=b, axes="onepass-kt")[:, 0] for b in (1.0, 2.0))
     for i, jet in enumerate(jets):
         particles = cartesian(jet)
-        for found, beta in ((one[i], 1.0), (two[i], 2.0)):
+        for taus, beta in ((one[i], 1.0), (two[i], 2.0)):
             best = minimize(lambda a, p=particles, b=beta: slow_tau(p, [a], b), (0.5, np.pi), method="Nelder-Mead",
                             options={"xatol": 1e-8, "fatol": 1e-12})  # fmt: skip
-            assert found == pytest.approx(best.fun, rel=1e-4)
+            assert taus == pytest.approx(best.fun, rel=1e-4)
 
 
 def test_the_scale_is_r0():
@@ -162,9 +162,9 @@ def test_all_polynomials_are_their_sums_over_constituents():
         for value, graph in zip(ours, GRAPHS, strict=True):
             letters = sorted(set(graph) - {" "})
             expected = 0.0
-            for chosen in itertools.product(range(len(z)), repeat=len(letters)):
-                place = dict(zip(letters, chosen, strict=True))
-                term = math.prod(z[i] for i in chosen)
+            for members in itertools.product(range(len(z)), repeat=len(letters)):
+                place = dict(zip(letters, members, strict=True))
+                term = math.prod(z[i] for i in members)
                 for one, two in graph.split():
                     i, j = place[one], place[two]
                     dphi = math.remainder(phi[i] - phi[j], 2 * math.pi)

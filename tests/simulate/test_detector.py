@@ -38,19 +38,19 @@ def test_neutrals_of_one_tower_are_summed_in_energy_at_its_centre() -> None:
     assert len(out) == 3
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("track", 0.01), ("photon", 0.0224), ("hadron", 0.1304)])
-def test_resolution_is_the_one_stated(kind: str, expected: float) -> None:
+@pytest.mark.parametrize(("part", "expected"), [("track", 0.01), ("photon", 0.0224), ("hadron", 0.1304)])
+def test_resolution_is_the_one_stated(part: str, expected: float) -> None:
     # E = 25 GeV, central: 1 % (+) 0.4 %; 2 % (+) 1 %; 12 % (+) 5 %
     eta, phi = np.meshgrid(np.arange(-2, 3) * 0.1 + 0.05, np.arange(-31, 31) * 0.1 + 0.05)
     n = eta.size
     p = np.stack([25 / np.cosh(eta.ravel()), eta.ravel(), phi.ravel()], axis=1)
     rng = np.random.default_rng(1)
-    seen = [Detector()(p, flags(n, kind == "track"), flags(n, kind == "photon"), rng) for _ in range(30)]
+    seen = [Detector()(p, flags(n, part == "track"), flags(n, part == "photon"), rng) for _ in range(30)]
     energy = np.concatenate([s[:, 0] * np.cosh(s[:, 1]) for s in seen])
-    expected = np.hypot(0.01, 25 * 1.5e-4) if kind == "track" else expected
+    expected = np.hypot(0.01, 25 * 1.5e-4) if part == "track" else expected
     assert energy.std() / 25 == pytest.approx(expected, rel=0.04)
     assert energy.mean() == pytest.approx(25, rel=0.01)
-    assert len(energy) / (30 * n) == pytest.approx(0.95 if kind == "track" else 1.0, abs=0.01)
+    assert len(energy) / (30 * n) == pytest.approx(0.95 if part == "track" else 1.0, abs=0.01)
 
 
 def test_same_generator_same_events_and_no_particles_no_objects() -> None:

@@ -99,6 +99,9 @@ def _header(file: pylhe.LHEFile) -> dict[str, Any]:
     text = head(file.version, file.comment, blocks, declared.initrwgt, file.init)
     preamble, _, init = text.partition("<init>")
     info = parse(preamble, init.partition("</init>")[0]).info
+    for process, tags in zip(info["init"]["processes"], file.init.procInfo, strict=True):
+        # multiplicities, which LHEH5 alone has
+        process |= {k: value for k in ("npLO", "npNLO") if (value := getattr(tags, k)) is not None}
     return {**info, "version": file.version, "compression": "none", "complete": True}
 
 

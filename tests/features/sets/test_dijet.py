@@ -173,8 +173,8 @@ def test_small_events_against_all_pairs(particles):
             assert jets.counts[0, k] == 0
             assert not jets.momenta[0, k].any()
             continue
-        found = np.hypot(*jets.momenta[0, k, :2])
-        assert found == pytest.approx(coordinates(slow[k][0])[0], rel=1e-6, abs=1e-6)
+        pt_of_jet = np.hypot(*jets.momenta[0, k, :2])
+        assert pt_of_jet == pytest.approx(coordinates(slow[k][0])[0], rel=1e-6, abs=1e-6)
         members = jets.members[jets.starts[0, k] :][: jets.counts[0, k]]
         np.testing.assert_allclose(momenta[members].sum(axis=0), jets.momenta[0, k], rtol=1e-9, atol=1e-9)
 

@@ -69,6 +69,20 @@ def test_every_file_both_ways(data, tmp_path, name):
     assert_same_events(hepaa.open(tmp_path / "x.lhe.gz", extras=True), ours)
 
 
+def test_lheh5_both_ways(data, tmp_path):
+    text = pylhe.LHEFile.fromfile(str(data / "lhe" / "madgraph-2.0.0-wbj.lhe"), generator=False)
+    text.init.procInfo[0].npLO = 2
+    text.tofile(str(tmp_path / "x.h5"))
+    ours, theirs = hepaa.open(tmp_path / "x.h5"), pylhe.LHEFile.fromfile(str(tmp_path / "x.h5"), generator=False)
+    assert ours.to_pylhe().events == theirs.events
+    assert ours.to_pylhe().init == theirs.init
+    back = hepaa.from_pylhe(theirs)
+    assert ak.array_equal(back.particles, ours.particles)
+    assert back.to_pylhe().init == theirs.init
+    assert back.header["init"]["processes"][0]["npLO"] == 2
+    np.testing.assert_array_equal(list(back.weights.values()), list(ours.weights.values()))
+
+
 def test_events_that_a_user_made():
     particle = pylhe.LHEParticle(5, 1, 0, 0, 501, 0, 3.0, 4.0, 0.0, 13.0, 12.0, 0.0, 9.0)
     head = pylhe.LHEEventInfo(1, 1, 0.5, 91.2, 0.0078, 0.118)
