@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 
 import awkward as ak
+import h5py
 import numpy as np
 import pytest
 
 import hepaa
 from hepaa import io
-from hepaa.errors import InputError
-from hepaa.events import Sample
+from hepaa.errors import InputError, TruncatedInputError
+from hepaa.events import Events, Sample
 from hepaa.io.convert import convert
 from hepaa.io.pieces import merge, parse_size, row_ranges
 from hepaa.table import EventTable
@@ -144,3 +145,29 @@ def test_damage_is_an_input_error_on_one_line(data, tmp_path, name):
             refused.append(str(error))
     assert len(refused) >= 10
     assert all("damaged" in line and "\n" not in line for line in refused)
+
+
+def test_the_good_events_of_a_broken_file_come_first(data, tmp_path):
+    """Whatever the format: pieces before the break, then the error; with keep_partial the last one says it."""
+    bead = (data / "generators" / "bead_bkg_train_sherpa.csv").read_text().splitlines(keepends=True)
+    lhe = (data / "lhe" / "powheg-box-v2-W.lhe").read_bytes()
+    (tmp_path / "bead").write_text("".join(bead[:6]) + "1,2,3\n")
+    (tmp_path / "lhe").write_bytes(lhe[: len(lhe) // 2])
+    with h5py.File(tmp_path / "lhco", "w") as file:
+        table = file.create_dataset("e", data=np.ones((60, 2101)), chunks=(10, 2101), compression="gzip")
+        chunk = table.id.get_chunk_info_by_coord((30, 0))
+    content = bytearray((tmp_path / "lhco").read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    (tmp_path / "lhco").write_bytes(content)
+    for name in ("bead", "lhe", "lhco"):
+        pieces: list[Events] = []
+        with pytest.raises(TruncatedInputError) as failure:
+            pieces.extend(io.iterate(tmp_path / name, step_size="20 kB"))
+        good = sum(piece.n for piece in pieces)
+        assert good == failure.value.good_events > 0
+        assert not any("broken" in piece.header for piece in pieces)
+        *before, last = io.iterate(tmp_path / name, step_size="20 kB", keep_partial=True)
+        assert sum(piece.n for piece in before) + last.n == good
+        assert not any("broken" in piece.header for piece in before)
+        assert (last.header["broken"], last.header["complete"]) == (str(failure.value), False)
+        assert io.open(tmp_path / name, keep_partial=True).n == good

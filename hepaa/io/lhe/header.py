@@ -44,7 +44,7 @@ class Header:
     Attributes
     ----------
     info : dict
-        What `Events.header` shows; see `hepaa.io.lhe.read.open`.
+        What `Events.header` shows; see `hepaa.io.lhe.read.iterate`.
     declared : list of str
         Weight ids in the order in which the file declares them: the names of the numbers in `<weights>`.
     promised : int or None
