@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hepaa.errors import InputError
 from hepaa.io import iterate
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from hepaa.events import Events
-
-TARGETS = (".lhe", ".lhe.gz", ".root", ".parquet", ".h5", ".hdf5")
+WRITERS = {
+    ".lhe": "hepaa.io.lhe.write",
+    ".lhe.gz": "hepaa.io.lhe.write",
+    ".root": "hepaa.io.root.write",
+    ".parquet": "hepaa.io.parquet.events",
+    ".h5": "hepaa.io.lhco.write",
+    ".hdf5": "hepaa.io.lhco.write",
+}
+"""Ending of a file's name, and the module whose `write(pieces, path)` writes it."""
 
 
 def convert(source: str | Path, target: str | Path, *, step_size: str | int = "100 MB", **options: Any) -> int:
@@ -42,34 +46,11 @@ def convert(source: str | Path, target: str | Path, *, step_size: str | int = "1
         the target format has no room for something that the events hold.
     """
     final = Path(target)
-    write = _writer(final)
+    module = next((m for ending, m in WRITERS.items() if final.name.lower().endswith(ending)), None)
+    if module is None:
+        raise InputError(f"{target}: hepaa writes {', '.join(WRITERS)}; end the name of the target with one of these")
     if final.exists() and Path(source).exists() and final.samefile(source):
         raise InputError(f"{final} is both source and target; give the target another name")
     if final.is_dir():
         raise InputError(f"{final} is a folder; name a file in it")
-    return write(_one_file(source, step_size, options), final)
-
-
-def _one_file(source: str | Path, step_size: str | int, options: dict[str, Any]) -> Iterator[Events]:
-    yield from iterate([source], step_size=step_size, **options)
-
-
-def _writer(target: Path) -> Callable[[Iterator[Events], Path], int]:
-    name = target.name.lower()
-    if name.endswith((".lhe", ".lhe.gz")):
-        from hepaa.io.lhe import write as write_lhe
-
-        return lambda pieces, path: write_lhe.write(pieces, path, compress=name.endswith(".gz"))
-    if name.endswith(".root"):
-        from hepaa.io.root import write as write_root
-
-        return write_root.write
-    if name.endswith(".parquet"):
-        from hepaa.io.parquet import events as records
-
-        return records.write
-    if name.endswith((".h5", ".hdf5")):
-        from hepaa.io.lhco import write as write_lhco
-
-        return write_lhco.write
-    raise InputError(f"{target}: hepaa writes {', '.join(TARGETS)}; end the name of the target with one of these")
+    return int(import_module(module).write(iterate([source], step_size=step_size, **options), final))

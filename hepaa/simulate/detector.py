@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +39,6 @@ class Detector:
     hcal_tower: float = 0.1
     ecal_resolution: tuple[float, float] = (0.1, 0.01)
     hcal_resolution: tuple[float, float] = (0.6, 0.05)
-
-    def describe(self) -> dict[str, object]:
-        """The parameters, for a file's provenance."""
-        return asdict(self)
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ GeV, sqrt(s) = 13 TeV, PDF NNPDF2.3 QCD+QED LO (Pythia's default).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -297,7 +297,7 @@ def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: floa
     error = sigma * math.hypot(info.sigmaErr() / info.sigmaGen(), math.sqrt((1 - fraction) / len(kept)))
     provenance = {
         "generator": "Pythia", "version": f"{pythia.settings.parm('Pythia:versionNumber'):.3f}", "seed": seed,
-        "settings": settings, "events_tried": tried, "detector": detector.describe(),
+        "settings": settings, "events_tried": tried, "detector": asdict(detector),
         "selection": f"leading anti-kT R = 1.0 jet of the written particles: pT > {jet_pt_min:g} GeV",
     }  # fmt: skip
     return DijetEvents(kept, label, sigma, error, provenance)

@@ -52,7 +52,7 @@ def write_lhe(
     Parameters
     ----------
     path : path
-        File to write; the bytes depend on the arguments alone.
+        File to write, `.lhe.gz`; the bytes depend on the arguments alone.
     events : PartonEvents
         q q' H Z l+ l- b bbar, momenta in GeV; its cross-section goes into `<init>` and XWGTUP.
     provenance : mapping
@@ -99,7 +99,7 @@ def write_lhe(
         collections={"particles": particles},
         columns={"pid": np.ones(n), "scale": scale, "aqed": np.full(n, _rounded(alpha_em, 7)), "aqcd": alpha_s},
     )
-    lhe.write([record], path, compress=True)
+    lhe.write([record], path)
 
 
 def _rounded(values: Any, digits: int) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ def test_lhe_numbers_of_full_precision(data, tmp_path):
         weights={k: doubles(events.n) for k in events.weights},
         columns={k: v if k == "pid" else doubles(events.n) for k, v in events.columns.items()},
     )
-    write_lhe.write([changed], tmp_path / "x.lhe", compress=False)
+    write_lhe.write([changed], tmp_path / "x.lhe")
     same(changed, io.open(tmp_path / "x.lhe"))
 
 

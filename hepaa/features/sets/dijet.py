@@ -13,6 +13,8 @@ from hepaa.errors import InputError
 from hepaa.features.registry import Feature, feature_set
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from hepaa.events import Events
@@ -68,7 +70,7 @@ def dijet(events: Events) -> tuple[Values, Cuts]:
     tau_N: beta = 1, R0 = 1, one-pass minimised exclusive kT axes.
     """
     values, cuts = _jets(events)
-    return values | _pair(values), cuts
+    return values | pair(values), cuts
 
 
 @feature_set(
@@ -87,11 +89,11 @@ def dijet_high_level(events: Events) -> tuple[Values, Cuts]:
     dmj is the heavier mass minus the lighter.
     """
     values, cuts = _jets(events)
-    pair = _pair(values)
+    derived = pair(values)
     swap = values["mj2"] < values["mj1"]
-    out = {"mjj": pair["mjj"], "mj1": pair["ml"], "dmj": pair["dmj"]}
+    out = {"mjj": derived["mjj"], "mj1": derived["ml"], "dmj": derived["dmj"]}
     for ratio in ("tau21", "tau32"):
-        leading, second = pair[f"{ratio}j1"], pair[f"{ratio}j2"]
+        leading, second = derived[f"{ratio}j1"], derived[f"{ratio}j2"]
         out[f"{ratio}j1"], out[f"{ratio}j2"] = np.where(swap, second, leading), np.where(swap, leading, second)
     return out, cuts
 
@@ -147,7 +149,7 @@ def raw_particles(events: Events) -> tuple[Any, ...]:
     return (offsets, *arrays)
 
 
-def _pair(values: Values) -> Values:
+def pair(values: Mapping[str, NDArray[np.float64]]) -> Values:
     """All that follows from the 14 columns."""
     from hepaa.features import kinematics
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.features.registry import Feature, feature_set, feature_sets
-from hepaa.features.sets.dijet import COLUMNS, INPUTS, dijet, ratio
+from hepaa.features.sets.dijet import COLUMNS, INPUTS, dijet, pair
 from hepaa.features.sets.zh import zh_paper
 
 if TYPE_CHECKING:
@@ -65,22 +65,14 @@ def dijet_invariant(events: Events) -> tuple[Values, Cuts]:
 
 
 def _dijet(values: Mapping[str, NDArray[np.float64]]) -> Values:
-    from hepaa.features import kinematics
-
+    derived = {**values, **pair(values)}
     out: Values = {}
-    phi = []
+    sign = np.where(derived["etaj1"] < 0, -1.0, 1.0)
     for j in (1, 2):
-        px, py, pz, t1, t2, t3 = (values[f"{q}j{j}"] for q in ("px", "py", "pz", "tau1", "tau2", "tau3"))
-        phi.append(kinematics.phi(px, py))
-        out[f"ptj{j}"] = kinematics.pt(px, py)
-        out[f"etafj{j}"] = kinematics.eta(px, py, pz)
-        out[f"mj{j}"] = values[f"mj{j}"]
-        out[f"ltau1j{j}"] = np.log(np.maximum(t1, _WIDTH))
-        out[f"tau21j{j}"], out[f"tau32j{j}"] = ratio(t2, t1), ratio(t3, t2)
-    sign = np.where(out["etafj1"] < 0, -1.0, 1.0)
-    for j in (1, 2):
-        out[f"etafj{j}"] = out[f"etafj{j}"] * sign
-    apart = np.abs(np.mod(phi[0] - phi[1], 2 * np.pi) - np.pi)
+        out |= {f"{q}j{j}": derived[f"{q}j{j}"] for q in ("pt", "m", "tau21", "tau32")}
+        out[f"etafj{j}"] = derived[f"etaj{j}"] * sign
+        out[f"ltau1j{j}"] = np.log(np.maximum(derived[f"tau1j{j}"], _WIDTH))
+    apart = np.abs(np.mod(derived["phij1"] - derived["phij2"], 2 * np.pi) - np.pi)
     out["lacop"] = np.log(apart + _ANGLE)
     return out
 

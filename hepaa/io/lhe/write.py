@@ -39,7 +39,7 @@ _SHORTEST = pylhe.LHEXMLFormat(
 )
 
 
-def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
+def write(pieces: Iterable[Events], path: str | Path) -> int:
     """Write events as LHE, under the final name only when complete.
 
     Parameters
@@ -47,8 +47,7 @@ def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
     pieces : iterable of Events
         With the `particles`, `columns` and `header` that the LHE reader gives.
     path : str or Path
-    compress : bool
-        Through gzip; the same events give the same bytes.
+        Through gzip if its name ends with `.gz`; the same events give the same bytes.
 
     Returns
     -------
@@ -61,7 +60,7 @@ def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
         If there is no piece, or it lacks something that an LHE file must have.
     """
     n = 0
-    with atomic_path(path) as partial, _sink(partial, compress) as stream:
+    with atomic_path(path) as partial, _sink(partial, compress=str(path).lower().endswith(".gz")) as stream:
         for i, piece in enumerate(pieces):
             if i == 0:
                 lhef.check(piece)
@@ -77,7 +76,7 @@ def write(pieces: Iterable[Events], path: str | Path, *, compress: bool) -> int:
 
 
 @contextmanager
-def _sink(path: Path, compress: bool) -> Iterator[Any]:
+def _sink(path: Path, *, compress: bool) -> Iterator[Any]:
     with path.open("wb") as plain:
         if not compress:
             yield plain

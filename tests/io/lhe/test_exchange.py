@@ -115,7 +115,7 @@ def test_names_of_weights_that_xml_would_take_amiss(data, tmp_path):
     changed = replace(events, header=header, weights={name: values})
     from hepaa.io.lhe import write
 
-    write.write([changed], tmp_path / "x.lhe", compress=False)
+    write.write([changed], tmp_path / "x.lhe")
     back = hepaa.open(tmp_path / "x.lhe")
     np.testing.assert_array_equal(back.weights[name], values)
     assert back.header["weight_info"] == header["weight_info"]
