@@ -35,8 +35,12 @@ def compiled(**flags: Any) -> Callable[[_Function], _Function]:
 
 
 kernel = compiled()
-reordered = compiled(fastmath={"contract", "reassoc", "nsz"})
+_REORDERED = {"contract", "reassoc", "nsz"}
+reordered = compiled(fastmath=_REORDERED)
 """For sums that may be reordered and fused, so that they are vectors; NaN and infinity keep their meaning."""
+inlined = compiled(fastmath=_REORDERED, forceinline=True)
+"""The same for what such a loop calls. A function compiled by itself may sum in another order than its copy in the
+caller, and which of the two runs depends on what the cache holds: the first run would differ from all later ones."""
 
 
 def _initialise_without_vector() -> None:

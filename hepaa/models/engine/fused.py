@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hepaa.compiled import reordered
+from hepaa.compiled import inlined, reordered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class Rates(NamedTuple):
     clip: float
 
 
-@reordered
+@inlined
 def _affine(p: Floats, layer: Integers, a: Floats) -> None:
     n_in, n_out, at, source, target, relu = layer
     width = a.shape[1]
@@ -108,7 +108,7 @@ def _affine(p: Floats, layer: Integers, a: Floats) -> None:
                 out[b] = _ZERO if out[b] < _ZERO else out[b]  # NaN stays
 
 
-@reordered
+@inlined
 def _affine_back(p: Floats, layer: Integers, a: Floats, delta: Floats, gradient: Floats, inner: bool) -> None:
     """Adds to the gradient; from the outputs' deltas to the inputs', where the input is not that of the net."""
     n_in, n_out, at, source, target, relu = layer
@@ -138,7 +138,7 @@ def _affine_back(p: Floats, layer: Integers, a: Floats, delta: Floats, gradient:
                     into[b] += w * d[b]
 
 
-@reordered
+@inlined
 def _sample(net: Net, a: Floats, kl: Floats) -> None:
     """z = mu + sigma noise, and the KL divergence of each event."""
     n = net.latent
@@ -159,7 +159,7 @@ def _sample(net: Net, a: Floats, kl: Floats) -> None:
             kl[b] += _HALF * (mu[b] * mu[b] + sigma[b] * sigma[b] - logvar[b] - _ONE)
 
 
-@reordered
+@inlined
 def _sample_back(net: Net, a: Floats, delta: Floats, kl_share: Floats) -> None:
     n = net.latent
     for j in range(n):
@@ -170,7 +170,7 @@ def _sample_back(net: Net, a: Floats, delta: Floats, kl_share: Floats) -> None:
             d_logvar[b] = _HALF * (d_z[b] * noise[b] * sigma[b] + kl_share[b] * (sigma[b] * sigma[b] - _ONE))
 
 
-@reordered
+@inlined
 def _errors(net: Net, a: Floats, error: Floats) -> None:
     width = a.shape[1]
     for b in range(width):
@@ -181,7 +181,7 @@ def _errors(net: Net, a: Floats, error: Floats) -> None:
             error[b] += (x_hat[b] - x[b]) * (x_hat[b] - x[b])
 
 
-@reordered
+@inlined
 def _penalty(kind: int, error: float, clip: float) -> tuple[float, float]:
     """`terms.penalty` and its slope."""
     if kind == CLIP:
@@ -194,7 +194,7 @@ def _penalty(kind: int, error: float, clip: float) -> tuple[float, float]:
     return error, 1.0
 
 
-@reordered
+@inlined
 def add_gradient(  # one batch
     p: Floats, net: Net, objective: Objective, common: Events, order: Integers, rare: Events, dealt: Integers,
     noise: Floats, a: Floats, delta: Floats, gradient: Floats, sums: NDArray[np.float64],
@@ -263,7 +263,7 @@ def add_gradient(  # one batch
             _affine_back(p, net.layers[k], a, delta, gradient, k > 0)
 
 
-@reordered
+@inlined
 def _adam(
     p: Floats, gradient: Floats, mean: Floats, square: Floats, norm: float, step: int, moves: bool, rates: Rates
 ) -> None:

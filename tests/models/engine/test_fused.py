@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +23,9 @@ from hepaa.models.losses.reconstruction import EventError
 from hepaa.models.losses.schedules import Fixed, Linear
 from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
 from hepaa.models.nets.mlp import GaussianVAE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 D = 7
 
@@ -144,3 +152,17 @@ def test_a_gradient_that_is_no_number_stops_at_its_step() -> None:
     step = int((order >= 150).nonzero()[0]) // 10
     with pytest.raises(HepaaError, match=rf"epoch 0 \(seed 0, step {step}, reconstruction not finite\)"):
         loop.run([Stage(1, (Reconstruction(), KL()))])
+
+
+def test_a_fresh_compilation_trains_to_the_bits_of_a_cached_one(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np, hepaa\n"
+        "X = np.random.default_rng(0).normal(size=(400, 6))\n"
+        "print(hepaa.VAE(epochs=3, batch_size=64).fit(X).anomaly_score(X).tobytes().hex())"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
+        for _ in range(2)
+    )
+    assert first == second
