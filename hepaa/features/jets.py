@@ -1,6 +1,7 @@
 """Jets of any kind, through the FastJet library (Cacciari, Salam, Soyez, arXiv:1111.6097), a batch of events a call.
 
-`dijet_kernels` has the compiled path for the two leading R = 1.0 jets of LHC Olympics events; its jets are FastJet's.
+`kernels.leading_jets` has the compiled path for the two leading R = 1.0 jets of LHC Olympics events; its jets are
+FastJet's.
 """
 
 from __future__ import annotations

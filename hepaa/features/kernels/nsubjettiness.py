@@ -146,7 +146,7 @@ def taus(
 ) -> None:
     """tau_1 .. tau_len(out) of a jet of n constituents, into out; 0 where it has no more constituents than axes.
 
-    w, link: room for the clustering, as in `jet_kernels`.
+    w, link: room for the clustering, as in `clustering`.
     """
     axes, jets, heads = np.empty((2, len(out))), np.empty((2, 4)), np.empty(2, np.int64)
     total = 0.0
