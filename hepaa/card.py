@@ -127,7 +127,7 @@ class HistogramCard(_Section):
 
 
 class SignificanceCard(_Section):
-    """What the background uncertainty is made of, beside simulation statistics."""
+    """Uncertainty of the background beside simulation statistics."""
 
     background_uncertainty: float = Field(0.1, ge=0, description="relative, in every bin")
 
@@ -172,7 +172,7 @@ class SystematicCard(_Section):
 
 
 class SculptingCard(_Section):
-    """Does a cut on the score make bumps out of background? Tested before any discovery is quoted."""
+    """Test that a cut on the score makes no bumps out of background, before any discovery is quoted."""
 
     mass: str = Field(description="column of the mass that is hunted for bumps, such as mjj")
     background_efficiency: float = Field(0.05, gt=0, lt=1, description="share of background that passes the cut")
@@ -211,7 +211,7 @@ class FigureCard(_Section):
 
 
 class Rules(_Section):
-    """How scores are judged."""
+    """Settings by which scores are judged."""
 
     seed: int = Field(0, ge=0, description="seed of every random choice that has none of its own")
     luminosity_fb: float = Field(gt=0, description="integrated luminosity, fb^-1")

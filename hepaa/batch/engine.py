@@ -1,4 +1,4 @@
-"""The engine: asks an executor for what the store lacks, until nothing is missing or the limits are reached."""
+"""The engine asks an executor for the results that the store lacks, until all are there or the limits are reached."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def process(
     progress: Reporter | None = None,
     pause_s: float = 1.0,
 ) -> Outcome:
-    """Do what a plan asks and the store of its folder lacks.
+    """Compute the shards of a plan whose results are not in the store of its folder.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def process(
 
 
 def collect(folder: Path, *, allow_missing: int = 0) -> Outcome:
-    """What the store of a folder has of its plan; nothing is computed.
+    """The results of a plan that are in the store of its folder; nothing is computed.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def _report(store: Store, missing: Sequence[Failure], of: int, allowed: int) -> 
 
 
 class _Stopped(BaseException):
-    """SIGTERM came. No Exception, so that nothing on the way takes it for a failure of its own."""
+    """SIGTERM came. It is no Exception, so that no handler of failures on the way catches it."""
 
 
 @contextmanager

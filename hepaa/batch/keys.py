@@ -36,7 +36,7 @@ def digest(content: Any) -> str:
 
 
 def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What tells one state of a file from another.
+    """Size, time and hash that tell one state of a file from another.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def state_of(file: str, identity: Mapping[str, Any]) -> str:
 
 
 def changed(path: str, identity: Mapping[str, Any]) -> bool:
-    """Whether size or time of change of a local file differ from those in `identity`."""
+    """True if size or time of change of a local file differ from those in `identity`."""
     file, _ = split_key(path)
     if "size" not in identity:
         return False
@@ -96,7 +96,7 @@ def changed(path: str, identity: Mapping[str, Any]) -> bool:
 
 
 def request_of(task: Any, code: Mapping[str, str]) -> dict[str, Any]:
-    """What a task and the versions of the code add to the keys of all its shards."""
+    """The part of a key that all shards of a task share: its options and the versions of the code."""
     return {"task": task.to_dict(), "code": code | task.code()}
 
 
@@ -133,7 +133,7 @@ def versions() -> dict[str, str]:
 def source_digest() -> str:
     """16 hexadecimal digits of the code of the package and its schemas, so that an edit is another version.
 
-    What only speaks, draws or makes samples is left out: no stored result passes through it.
+    Commands, figures, reports, simulation and demo are left out: no stored result passes through them.
     """
     code = hashlib.sha256()
     for path in sorted([*_PACKAGE.rglob("*.py"), *_PACKAGE.rglob("*.yaml")]):

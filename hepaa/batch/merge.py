@@ -1,4 +1,4 @@
-"""Merging: what the shards of a plan amount to, always in the order of the plan."""
+"""Merging of the results of a plan, always in its order."""
 
 from __future__ import annotations
 

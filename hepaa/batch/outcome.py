@@ -1,4 +1,4 @@
-"""What there is when a batch stops: receipts, and what is missing."""
+"""The outcome of a batch: receipts, and the shards that are missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What there is when the engine stops.
+    """Receipts of a batch, and the shards that are missing.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> Plan:
-        """Read what `save` wrote.
+        """Read a plan that `save` wrote.
 
         Raises
         ------

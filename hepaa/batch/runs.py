@@ -1,4 +1,4 @@
-"""What the commands do in batches: features of files, the samples of a card, scores and histograms of tables."""
+"""Commands in batches: features of files, the samples of a card, scores and histograms of tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchSetup:
-    """How work is to be done, whatever it is.
+    """Settings of a batch: its folder, executor and limits.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class BatchSetup:
         return make_plan(work, folder=self.folder, identity=self.identity, shard_events=self.shard_events)
 
     def do(self, plan: Plan) -> Outcome:
-        """Do what the store lacks of a plan; see `hepaa.batch.engine.process`."""
+        """Compute what the store lacks; see `hepaa.batch.engine.process`."""
         return process(
             plan, self.folder, self.executor,
             retries=self.retries, allow_missing=self.allow_missing, progress=self.progress,
@@ -241,6 +241,6 @@ def histogram(
 
 
 def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:
-    """The plan to read a card; None where nothing of it can be read in batches."""
+    """The plan to read a card; None if every sample is limited by `max_events`."""
     work = card_work(card)
     return make_plan(work, folder=folder, identity=identity, shard_events=shard_events) if work else None

@@ -1,4 +1,4 @@
-"""A shard is a piece of work; a task is what is asked of it; a part is the result."""
+"""Shards are pieces of work, tasks are functions of a shard, parts are their results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Shard:
         return self.path if self.start is None else f"{self.path}, events {self.start} .. {self.stop}"
 
     def changed(self) -> bool:
-        """Whether the file is another than when the plan was made."""
+        """True if the file has changed since the plan was made."""
         return keys.changed(self.path, self.identity)
 
     def prepare(self) -> None:
@@ -87,7 +87,7 @@ class Part:
 
 
 class Task:
-    """What a shard can be asked: a frozen dataclass of plain values, so that it can be hashed and sent anywhere."""
+    """A function of a shard: a frozen dataclass of plain values, so that it can be hashed and sent anywhere."""
 
     kind: ClassVar[str]
     """Its name in plans, as in `hepaa.batch.tasks.registry`."""

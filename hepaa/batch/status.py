@@ -1,4 +1,4 @@
-"""How far a batch is, from its folder alone: nothing has to be running."""
+"""Progress of a batch, from its folder alone: nothing has to be running."""
 
 from __future__ import annotations
 

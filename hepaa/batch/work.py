@@ -120,7 +120,7 @@ class Work:
         return stored
 
     def receipt(self, key: str) -> Receipts | None:
-        """What the store has of a shard."""
+        """The stored receipt of a shard, if there is one."""
         receipt = Store(self.folder).receipt(key)
         return None if receipt is None else Receipts({key: receipt})
 

@@ -39,7 +39,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What was said on the command line about batches.
+    """Options of the command line for batches.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def batch_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def say_missing(outcome: Any) -> None:
-    """Say on standard error that a result is not whole, as was allowed."""
+    """Warn on standard error that shards are missing from a result, as was allowed."""
     if outcome.missing:
         listing = f"all are listed in {outcome.store.failures_path}"
         click.echo(
@@ -112,7 +112,7 @@ def batch() -> None:
 @click.option("--select", "selection", help="Cut on columns, for a fileset.")
 @batch_options
 def plan(source: Path, feature_set: str | None, selection: str | None, batch: BatchOptions) -> None:
-    """Write down what is to be done for a card, or for a fileset of coffea (JSON), as numbered shards.
+    """Plan the reading of a card, or of a fileset of coffea (JSON), as numbered shards.
 
     \b
     Example: hepaa batch plan zh.yaml --work zh-batch
@@ -144,7 +144,7 @@ def _work_of(source: Path, feature_set: str | None, selection: str | None) -> An
 @click.option("--of", type=int, required=True, help="Number of jobs.")
 @click.option("--retries", type=int, default=2, show_default=True, help="Of each shard that fails.")
 def shard(folder: Path, index: int, of: int, retries: int) -> None:
-    """Do one share of a plan: what one job of an array does.
+    """Do one share of a plan, as one job of an array.
 
     \b
     Example: hepaa batch shard zh-batch --index 3 --of 100
@@ -175,7 +175,7 @@ def merge(folder: Path, output: Path, allow_missing: int) -> None:
 @batch.command()
 @click.argument("folder", type=FILE)
 def status(folder: Path) -> None:
-    """Say how far a batch is.
+    """Print the progress of a batch.
 
     \b
     Example: hepaa batch status zh-batch
@@ -241,7 +241,7 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
 @click.option("--leave-one-out", "folds", type=click.Choice(["generators", "processes"]), help="One fold for each.")
 @batch_options
 def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, batch: BatchOptions) -> None:
-    """Run a card with several seeds, values or left-out samples; what is read is read once.
+    """Run a card with several seeds, values or left-out samples; files are read once.
 
     \b
     Example: hepaa batch scan zh.yaml --seed 0 --seed 1 --set detectors.0.options.latent=[2,4] --executor processes

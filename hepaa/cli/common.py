@@ -1,4 +1,4 @@
-"""What the commands share: how they take files and options, and how they print a table of results."""
+"""Parts that commands share: arguments for files and options, and the printed table of results."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
 @click.argument("scored", type=FILE)
 @click.option("--validation", type=FILE, required=True, help="Scored table of other events, to choose the bins on.")
 @click.option("--score", "name", required=True, help="NAME of the column score_NAME.")
-@click.option("--luminosity-fb", type=float, required=True, help="For the label; weights are taken as they are.")
+@click.option("--luminosity-fb", type=float, required=True, help="Luminosity that the weights stand for.")
 @click.option("--sqrt-s-tev", type=float, default=13.0, show_default=True)
 @click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
@@ -85,7 +85,7 @@ def hist(
     output: Path,
     batch: BatchOptions,
 ) -> None:
-    """Histogram a score and say what the signal in it is worth. SCORED is a table or a folder of parts.
+    """Histogram a score and print the expected significance of its signal. SCORED is a table or a folder of parts.
 
     Batches (--executor) take any number of events; AUC, signal efficiencies and SIC need all scores in order and are
     null in their results.

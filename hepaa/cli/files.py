@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--server", help="Take the files from a copy of the record's server.  [default: https://zenodo.org]")
 def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None) -> None:
-    """Download a public data set, and check it. What is there is kept; what broke off is continued.
+    """Download a public data set and check it. Files that are there are kept, broken downloads go on.
 
     DATASET is lhco-rd, the R&D events of the LHC Olympics 2020: jet features (74 MB), or raw particles (2.9 GB).
 
@@ -50,7 +50,7 @@ def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def info(file: str, as_json: bool) -> None:
-    """Say what is in a file: format, events, sum of weights, cross-section, columns.
+    """Print the content of a file: format, events, sum of weights, cross-section, columns.
 
     \b
     Example: hepaa info events.lhe.gz
@@ -66,7 +66,7 @@ def info(file: str, as_json: bool) -> None:
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Keys beside values; what is inside a value stands below it."""
+    """Lines of keys and values; values with keys of their own are indented below."""
     width = max((len(str(key)) for key in content), default=0)
     for key, value in content.items():
         name = f"{indent}{key!s:<{width}}"

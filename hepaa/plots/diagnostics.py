@@ -166,7 +166,7 @@ def feature_pulls(
     limit: float = 5.0,
     look: Look | None = None,
 ) -> Figure:
-    """How far single events lie from what is expected of them, feature by feature: a coloured table with numbers.
+    """Pulls of single events, feature by feature: a coloured table with numbers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What all figures share: style, header, palette, and how they are saved."""
+"""Style, header, palette and saving of all figures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _COMMON: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """What a figure says about itself, and the style it is drawn in.
+    """Style and labels of a figure.
 
     Attributes
     ----------

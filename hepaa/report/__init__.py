@@ -1,1 +1,1 @@
-"""What a run found, for people: its figures by name, and one page that holds everything."""
+"""Reports of a run: its figures by name, and one page that holds everything."""

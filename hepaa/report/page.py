@@ -34,7 +34,7 @@ TITLES = {
     "training": "Loss against epoch",
     "latent": "Latent space",
 }
-"""What the figures of the page show, by the name they are drawn under."""
+"""Titles of the figures of the page, by their name."""
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ class SavedRun:
         return info.label, info.unit
 
     def pulls(self, name: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], str]:
-        """How far events lie from what is expected, feature by feature, and what that means.
+        """Pulls of events from their expected features, and the definition of the pull.
 
         Returns
         -------

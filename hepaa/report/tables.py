@@ -212,7 +212,7 @@ def _luminosity(value: float | None, error: float | None) -> str:
 
 
 def fits(run: SavedRun) -> list[Table]:
-    """What pyhf finds in the workspaces; none if it was not asked."""
+    """Results of pyhf for the workspaces; none without `infer` in the card."""
     rows = []
     for name, signal, numbers, _ in _of_signals(run):
         fit = numbers["fit"]

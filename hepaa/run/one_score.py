@@ -1,4 +1,4 @@
-"""One score of a scored table alone: what `hepaa hist` writes, from the events themselves or from counts of them."""
+"""Results of one score alone, for `hepaa hist`: from a scored table, or from counts of its events."""
 
 from __future__ import annotations
 

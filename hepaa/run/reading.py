@@ -59,7 +59,7 @@ class SampleReading:
     truth : 0, 1 or None
         Keep only events of this label.
     relabel : bool
-        `role` is the truth, whatever labels the file has.
+        Replace the labels of the file by that of `role`.
     systematics : tuple of dict
         Entries of a card whose varied event weights are kept as columns.
     schema : str, mapping or None
@@ -87,7 +87,7 @@ class SampleReading:
 
     @classmethod
     def from_card(cls, sample: SampleCard, card: Card) -> Self:
-        """What a card asks of the files of one sample."""
+        """The reading of one sample of a card."""
         return cls(
             feature_set=card.features.set,
             process=sample.process,
@@ -145,7 +145,7 @@ class SampleReading:
     def _events(
         self, files: str | Sequence[str], events: tuple[int, int] | None, max_events: int | None
     ) -> Iterator[Events]:
-        """Events of the truth, at most `max_events`; the role stands for their labels where that is asked for."""
+        """Events of the truth, at most `max_events` of them, with the label of the role if `relabel` is set."""
         bounds: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
         sample = Sample(self.process, self.role, self.generator)
         left = max_events
@@ -153,7 +153,7 @@ class SampleReading:
             part = whole
             if self.truth is not None:
                 if whole.label is None:
-                    raise InputError(f"{whole.path}: truth = {self.truth} is asked, but the file has no labels")
+                    raise InputError(f"{whole.path}: truth = {self.truth} needs labels, and the file has none")
                 part = part.select(whole.label == self.truth)
             if left is not None:
                 part = part.select(np.arange(part.n) < left)

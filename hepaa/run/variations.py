@@ -110,7 +110,7 @@ def with_varied_scores(
 def uncertainties(
     card: Rules, detector: str, table: EventTable, histograms: ScoreHistograms, *, channel: str = ""
 ) -> list[Uncertainty]:
-    """What the card's systematics do to the histograms of a score: nuisance parameters with their templates.
+    """Nuisance parameters of a score's histograms with their templates, from the card's systematics.
 
     Parameters
     ----------

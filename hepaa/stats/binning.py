@@ -1,4 +1,4 @@
-"""Where the edges of a score histogram lie: chosen on one split of the events, used on another."""
+"""Bin edges of a score histogram, chosen on one split of the events and used on another."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _scan(counts: Any, b: Any, templates: Any) -> Any:
 
 
 def upcrossings(z: ArrayLike, level: float) -> Any:
-    """How often a scan rises through `level`: along the last axis of (k,) or (spectra, k)."""
+    """Number of times that a scan rises through `level`, along the last axis of (k,) or (spectra, k)."""
     values = np.asarray(z, dtype=np.float64)
     count = np.sum((values[..., 1:] >= level) & (values[..., :-1] < level), axis=-1)
     return int(count) if np.ndim(count) == 0 else count

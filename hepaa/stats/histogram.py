@@ -346,7 +346,7 @@ def score_histograms(
 
 
 def split_of(background: Iterable[tuple[Any, Any]], by: Split | None = None) -> Split:
-    """How a background is split in histograms: by generator if all of it is one process from several of them.
+    """Split of a background in histograms: by generator if all of it is one process from several of them.
 
     Several generators of one process are alternatives of each other, and their difference is worth seeing.
 
@@ -372,7 +372,7 @@ def split_of(background: Iterable[tuple[Any, Any]], by: Split | None = None) -> 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What is counted of one process, generator and label where the events are not kept.
+    """Sums over the events of one process, generator and label, where the events are not kept.
 
     Attributes
     ----------

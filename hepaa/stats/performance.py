@@ -1,4 +1,4 @@
-"""How well a score separates signal from background: ROC, AUC, AUC-PR, signal efficiencies and SIC, with errors.
+"""Separation of signal from background by a score: ROC, AUC, AUC-PR, signal efficiencies and SIC, with errors.
 
 Score sign: higher is more anomalous. Weights may be negative: every quantity is a ratio of sums of weights, and the
 statistical errors use sums of squared weights.
@@ -136,7 +136,7 @@ class Performance:
     eps_b_at_max_sic: float | None
     min_events: int
     curve: Roc | None = field(default=None, compare=False, repr=False)
-    """What the numbers were read off."""
+    """ROC curve that the numbers were read off."""
 
     @classmethod
     def of_counts(cls, n_s: int, n_b: int, *, min_events: int = FLOOR) -> Self:

@@ -1,4 +1,4 @@
-"""How far a score reaches: significance against the luminosity, and the luminosity for 3 and 5 sigma.
+"""Reach of a score: significance against the luminosity, and the luminosity for 3 and 5 sigma.
 
 Upper limits are those of `hepaa.stats.limits`. Yields are expected events at a reference luminosity, in fb^-1.
 """

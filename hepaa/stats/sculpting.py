@@ -1,4 +1,4 @@
-"""Does a cut on the score shape the mass? Divergence of the spectra, and the gate before any Z is printed."""
+"""Sculpting of the mass by a cut on the score: divergence of the spectra, and the gate before any Z is printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sculpting:
-    """What a cut does to the mass distribution of the background.
+    """Effect of a cut on the mass distribution of the background.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ def sculpting(
     picks: int = 200,
     rng: np.random.Generator,
 ) -> Sculpting:
-    """Does a cut on a score shape the mass of the background into a bump? To be looked at before any significance.
+    """Sculpting of the background mass by a cut on a score; to be looked at before any significance.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ FEWEST = 100
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether a cut on a score may be followed by a bump hunt.
+    """Verdict on a cut: whether a bump hunt may follow it.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class Gate:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Gate:
-        """What `to_dict` gave, JSON in between."""
+        """From the content of `to_dict`, JSON in between."""
         content = {k: v for k, v in values.items() if k != "message"}
         if content["bump"] is not None:
             content["bump"] = Bump(**{**content["bump"], "overall": ToyP(**content["bump"]["overall"])})

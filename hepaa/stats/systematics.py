@@ -53,7 +53,7 @@ class Normalisation:
             )
 
     def acts_on(self, channel: str, sample: str, signal: str | None = None) -> bool:
-        """Whether it moves this sample in this channel; `signal` is the sample that is no background."""
+        """True if it moves this sample in this channel; `signal` is the sample that is no background."""
         if self.channel not in ("", channel):
             return False
         return sample in self.samples if self.samples else sample != signal
@@ -87,7 +87,7 @@ class Shape:
             )
 
     def acts_on(self, channel: str, sample: str, bins: int) -> bool:
-        """Whether it moves this sample in this channel."""
+        """True if it moves this sample in this channel."""
         return self.sample == sample and self.channel in ("", channel) and len(self.up) == bins
 
 

@@ -1,4 +1,4 @@
-"""Does a cut mean the same for every generator? False positives of each at a cut that is chosen on some of them."""
+"""Transfer of a cut between generators: false positives of each at a cut that is chosen on some of them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where shards are worked on: here, in processes, on Dask, in the jobs of a batch system."""
+"""Executors work on shards: here, in processes, on Dask, in the jobs of a batch system."""

@@ -6,7 +6,7 @@ import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hepaa.batch.executors.local import POLL_S, Answer, Function, add, loss
+from hepaa.batch.executors.local import POLL_S, Answer, Function, loss
 from hepaa.errors import IncompleteError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _over_dask(client: Any, items: Sequence[Any], function: Function, accumulato
             continue
         left -= 1
         if future.status == "finished":
-            accumulator = add(accumulator, future.result())
+            accumulator += future.result()
         else:
             failure = future.exception() if future.status == "error" else "the scheduler forgot it"
             lost.append(f"{future.status}: {failure}")

@@ -8,7 +8,6 @@ the store what is missing, and asks again.
 
 from __future__ import annotations
 
-import operator
 import os
 import subprocess
 import sys
@@ -29,42 +28,21 @@ if TYPE_CHECKING:
 Function = Callable[[Any], Any]
 Answer = tuple[Any, "int | BaseException"]
 
-_iadd: Callable[[Any, Any], Any] = operator.iadd
 POLL_S = 0.5
 _GONE = (BrokenPipeError, ConnectionResetError)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Executor(Protocol):
-    """Maps a function over items and adds up the results."""
+    """Maps a function over items and adds up the results: `accumulator += function(item)`."""
 
     def __call__(self, items: Sequence[Any], function: Function, accumulator: Any) -> Answer: ...
-
-
-def add(total: Any, part: Any) -> Any:
-    """Sum of two accumulators: numbers, arrays, histograms, sets, or mappings of those; `total` may be changed.
-
-    Raises
-    ------
-    InputError
-        If the two cannot be added.
-    """
-    if isinstance(total, set):
-        return total | part
-    if isinstance(total, dict) and not hasattr(total, "__add__"):
-        for key, value in part.items():
-            total[key] = add(total[key], value) if key in total else value
-        return total
-    try:
-        return _iadd(total, part)
-    except TypeError:
-        raise InputError(f"results of type {type(part).__name__} cannot be added to {type(total).__name__}") from None
 
 
 def serial(items: Sequence[Any], function: Function, accumulator: Any) -> Answer:
     """One item after another, here."""
     for item in items:
-        accumulator = add(accumulator, function(item))
+        accumulator += function(item)
     return accumulator, 0
 
 
@@ -109,7 +87,7 @@ class Processes:
                         line.close()
                         lost.append(f"worker {worker.pid} died ({_end(worker.exitcode)})")
                         continue
-                    accumulator = add(accumulator, answer)
+                    accumulator += answer
                     if not _send(line, waiting):
                         _stop(team.pop(line), line)
         finally:
@@ -132,7 +110,7 @@ def _start(function: Function) -> tuple[BaseProcess, connection.Connection]:
 
 
 def _serve(line: connection.Connection, function: Function) -> None:
-    """What a worker does: items in, results out, until told to stop or left alone by a driver that died."""
+    """The loop of a worker: items in, results out, until it is told to stop or its driver has died."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt at the terminal is for the driver to handle
@@ -215,18 +193,8 @@ class LocalJobs:
         folder, receipt = getattr(function, "folder", None), getattr(function, "receipt", None)
         if folder is None or receipt is None:
             raise InputError("local-jobs runs the plan of a folder; for any other function take processes")
-        command = [
-            sys.executable,
-            "-m",
-            "hepaa.cli",
-            "batch",
-            "shard",
-            folder,
-            "--of",
-            str(self.jobs),
-            "--retries",
-            "0",
-        ]
+        options = ["--of", str(self.jobs), "--retries", "0"]
+        command = [sys.executable, "-m", "hepaa.cli", "batch", "shard", folder, *options]
         waiting = {item.key: item for item in items}
         with _one_thread_each():
             jobs = [
@@ -239,7 +207,7 @@ class LocalJobs:
                 for key in list(waiting):
                     stored = receipt(key)
                     if stored is not None:
-                        accumulator = add(accumulator, stored)
+                        accumulator += stored
                         del waiting[key]
                 if not running:
                     break

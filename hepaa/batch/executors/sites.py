@@ -22,7 +22,7 @@ _SCHEDULERS = ("htcondor", "slurm", "local")
 
 @dataclass(frozen=True)
 class Site:
-    """What is asked of a batch system, for each job.
+    """Resources that a batch system gives each job.
 
     Attributes
     ----------
