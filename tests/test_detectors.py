@@ -131,9 +131,9 @@ class TestContract:
 
     def test_threshold_and_predict_follow_pyod(self, name: str, fitted: Any, events: Any) -> None:
         model = clone(fitted[name]).set_params(contamination=0.2).fit(events)
-        said = model.predict(events.background)
-        assert set(np.unique(said)) <= {0, 1}
-        assert said.mean() == pytest.approx(0.2, abs=0.02)
+        predicted = model.predict(events.background)
+        assert set(np.unique(predicted)) <= {0, 1}
+        assert predicted.mean() == pytest.approx(0.2, abs=0.02)
         assert model.predict(events.signal).mean() > 0.3
         np.testing.assert_array_equal(clone(model).fit_predict(events), model.predict(events))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.engine.optimiser import Parameters
+    from hepaa.models.engine.optimiser import MemberParameters
     from hepaa.table.preprocess import SkewLogStandardize
 
 OPSET = 17
@@ -35,7 +35,7 @@ class Traceable(Protocol):
     n_features_in_: int
     threshold_: float
     preprocessor_: SkewLogStandardize | None
-    parameters_: Parameters
+    parameters_: MemberParameters
 
     def _names(self) -> tuple[str, ...] | None:
         """Columns, where they have names."""

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hepaa.detectors import VAE, ContrastiveVAE
 from hepaa.models.engine.device import generator
-from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.training import Pool, Settings, Stage, Trainer
 from hepaa.models.losses.terms import KL, Reconstruction
 from hepaa.models.nets.mlp import GaussianVAE
@@ -98,7 +98,7 @@ def the_peer_is_equal(X: np.ndarray) -> None:
     few = X[:128]
     fitted = VAE(epochs=1, batch_size=128, preprocess=None, device="cpu").fit(few)
     net = fitted._model(14)
-    start = Parameters.stack([net.init(generator(0, "init"))], torch.device("cpu"))
+    start = MemberParameters.stack([net.init(generator(0, "init"))], torch.device("cpu"))
     peer = peer_of(SimpleNamespace(parameters_=start))
     x = torch.from_numpy(few)[torch.randperm(128, generator=generator(0, "order"))]
     noise = torch.randn(128, 2, generator=generator(0, "noise"))
@@ -112,11 +112,11 @@ def seconds(*jobs: Callable[[], object]) -> list[float]:
     """Median time of each job, [s]; the jobs take turns."""
     times: list[list[float]] = [[] for _ in jobs]
     for _ in range(ROUNDS):
-        for job, found in zip(jobs, times, strict=True):
+        for job, of_job in zip(jobs, times, strict=True):
             start = time.perf_counter()
             job()
-            found.append(time.perf_counter() - start)
-    return [median(found) for found in times]
+            of_job.append(time.perf_counter() - start)
+    return [median(of_job) for of_job in times]
 
 
 def fit(X: np.ndarray, batch_size: int, members: int) -> VAE:

@@ -55,14 +55,14 @@ def fit_stream(folder: Path) -> Any:
 
 def main(folder: Path) -> None:
     """Train and save all; write what this process has learned, and how it refuses to train with one that differs."""
-    learned, said = {}, {}
+    learned, report = {}, {}
     for name in CASES:
         detector = fit(name, metrics=folder / f"{name}.jsonl", checkpoint=folder / f"{name}.checkpoint.safetensors")
         detector.save(folder / f"{name}.safetensors")
         learned[name] = detector.parameters_.flat.numpy()
-        said[name] = detector.history_
+        report[name] = detector.history_
     learned["streamed"] = fit_stream(folder).parameters_.flat.numpy()
-    said["of first"] = of_first(torch.tensor([float(rank())])).tolist()
+    report["of first"] = of_first(torch.tensor([float(rank())])).tolist()
     x, y, weight, groups = events()
     for what in ("data", "parameters"):
         data = x.copy()
@@ -70,14 +70,14 @@ def main(folder: Path) -> None:
         try:
             VAE(epochs=1, batch_size=31 + rank() * (what == "parameters")).fit(data, y, weight, groups)
         except InputError as refused:
-            said[what] = str(refused)
+            report[what] = str(refused)
     own = folder / f"{'weights' if rank() == 0 else 'none'}.checkpoint.safetensors"
     try:
         fit("weights", checkpoint=own)
     except InputError as refused:
-        said["checkpoint"] = str(refused)
+        report["checkpoint"] = str(refused)
     np.savez(folder / f"{rank()}.npz", **learned)
-    (folder / f"{rank()}.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / f"{rank()}.json").write_text(json.dumps(report), encoding="utf-8")
     hepaa([*COMMAND, str(folder / "train.parquet"), "--output", str(folder / "command.safetensors")])
 
 

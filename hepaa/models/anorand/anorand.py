@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Preprocess, Training
-    from hepaa.models.engine.training import Model
+    from hepaa.models.engine.training import TrainableModel
     from hepaa.models.losses.schedules import Schedule
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 Labels = Literal["auto", "pseudo", "given"]
 Pseudo = Literal["around", "smote"]
@@ -76,7 +76,7 @@ class Classification:
     weight: Schedule
     name: str = "classification"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         logit = out["logit"]
         truth = torch.zeros_like(logit)
@@ -92,7 +92,7 @@ class InlierDistance:
     weight: Schedule
     name: str = "reconstruction"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         size = batch.x.shape[-2]
         rows = slice(size - batch.anomalies)
@@ -180,13 +180,13 @@ class AnoRand(NeuralDetector):
         between("classifier_weight", self.classifier_weight, 0, 1)
         one_of("pseudo", self.pseudo, _PSEUDO)
         one_of("combination", self.combination, _COMBINATIONS)
-        given = self.labels == "given" or (self.labels == "auto" and len(training.anomalies) > 0)
-        if given and not len(training.anomalies):
+        labelled = self.labels == "given" or (self.labels == "auto" and len(training.anomalies) > 0)
+        if labelled and not len(training.anomalies):
             raise InputError("labels='given' needs anomalies with label 1; take labels='pseudo' to do without")
-        used = training if given else self.with_pseudo_anomalies(training)
+        used = training if labelled else self.with_pseudo_anomalies(training)
         n, m = len(used.background), len(used.anomalies)
-        self._share = 0.5 if not given and self.pseudo == "around" else m / (n + m)
-        self.supervised_ = float(given)
+        self._share = 0.5 if not labelled and self.pseudo == "around" else m / (n + m)
+        self.supervised_ = float(labelled)
         return used
 
     def calibrate(self, training: Training) -> None:
@@ -216,7 +216,7 @@ class AnoRand(NeuralDetector):
             seed=self.seed,
         )
 
-    def _model(self, d: int) -> Model:
+    def _model(self, d: int) -> TrainableModel:
         return AnoRandNet(d)
 
     def _stages(self) -> list[Stage]:

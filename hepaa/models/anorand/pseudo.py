@@ -52,12 +52,12 @@ def with_pseudo_anomalies(
     between("noised", noised, 0, grown, ends="high")
     x = training.background
     rng = np.random.default_rng([seed, 2])
-    chosen = rng.permutation(len(x))[: max(2, round(noised * len(x)))]
-    rest = np.setdiff1d(np.arange(len(x)), chosen)
+    to_noise = rng.permutation(len(x))[: max(2, round(noised * len(x)))]
+    rest = np.setdiff1d(np.arange(len(x)), to_noise)
     if len(rest) < 2:
         raise InputError(f"{len(x)} background events are too few for pseudo-anomalies; give 4 or more")
-    spoilt = x[chosen] + rng.normal(0.0, sigma, (len(chosen), x.shape[1])).astype(np.float32)
-    more = max(0, round(grown * len(x)) - len(chosen))
+    spoilt = x[to_noise] + rng.normal(0.0, sigma, (len(to_noise), x.shape[1])).astype(np.float32)
+    more = max(0, round(grown * len(x)) - len(to_noise))
     return replace(
         training,
         background=np.ascontiguousarray(x[rest]),

@@ -16,7 +16,7 @@ from hepaa.errors import InputError
 from hepaa.models.base import weighted_quantile
 from hepaa.models.engine.batches import Member, Pool
 from hepaa.models.engine.device import pick_device
-from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.training import Settings, Trainer
 from hepaa.models.parameters import whole
 
@@ -87,9 +87,9 @@ def fit_together(
         If the detectors differ, the tables differ in size, events have weights, or a parameter is set that makes
         sense for a training by itself alone: callback, metrics, checkpoint, balance, validation_fraction, patience.
     """
-    given: Sequence[Any] = [None] * len(tables) if labels is None else labels
-    if not len(detectors) or not len(detectors) == len(tables) == len(given):
-        raise InputError(f"{len(detectors)} detectors, {len(tables)} tables, {len(given)} labels; give one of each")
+    classes: Sequence[Any] = [None] * len(tables) if labels is None else labels
+    if not len(detectors) or not len(detectors) == len(tables) == len(classes):
+        raise InputError(f"{len(detectors)} detectors, {len(tables)} tables, {len(classes)} labels; give one of each")
     first = detectors[0]
     whole("seeds", first.seeds)
     common = _shared(first)
@@ -99,7 +99,7 @@ def fit_together(
         for name in _ALONE[1:]:
             if getattr(detector, name):
                 raise InputError(f"{name} is set; a detector that is fitted together with others has none")
-    trainings = [d._prepare(X, y, None, None) for d, X, y in zip(detectors, tables, given, strict=True)]
+    trainings = [d._prepare(X, y, None, None) for d, X, y in zip(detectors, tables, classes, strict=True)]
     used = [detector.used(t) for detector, t in zip(detectors, trainings, strict=True)]
     sizes = {(t.background.shape, t.anomalies.shape) for t in used}
     if len(sizes) > 1:
@@ -117,7 +117,7 @@ def fit_together(
             detector.model_ = model
             detector.history_, detector.stage_starts_ = dict(trainer.history), list(trainer.stage_starts)
             own = trainer.parameters.flat[k * first.seeds : (k + 1) * first.seeds].clone()
-            detector.parameters_ = Parameters(own, trainer.parameters.layout)
+            detector.parameters_ = MemberParameters(own, trainer.parameters.layout)
             detector.calibrate(training)
             scores = detector._score(training.background)
             detector.threshold_ = weighted_quantile(scores, 1 - detector.contamination, None)

@@ -75,22 +75,22 @@ class Rarity:
         return rare + 1e-6 * np.arctan((scores - self.tail_) / self.spread_)
 
 
-def within(given: str | Detector, parent: Detector, seed: int) -> Detector:
+def within(name_or_detector: str | Detector, parent: Detector, seed: int) -> Detector:
     """A detector for what `parent` has preprocessed, not trained yet, from a name or an estimator (left as it is).
 
     Preprocessing is done already: the member adopts it, so that it can score in the units of the features.
     """
     from hepaa.models.presets import detector
 
-    member = detector(given, seed=seed) if isinstance(given, str) else clone(given)
+    member = detector(name_or_detector, seed=seed) if isinstance(name_or_detector, str) else clone(name_or_detector)
     member.preprocess, member.preprocessor_ = parent.preprocess, parent.preprocessor_
     member.n_features_in_ = parent.n_features_in_
     return member
 
 
-def train_within(given: str | Detector, parent: Detector, training: Training, seed: int) -> Detector:
+def train_within(name_or_detector: str | Detector, parent: Detector, training: Training, seed: int) -> Detector:
     """`within`, trained."""
-    member = within(given, parent, seed)
+    member = within(name_or_detector, parent, seed)
     if member.needs_labels and not len(training.anomalies):
         raise InputError(f"{type(member).__name__} learns from labelled anomalies, but no training event has label 1")
     member._fit(training)
@@ -146,8 +146,8 @@ class Ensemble(Detector):
                 self._check(what, numbers)
         self.members_: list[Detector] = []
         self.rarity_: list[Rarity] = []
-        for given in self.members:
-            member = train_within(given, self, training, self.seed)
+        for name_or_detector in self.members:
+            member = train_within(name_or_detector, self, training, self.seed)
             self.members_.append(member)
             if self.method != "score":
                 self.rarity_.append(Rarity(member._score(training.background), training.weight))

@@ -117,10 +117,10 @@ class RelevantDensity(Ensemble):
         return self
 
     def _keep(self, kept: NDArray[np.int64]) -> None:
-        found = [member for member in self.members_ if isinstance(member, GaussianMixture)]
-        if not found:
+        mixtures = [member for member in self.members_ if isinstance(member, GaussianMixture)]
+        if not mixtures:
             raise InputError("none of the members is a GaussianMixture, which marginals are taken from; add one")
-        self.mixture_, self.kept_ = found[0], kept
+        self.mixture_, self.kept_ = mixtures[0], kept
         self.marginal_ = self.mixture_.marginal(kept)
 
     def _choose(self, background: Rows, anomalies: Rows, *weights: Array | None) -> None:
@@ -132,13 +132,13 @@ class RelevantDensity(Ensemble):
         label = np.repeat([0, 1], [len(b), len(s)])
         usual = {j for j in kept if distance(b[:, j], s[:, j], weight_b, weight_s) < self.alike}
 
-        def found(columns: NDArray[np.int64]) -> float:
+        def area(columns: NDArray[np.int64]) -> float:
             score = self.mixture_.marginal(columns)._score(np.ascontiguousarray(both[:, columns]))
             return float(roc_auc_score(label, score, sample_weight=weight))
 
-        now = found(kept)
+        now = area(kept)
         while (tried := usual.intersection(kept)) and len(kept) > 1:
-            best, column = max((found(kept[kept != j]), j) for j in tried)
+            best, column = max((area(kept[kept != j]), j) for j in tried)
             if best < now + self.gain:
                 break
             now, kept = best, kept[kept != column]
@@ -155,11 +155,11 @@ class RelevantDensity(Ensemble):
         score = super()._score(x)
         if len(self.kept_) == x.shape[1]:
             return score
-        said = self.mixture_._score(x) - self.marginal_._score(np.ascontiguousarray(x[:, self.kept_]))
-        return np.asarray(score - said)
+        left_out = self.mixture_._score(x) - self.marginal_._score(np.ascontiguousarray(x[:, self.kept_]))
+        return np.asarray(score - left_out)
 
 
 def _some(x: Rows, weight: Array | None, rng: np.random.Generator) -> tuple[Rows, Array]:
     """At most `_EVENTS` of the rows, in their order, and their weights."""
-    chosen = np.sort(rng.permutation(len(x))[:_EVENTS])
-    return x[chosen], np.ones(len(chosen)) if weight is None else np.maximum(weight[chosen], 0.0)
+    rows = np.sort(rng.permutation(len(x))[:_EVENTS])
+    return x[rows], np.ones(len(rows)) if weight is None else np.maximum(weight[rows], 0.0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hepaa.models.base import Training
     from hepaa.models.losses.schedules import Schedule
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DensityPenalty:
     margin: float
     name: str = "anomaly"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 for a batch without anomalies."""
         density = out["log_density"]
         if not batch.anomalies:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Training
-    from hepaa.models.engine.training import Model
+    from hepaa.models.engine.training import TrainableModel
     from hepaa.models.losses.schedules import Schedule
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 Kind = Literal["spline", "maf"]
 _KINDS: tuple[Kind, ...] = ("spline", "maf")
@@ -77,8 +77,8 @@ class FlowNet:
         self.module.to(x.device)
 
         def density(parameters: dict[str, Tensor], events: Tensor) -> Tensor:
-            found: Tensor = call_with(self.module, parameters, events)
-            return found
+            log_density: Tensor = call_with(self.module, parameters, events)
+            return log_density
 
         one = density if x.dim() == 2 else vmap(density)
         return {"log_density": one(dict(p), x)}
@@ -91,7 +91,7 @@ class NegativeLogLikelihood:
     weight: Schedule = ONE
     name: str = "nll"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         rows, count = batch.background("per-class")
         return -batch.average(out["log_density"][..., rows], rows, count)
@@ -138,7 +138,7 @@ class Flow(NeuralDetector):
         widths("hidden", self.hidden)
         super()._fit(training)
 
-    def _model(self, d: int) -> Model:
+    def _model(self, d: int) -> TrainableModel:
         return FlowNet(d, self.kind, self.transforms, tuple(self.hidden), self.bins)
 
     def _stages(self) -> list[Stage]:

@@ -156,8 +156,8 @@ def _log_joint(x: Array, log_weights: Array, means: Array, precisions: Array) ->
     for j, (mean, root) in enumerate(zip(means, precisions, strict=True)):
         white = (x - mean) @ root.T
         out[:, j] = -0.5 * np.einsum("ij,ij->i", white, white) + np.log(np.diag(root)).sum()
-    found: Array = out + log_weights - 0.5 * means.shape[1] * np.log(2 * np.pi)
-    return found
+    joint: Array = out + log_weights - 0.5 * means.shape[1] * np.log(2 * np.pi)
+    return joint
 
 
 class NearestNeighbours(Detector):

@@ -13,7 +13,7 @@ import torch
 
 from hepaa.errors import InputError
 from hepaa.models.engine.device import generator
-from hepaa.models.losses.terms import Batch
+from hepaa.models.losses.terms import TrainingBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class Pool:
         return len(self.x)
 
 
-class Source(Protocol):
+class WindowSource(Protocol):
     """Background that does not fit into memory."""
 
     def __len__(self) -> int:
@@ -207,7 +207,7 @@ class Deal:
             rare=rare,
         )
 
-    def batches(self, background: Pool, anomalies: Pool | None) -> Iterator[Batch]:
+    def batches(self, background: Pool, anomalies: Pool | None) -> Iterator[TrainingBatch]:
         """All batches, with tensors (K, B, ...), or (B, ...) for one member."""
         members, n = self.order.shape
         full, rest = divmod(n, self.common)
@@ -231,7 +231,7 @@ class Deal:
     @staticmethod
     def _block(
         background: Pool, anomalies: Pool | None, steps: int, order: Tensor, dealt: Tensor | None, noise: Tensor | None
-    ) -> Iterator[Batch]:
+    ) -> Iterator[TrainingBatch]:
         """`steps` batches of equal composition: all their events are gathered at once, a batch is a view."""
         members = len(order)
 
@@ -253,7 +253,7 @@ class Deal:
             noises = apart(noise.to(background.x.device).view(members, steps, -1, noise.shape[-1]))
         columns = (gather(name) for name in ("x", "weight", "group", "spectator"))
         for x, weight, group, spectator, eps in zip(*columns, noises, strict=True):
-            yield Batch(x=x, anomalies=rare, noise=eps, weight=weight, group=group, spectator=spectator)
+            yield TrainingBatch(x=x, anomalies=rare, noise=eps, weight=weight, group=group, spectator=spectator)
 
 
 def _pick(values: Tensor, index: Tensor, steps: int) -> Tensor:
@@ -262,7 +262,7 @@ def _pick(values: Tensor, index: Tensor, steps: int) -> Tensor:
     return rows.view(len(index), steps, -1, *values.shape[1:])
 
 
-def whole_batch(background: Pool, index: Tensor) -> Batch:
+def whole_batch(background: Pool, index: Tensor) -> TrainingBatch:
     """Events (K, B) of the background as one batch without noise."""
     (batch,) = Deal(index, None, None, index.shape[1], 0).batches(background, None)
     return batch

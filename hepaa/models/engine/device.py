@@ -26,17 +26,19 @@ def pick_device(name: str | None = None) -> torch.device:
     InputError
         If the name is no device, or that device is not there.
     """
-    asked = name or os.environ.get("HEPAA_DEVICE")
-    if not asked:
+    wanted = name or os.environ.get("HEPAA_DEVICE")
+    if not wanted:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        device = torch.device(asked)
+        device = torch.device(wanted)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {asked!r} cannot be used ({reason}); set HEPAA_DEVICE to cpu, cuda or mps") from error
+        raise InputError(
+            f"device {wanted!r} cannot be used ({reason}); set HEPAA_DEVICE to cpu, cuda or mps"
+        ) from error
     return device
 
 

@@ -66,7 +66,7 @@ class Objective(NamedTuple):
     clip: float
 
 
-class Events(NamedTuple):
+class EventRows(NamedTuple):
     """Events of one class: x (n, d), and weight (n,), of length 0 where all are 1."""
 
     x: Floats
@@ -196,7 +196,7 @@ def _penalty(kind: int, error: float, clip: float) -> tuple[float, float]:
 
 @inlined
 def add_gradient(  # one batch
-    p: Floats, net: Net, objective: Objective, common: Events, order: Integers, rare: Events, dealt: Integers,
+    p: Floats, net: Net, objective: Objective, common: EventRows, order: Integers, rare: EventRows, dealt: Integers,
     noise: Floats, a: Floats, delta: Floats, gradient: Floats, sums: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Adds the objective's gradient in a batch to `gradient` (P,), and the values of its three terms to `sums` (3,).
@@ -287,7 +287,7 @@ def _adam(
 @reordered
 def train(
     p: Floats, mean: Floats, square: Floats, steps: int, moves: bool, net: Net, objective: Objective, rates: Rates,
-    common: Events, order: Integers, rare: Events, dealt: Integers, noise: Floats, sizes: tuple[int, int],
+    common: EventRows, order: Integers, rare: EventRows, dealt: Integers, noise: Floats, sizes: tuple[int, int],
     sums: NDArray[np.float64],
 ) -> int:  # fmt: skip
     """Train on batches of `sizes` = (background, anomalies) until `order` is used up; the last batch may be smaller.

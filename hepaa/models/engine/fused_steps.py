@@ -14,23 +14,21 @@ from hepaa.models.losses.terms import KL, PENALTIES, AnomalyPenalty, Reconstruct
 from hepaa.models.nets.mlp import GaussianVAE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from hepaa.models.engine import fused
     from hepaa.models.engine.batches import Deal, Pool
-    from hepaa.models.engine.optimiser import Adam, Parameters
+    from hepaa.models.engine.optimiser import Adam, MemberParameters
     from hepaa.models.losses.terms import Term
-
-    Model = Callable[..., Mapping[str, Tensor]]
 
 
 class FusedSteps(TorchSteps):
     """Steps in one compiled loop, `hepaa.models.engine.fused`, member after member."""
 
-    def __init__(self, model: Any, terms: Sequence[Term], parameters: Parameters, optimiser: Adam) -> None:
+    def __init__(self, model: Any, terms: Sequence[Term], parameters: MemberParameters, optimiser: Adam) -> None:
         super().__init__(model, terms, parameters, optimiser)
         from hepaa.models.engine import fused
 
@@ -63,12 +61,12 @@ class FusedSteps(TorchSteps):
         def events(pool: Pool | None) -> Any:
             x = np.empty((0, background.x.shape[1]), np.float32) if pool is None else pool.x.numpy()
             weight = None if pool is None else pool.weight
-            return fused.Events(x, np.empty(0, np.float32) if weight is None else weight.numpy())
+            return fused.EventRows(x, np.empty(0, np.float32) if weight is None else weight.numpy())
 
         common, rare = events(background), events(anomalies if deal.rare else None)
         steps = -(-deal.order.shape[1] // deal.common)
         for k in range(len(self.parameters)):
-            found = np.zeros(3)
+            values = np.zeros(3)
             failed = fused.train(
                 self.parameters.flat[k].numpy(),
                 adam.mean[k].numpy(),
@@ -84,17 +82,17 @@ class FusedSteps(TorchSteps):
                 np.empty(0, np.int64) if deal.dealt is None else deal.dealt[k].numpy(),
                 deal.noise[k].numpy(),  # type: ignore[index]
                 (deal.common, deal.rare),
-                found,
+                values,
             )
             if failed >= 0:
                 batch = next(b for i, b in enumerate(deal.batches(background, anomalies)) if i == failed)
                 raise self.diagnosis(batch, weights, failed)
-            sums[:, k] += torch.from_numpy(found)[self.at]
+            sums[:, k] += torch.from_numpy(values)[self.at]
         adam.steps += steps
         return steps
 
 
-def is_small_vae(model: Any, parameters: Parameters, events: int) -> bool:
+def is_small_vae(model: Any, parameters: MemberParameters, events: int) -> bool:
     """Whether this is a `GaussianVAE` on the CPU that a compiled loop over so many events beats torch on."""
     if type(model) is not GaussianVAE or parameters.flat.device.type != "cpu":
         return False
@@ -102,7 +100,7 @@ def is_small_vae(model: Any, parameters: Parameters, events: int) -> bool:
     return [name for name, _ in parameters.layout] == known and parameters.flat[0].numel() * events < _FUSED_BELOW
 
 
-def can_fuse(model: Any, terms: Sequence[Term], parameters: Parameters, batch_size: int) -> bool:
+def can_fuse(model: Any, terms: Sequence[Term], parameters: MemberParameters, batch_size: int) -> bool:
     """Whether `fused` trains this model with these terms: a small VAE with squared errors."""
     if not is_small_vae(model, parameters, batch_size):
         return False
@@ -117,12 +115,12 @@ def can_fuse(model: Any, terms: Sequence[Term], parameters: Parameters, batch_si
     return all(replace(term, weight=ONE) == known_one for term, known_one in zip(terms, plain, strict=True))  # type: ignore[type-var]
 
 
-def can_score_fused(model: Any, parameters: Parameters) -> bool:
+def can_score_fused(model: Any, parameters: MemberParameters) -> bool:
     """Whether `fused_scores` is faster than torch."""
     return is_small_vae(model, parameters, 512)
 
 
-def fused_scores(model: Any, parameters: Parameters, x: NDArray[np.float32]) -> NDArray[np.float64]:
+def fused_scores(model: Any, parameters: MemberParameters, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """|x - x_hat|^2 (K, n) of rows x (n, d) with z = mu."""
     from hepaa.models.engine import fused
 

@@ -61,12 +61,12 @@ class MetricsFile:
 
 def both(*callbacks: Callback | None) -> Callback | None:
     """All callbacks that there are, one after the other."""
-    given = [c for c in callbacks if c is not None]
-    if not given:
+    present = [c for c in callbacks if c is not None]
+    if not present:
         return None
 
     def call(epoch: int, losses: Mapping[str, float]) -> None:
-        for callback in given:
+        for callback in present:
             callback(epoch, losses)
 
     return call

@@ -16,7 +16,7 @@ from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
 from hepaa.models.engine.fused_steps import can_score_fused, fused_scores
 from hepaa.models.engine.metrics import MetricsFile, both
-from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.parallel import own_device
 from hepaa.models.engine.streaming import Stream, Survey, pick
 from hepaa.models.engine.training import Pool, Settings, Trainer, outputs, pieces
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Balance
-    from hepaa.models.engine.training import Model, Stage
+    from hepaa.models.engine.training import Stage, TrainableModel
     from hepaa.table.streamed import StreamedTable
 
 
@@ -113,7 +113,7 @@ class NeuralDetector(Detector, abstract=True):
         return self.stage_starts_[1] if len(self.stage_starts_) > 1 else None
 
     @abstractmethod
-    def _model(self, d: int) -> Model:
+    def _model(self, d: int) -> TrainableModel:
         """The model for d features."""
 
     @abstractmethod
@@ -209,7 +209,7 @@ class NeuralDetector(Detector, abstract=True):
         if stream is not None:
             background = stream.to(device).validation
         stages = self._stages()
-        self.model_: Model = self._model(self.n_features_in_)
+        self.model_: TrainableModel = self._model(self.n_features_in_)
         seeds = range(self.seed, self.seed + self.seeds)
         trainer = Trainer(self.model_, background, seeds, settings, anomalies, stream)
         trainer.run(stages)
@@ -317,7 +317,7 @@ class NeuralDetector(Detector, abstract=True):
             raise InputError(f"parameters have shape {flat.shape}, this model needs {(self.seeds, expected)}")
         device = pick_device(self.device)
         shapes = [(name, tuple(t.shape)) for name, t in layout.items()]
-        self.parameters_ = Parameters(torch.from_numpy(flat.copy()).to(device), shapes)
+        self.parameters_ = MemberParameters(torch.from_numpy(flat.copy()).to(device), shapes)
 
 
 def _mean_one_in_each(w: NDArray[np.float64], stratum: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Parameters:
+class MemberParameters:
     """Named parameters of K members, views of one tensor `flat` (K, P).
 
     Attributes
@@ -36,7 +36,7 @@ class Parameters:
             start = stop
 
     @classmethod
-    def stack(cls, members: Sequence[Mapping[str, Tensor]], device: torch.device) -> Parameters:
+    def stack(cls, members: Sequence[Mapping[str, Tensor]], device: torch.device) -> MemberParameters:
         """Parameters of K members with the same names and shapes."""
         flat = torch.stack([torch.cat([t.reshape(-1) for t in m.values()]) for m in members]).to(device)
         return cls(flat, [(name, tuple(t.shape)) for name, t in members[0].items()])
@@ -48,9 +48,9 @@ class Parameters:
         """The tensors, without gradients."""
         return {name: t.detach() for name, t in self.tensors.items()}
 
-    def copy(self) -> Parameters:
+    def copy(self) -> MemberParameters:
         """The same values in memory of their own."""
-        return Parameters(self.flat.clone(), self.layout)
+        return MemberParameters(self.flat.clone(), self.layout)
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Gradient (K, P) of a scalar; every parameter must take part in it."""

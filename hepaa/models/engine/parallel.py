@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 
 def own_device(device: torch.device) -> torch.device:
@@ -66,9 +66,11 @@ def _join(device: torch.device) -> None:
     atexit.register(distributed.destroy_process_group)
 
 
-def _own_gpu(asked: torch.device, gpus: int) -> torch.device:
-    if str(asked) != "cuda":
-        raise InputError(f"device '{asked}' is one GPU for {processes()} processes; say 'cuda', and each takes its own")
+def _own_gpu(device: torch.device, gpus: int) -> torch.device:
+    if str(device) != "cuda":
+        raise InputError(
+            f"device '{device}' is one GPU for {processes()} processes; say 'cuda', and each takes its own"
+        )
     local = _number("LOCAL_RANK") if "LOCAL_RANK" in os.environ else rank()
     if local >= gpus:
         raise InputError(f"process {local} of this machine has no GPU: there are {gpus}; start {gpus} processes")
@@ -107,7 +109,7 @@ def of_first(values: Tensor) -> Tensor:
 class ParallelSteps(TorchSteps):
     """Steps of torch operations, the rows of each batch shared out among the processes."""
 
-    def _outputs(self, batch: Batch) -> Mapping[str, Tensor]:
+    def _outputs(self, batch: TrainingBatch) -> Mapping[str, Tensor]:
         axis, size, count = batch.x.dim() - 2, batch.x.shape[-2], processes()
         share = -(-size // count)
         first = rank() * share

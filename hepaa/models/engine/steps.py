@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.engine.batches import Deal, Pool
-    from hepaa.models.engine.optimiser import Adam, Parameters
-    from hepaa.models.losses.terms import Batch, Term
+    from hepaa.models.engine.optimiser import Adam, MemberParameters
+    from hepaa.models.losses.terms import Term, TrainingBatch
 
     Model = Callable[..., Mapping[str, Tensor]]
 
@@ -58,7 +58,7 @@ class TorchSteps:
     """Steps of torch operations, on any device."""
 
     def __init__(
-        self, model: Model, terms: Sequence[Term], parameters: Parameters, optimiser: Adam, *, amp: bool = False
+        self, model: Model, terms: Sequence[Term], parameters: MemberParameters, optimiser: Adam, *, amp: bool = False
     ) -> None:
         self.model, self.terms, self.parameters, self.optimiser, self.amp = model, terms, parameters, optimiser, amp
         self.device = parameters.flat.device
@@ -67,8 +67,8 @@ class TorchSteps:
     def run(self, deal: Deal, background: Pool, anomalies: Pool | None, weights: Sequence[float], sums: Tensor) -> int:
         """See `Steps`."""
         factors = torch.tensor(weights, device=self.device)
-        here = torch.zeros(len(self.terms), *sums.shape[1:], device=self.device)
-        found = here if len(self.parameters) > 1 else here[:, 0]
+        of_members = torch.zeros(len(self.terms), *sums.shape[1:], device=self.device)
+        totals = of_members if len(self.parameters) > 1 else of_members[:, 0]
         count = 0
         for batch in deal.batches(background, anomalies):
             values, loss = self._loss(batch, factors)
@@ -77,24 +77,24 @@ class TorchSteps:
             if not float(norm.sum()) < float("inf"):
                 raise self.diagnosis(batch, weights, count)
             self.optimiser.step(gradient, self.active, norm)
-            found += values.detach()
+            totals += values.detach()
             count += 1
-        sums += here
+        sums += of_members
         return count
 
-    def _loss(self, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, batch: TrainingBatch, factors: Tensor) -> tuple[Tensor, Tensor]:
         with autocast(self.device, self.amp):
             out = self._outputs(batch)
             values = torch.stack([term(batch, out).float() for term in self.terms])
         return values, factors @ values if values.dim() == 1 else (factors @ values).sum()
 
-    def _outputs(self, batch: Batch) -> Mapping[str, Tensor]:
+    def _outputs(self, batch: TrainingBatch) -> Mapping[str, Tensor]:
         return self.model(self.parameters.tensors, batch.x, batch.noise)
 
     def _gradient(self, loss: Tensor) -> Tensor:
         return self.parameters.gradient(loss)
 
-    def diagnosis(self, batch: Batch, weights: Sequence[float], step: int) -> Diverged:
+    def diagnosis(self, batch: TrainingBatch, weights: Sequence[float], step: int) -> Diverged:
         """The first term that is not finite in a batch, in value or gradient, and the member it happens to."""
         members = len(self.parameters)
         for term, weight in zip(self.terms, weights, strict=True):

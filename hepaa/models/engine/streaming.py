@@ -142,7 +142,7 @@ def pick(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
 
 
 class Stream:
-    """Background of a streamed table, preprocessed, in windows; a `batches.Source`.
+    """Background of a streamed table, preprocessed, in windows; a `batches.WindowSource`.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Stream:
         return self
 
     def windows(self, multiple: int) -> Iterator[Pool]:
-        """See `batches.Source`."""
+        """See `batches.WindowSource`."""
         size = max(multiple, self.survey.table.window // multiple * multiple)
         yield from self._windows(size, held_out=False)
 

@@ -19,7 +19,7 @@ from hepaa.models.engine.batches import Deal, Member, Pool, Strata, shares_of, w
 from hepaa.models.engine.checkpoint import Checkpoint, State
 from hepaa.models.engine.device import generator, threads_for
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse
-from hepaa.models.engine.optimiser import Adam, Parameters
+from hepaa.models.engine.optimiser import Adam, MemberParameters
 from hepaa.models.engine.parallel import ParallelSteps, agree, of_first
 from hepaa.models.engine.steps import Diverged, TorchSteps
 from hepaa.models.engine.stopping import Stopper
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.engine.batches import Source
+    from hepaa.models.engine.batches import WindowSource
     from hepaa.models.engine.steps import Steps
-    from hepaa.models.losses.terms import Batch, Term
+    from hepaa.models.losses.terms import Term
     from hepaa.progress import Advance
 
     Callback = Callable[[int, Mapping[str, float]], None]
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 _GENERATORS = ("order", "noise", "anomalies")
 
 Balance = Literal["groups"] | dict[int, float] | None
-__all__ = ["Balance", "Model", "Pool", "Settings", "Stage", "Stopper", "Trainer", "outputs", "pieces"]
+__all__ = ["Balance", "Pool", "Settings", "Stage", "Stopper", "TrainableModel", "Trainer", "outputs", "pieces"]
 
 
-class Model(Protocol):
+class TrainableModel(Protocol):
     """A network as a function of its parameters."""
 
     noise: int
@@ -116,23 +116,23 @@ class Trainer:
 
     Attributes
     ----------
-    parameters : Parameters
+    parameters : MemberParameters
     history : mapping of term -> list of one value an epoch, the mean over members; "total", and "validation" if asked
     stage_starts : list of the first epoch of each stage
     """
 
-    model: Model
+    model: TrainableModel
     background: Pool
     seeds: Sequence[int]
     settings: Settings
     anomalies: Pool | None = None
-    stream: Source | None = None
+    stream: WindowSource | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = self.background.x.device
         starts = [self.model.init(generator(seed, "init")) for seed in self.seeds]
-        self.parameters = Parameters.stack(starts, self.device)
+        self.parameters = MemberParameters.stack(starts, self.device)
         self.members = self._members()
         self.epoch = 0
         self.stage_starts: list[int] = []
@@ -209,8 +209,8 @@ class Trainer:
         try:
             for window, deal in self._deals(stage):
                 count += steps.run(deal, window, self.anomalies, weights, sums)
-        except Diverged as found:
-            raise self._diverged(found.member, f"step {count + found.step}, {found.what}") from found
+        except Diverged as error:
+            raise self._diverged(error.member, f"step {count + error.step}, {error.what}") from error
         finite = torch.isfinite(self.parameters.flat).all(dim=1)
         if not finite.all():
             raise self._diverged(int((~finite).nonzero()[0]), "last step, parameters")
@@ -238,10 +238,6 @@ class Trainer:
         else:
             for pool in self.stream.windows(common):
                 yield pool, draw(len(pool))
-
-    def _batches(self, stage: Stage) -> Iterator[Batch]:
-        for window, deal in self._deals(stage):
-            yield from deal.batches(window, self.anomalies)
 
     @torch.no_grad()
     def _validate(self, stage: Stage, weights: Sequence[float]) -> Tensor:
@@ -357,7 +353,7 @@ class StageRun:
         trainer.record(metrics)
 
 
-def pieces(parameters: Parameters, x: Tensor) -> tuple[Tensor, ...]:
+def pieces(parameters: MemberParameters, x: Tensor) -> tuple[Tensor, ...]:
     """x (n, d) in pieces that are scored at once, (rows, d), or (K, rows, d) for K members; they stay in the cache."""
     members = len(parameters)
     rows = min(max(512, (1 << 20) // (x.shape[1] * members)), 1 << 14)
@@ -366,7 +362,7 @@ def pieces(parameters: Parameters, x: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def outputs(model: Model, parameters: Parameters, x: Tensor) -> Iterator[dict[str, Tensor]]:
+def outputs(model: TrainableModel, parameters: MemberParameters, x: Tensor) -> Iterator[dict[str, Tensor]]:
     """Outputs of the model for x (n, d) in `pieces`, each tensor of shape (K, rows, ...); no noise."""
     frozen = parameters.frozen()
     for piece in pieces(parameters, x):

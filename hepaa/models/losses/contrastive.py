@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.losses.schedules import Schedule
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 
 class _CompiledLogPartition(torch.autograd.Function):
@@ -84,7 +84,7 @@ class SupCon:
     def __post_init__(self) -> None:
         _refuse_temperature(self.temperature)
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 where no event has a positive."""
         if batch.group is None:
             raise InputError("SupCon needs the group of every event: pass groups, or a table with generators")
@@ -117,7 +117,7 @@ class NTXent:
     def __post_init__(self) -> None:
         _refuse_temperature(self.temperature)
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 without noise, for there are no views then."""
         if "view_a" not in out:
             return torch.zeros_like(out["mu"][..., 0, 0])

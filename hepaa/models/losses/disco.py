@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.losses.schedules import Schedule
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 BLOCK = 1024
 """Events whose distances are held at once."""
@@ -77,7 +77,7 @@ class DisCo:
     weight: Schedule = ONE
     name: str = "disco"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term.
 
         Raises

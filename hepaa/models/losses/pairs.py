@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.compiled import inlined, reordered
+from hepaa.compiled import reordered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / k) for k in (2, 6, 24, 120, 720))
 _ONE = np.float32(1)
 
 
-@inlined
+@reordered
 def _exponentials(
     z: Floats,
     i: int,

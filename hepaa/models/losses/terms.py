@@ -28,7 +28,7 @@ PENALTIES: tuple[Penalty, ...] = ("clip", "hinge", "log")
 
 
 @dataclass(slots=True)
-class Batch:
+class TrainingBatch:
     """Events of one step: background first, then labelled anomalies.
 
     Attributes
@@ -82,7 +82,7 @@ class Term(Protocol):
         """Factor of the term in the sum."""
         ...
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term, () or (K,)."""
         ...
 
@@ -96,7 +96,7 @@ class Reconstruction:
     weight: Schedule = ONE
     name: str = "reconstruction"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         rows, count = batch.background(self.normalisation)
         x = batch.x
@@ -113,7 +113,7 @@ class KL:
     weight: Schedule = ONE
     name: str = "kl"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         rows, count = batch.background(self.normalisation)
         return batch.average(out["kl"][..., rows] if batch.anomalies else out["kl"], rows, count)
@@ -154,7 +154,7 @@ class CapacityKL:
     normalisation: Normalisation = "per-class"
     name: str = "kl"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term."""
         return (KL(self.normalisation)(batch, out) - self.weight.now).abs()
 
@@ -191,7 +191,7 @@ class AnomalyPenalty:
     weight: Schedule = ONE
     name: str = "anomaly"
 
-    def __call__(self, batch: Batch, out: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 for a batch without anomalies."""
         if not batch.anomalies:
             return torch.zeros_like(out["x_hat"][..., 0, 0])

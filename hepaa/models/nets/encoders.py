@@ -125,12 +125,12 @@ class DeepSets:
         pt = each[..., 0].clamp(min=0)
         there = (pt > 0).to(x.dtype)
         flat = (each / each.new_tensor(UNITS)).flatten(-4, -2)
-        found = torch.unflatten(torch.relu(self.phi(p, flat)), -2, (-1, self.jets, self.particles))
+        features = torch.unflatten(torch.relu(self.phi(p, flat)), -2, (-1, self.jets, self.particles))
         total = pt.sum(-1, keepdim=True)
         weights = torch.stack(
             [pt / torch.where(total > 0, total, 1.0), there / there.sum(-1, keepdim=True).clamp(min=1)], dim=-2
         )
-        return self.rho(p, (weights @ found).flatten(-3))
+        return self.rho(p, (weights @ features).flatten(-3))
 
 
 class Transformer:
@@ -178,8 +178,8 @@ class Transformer:
     def _attend(self, p: Mapping[str, Tensor], name: str, h: Tensor, sees: Tensor) -> Tensor:
         parts = torch.unflatten(_apply(p, f"{name}.qkv", h), -1, (3, self.heads, -1))
         q, k, v = (part.transpose(-2, -3) for part in parts.unbind(-3))
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
-        return _apply(p, f"{name}.mix", found.transpose(-2, -3).flatten(-2))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
+        return _apply(p, f"{name}.mix", attended.transpose(-2, -3).flatten(-2))
 
 
 def _normal(h: Tensor) -> Tensor:

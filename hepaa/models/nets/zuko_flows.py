@@ -97,9 +97,9 @@ class Autoregressive:
         own = {n.removeprefix("posterior."): t for n, t in p.items() if n.startswith("posterior.")}
 
         def run(parameters: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, Tensor]:
-            found: tuple[Tensor, Tensor] = call_with(self.module, parameters, *inputs)
-            return found
+            end_and_log_det: tuple[Tensor, Tensor] = call_with(self.module, parameters, *inputs)
+            return end_and_log_det
 
         inputs = (z,) if context is None or not self.context else (z, context)
-        found: tuple[Tensor, Tensor] = (run if z.dim() == 2 else vmap(run))(own, *inputs)
-        return found
+        end_and_log_det: tuple[Tensor, Tensor] = (run if z.dim() == 2 else vmap(run))(own, *inputs)
+        return end_and_log_det

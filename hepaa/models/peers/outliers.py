@@ -62,9 +62,9 @@ def outlier_class(name: str) -> tuple[type[Any], bool]:
     modules = _pyod_modules() if library in ("", "pyod") else {}
     if bare.lower() in modules:
         module = import_module(f"pyod.models.{modules[bare.lower()]}")
-        found = next((v for k, v in vars(module).items() if k.lower() == bare.lower() and inspect.isclass(v)), None)
-        if found is not None:
-            return found, True
+        model = next((v for k, v in vars(module).items() if k.lower() == bare.lower() and inspect.isclass(v)), None)
+        if model is not None:
+            return model, True
     there = "" if _pyod_modules() else "; PyOD is not installed: pip install 'hepaa[baselines]'"
     raise InputError(f"outlier model {name!r} is unknown; {nearest(bare, [*SKLEARN, *modules])}{there}")
 

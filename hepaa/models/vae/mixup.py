@@ -39,13 +39,13 @@ def mixed(training: Training, most: float, seed: int) -> Training:
     if not most or not len(rare):
         return training
     rng = np.random.default_rng([seed, 7])
-    chosen = np.arange(max(len(rare), len(common))) % len(rare)
-    share = rng.uniform(0.0, most, (len(chosen), 1)).astype(np.float32)
-    other = common[rng.integers(len(common), size=len(chosen))]
+    rows = np.arange(max(len(rare), len(common))) % len(rare)
+    share = rng.uniform(0.0, most, (len(rows), 1)).astype(np.float32)
+    other = common[rng.integers(len(common), size=len(rows))]
     weight, group = training.anomaly_weight, training.anomaly_group
     return replace(
         training,
-        anomalies=rare[chosen] + share * (other - rare[chosen]),
-        anomaly_weight=None if weight is None else weight[chosen] / weight[chosen].mean(),
-        anomaly_group=None if group is None else group[chosen],
+        anomalies=rare[rows] + share * (other - rare[rows]),
+        anomaly_weight=None if weight is None else weight[rows] / weight[rows].mean(),
+        anomaly_group=None if group is None else group[rows],
     )

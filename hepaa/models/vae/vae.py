@@ -11,7 +11,7 @@ import torch
 from hepaa.errors import InputError, nearest
 from hepaa.models.engine.device import generator
 from hepaa.models.engine.neural import NeuralDetector
-from hepaa.models.engine.training import Model, Stage, pieces
+from hepaa.models.engine.training import Stage, TrainableModel, pieces
 from hepaa.models.losses.disco import DisCo
 from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, ErrorKind, EventError
 from hepaa.models.losses.schedules import Fixed, Linear
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hepaa.models.losses.terms import Term
 
 
-class Autoencoder(Model, Protocol):
+class Autoencoder(TrainableModel, Protocol):
     """A model that can give the reconstruction alone, and the latent means alone."""
 
     def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:

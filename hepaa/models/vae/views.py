@@ -101,8 +101,8 @@ class Momenta:
     """
 
     def __init__(self, names: Sequence[str] | None, fitted: SkewLogStandardize | None, smear: float) -> None:
-        found = [_COMPONENT.fullmatch(name) for name in names or ()]
-        self.columns = {(m[1], m[2]): i for i, m in enumerate(found) if m is not None}
+        matches = [_COMPONENT.fullmatch(name) for name in names or ()]
+        self.columns = {(m[1], m[2]): i for i, m in enumerate(matches) if m is not None}
         movable = {key for key in self.columns if key[0] not in ("m", "e")}
         if not movable:
             raise InputError(

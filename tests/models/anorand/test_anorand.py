@@ -16,7 +16,7 @@ from hepaa.models.anorand.anorand import Classification, InlierDistance
 from hepaa.models.anorand.pseudo import smote
 from hepaa.models.base import Training
 from hepaa.models.losses.schedules import Fixed
-from hepaa.models.losses.terms import Batch
+from hepaa.models.losses.terms import TrainingBatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def test_pseudo_anomalies_around_background_of_weight_two_are_those_of_doubled_e
 def test_loss_by_hand() -> None:
     g = torch.Generator().manual_seed(0)
     x, x_hat, logit = torch.randn(6, 4, generator=g), torch.randn(6, 4, generator=g), torch.randn(6, generator=g)
-    batch, out, w = Batch(x=x, anomalies=2), {"x_hat": x_hat, "logit": logit}, 0.2
+    batch, out, w = TrainingBatch(x=x, anomalies=2), {"x_hat": x_hat, "logit": logit}, 0.2
     terms = (Classification(Fixed(w)), InlierDistance(Fixed(1 - w)))
     ours = sum(t.weight(0, {}) * t(batch, out) for t in terms)
     total = 0.0

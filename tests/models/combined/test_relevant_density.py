@@ -85,8 +85,8 @@ def test_what_does_not_matter_is_left_out_whatever_the_direction(background: Eve
     for mass in (2.5, -2.5):  # the labels have seen the first alone
         tested = events(2000, mass, 1, 3)
         y = np.repeat([0, 1], [background.n, tested.n])
-        found = [roc_auc_score(y, np.r_[m.anomaly_score(background), m.anomaly_score(tested)]) for m in (model, plain)]
-        assert found[0] > found[1] + 0.02, mass
+        areas = [roc_auc_score(y, np.r_[m.anomaly_score(background), m.anomaly_score(tested)]) for m in (model, plain)]
+        assert areas[0] > areas[1] + 0.02, mass
     mixture = GaussianMixture().fit(labelled)
     x = model.prepared(labelled)
     left_out = mixture._score(x) - mixture.marginal([0])._score(x[:, [0]])
@@ -119,9 +119,9 @@ def test_labels_can_be_told_later(background: EventTable, labelled: EventTable, 
     again = load_detector(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.anomaly_score(labelled), later.anomaly_score(labelled))
     assert again.get_params() == later.get_params()
-    for given, y in ((background, None), (labelled.X, None), (labelled, np.ones(3))):
+    for table, y in ((background, None), (labelled.X, None), (labelled, np.ones(3))):
         with pytest.raises(InputError, match="tell needs a label for each"):
-            later.tell(given, y)
+            later.tell(table, y)
     with pytest.raises(NotFittedError):
         RelevantDensity().tell(labelled)
 

@@ -11,7 +11,7 @@ from hepaa.detectors import AnomalyAwareFlow, Flow
 from hepaa.errors import InputError
 from hepaa.models.density.anomaly_aware import DensityPenalty
 from hepaa.models.losses.schedules import Fixed
-from hepaa.models.losses.terms import Batch
+from hepaa.models.losses.terms import TrainingBatch
 
 
 @pytest.mark.parametrize("members", [(), (3,)])
@@ -20,20 +20,24 @@ def test_penalty_by_hand(members: tuple[int, ...], weighted: bool) -> None:
     rng = np.random.default_rng(0)
     density = rng.normal(-5, 3, (*members, 10))
     weight = rng.uniform(0.5, 1.5, (*members, 10)) if weighted else np.ones((*members, 10))
-    batch = Batch(x=torch.zeros(*members, 10, 2), anomalies=4, weight=torch.from_numpy(weight) if weighted else None)
+    batch = TrainingBatch(
+        x=torch.zeros(*members, 10, 2), anomalies=4, weight=torch.from_numpy(weight) if weighted else None
+    )
     value = DensityPenalty(Fixed(1.0), margin=2.0)(batch, {"log_density": torch.from_numpy(density)})
     usual = (-density[..., :6] * weight[..., :6]).sum(-1) / 6
     excess = -density[..., 6:] - usual[..., None]
     by_hand = (np.log1p(np.exp(2.0 - excess)) * weight[..., 6:]).sum(-1) / 4
     np.testing.assert_allclose(value.numpy(), by_hand)
-    alone = Batch(x=torch.zeros(*members, 10, 2))
+    alone = TrainingBatch(x=torch.zeros(*members, 10, 2))
     np.testing.assert_array_equal(DensityPenalty(Fixed(1.0), 2.0)(alone, {"log_density": torch.ones(*members, 10)}), 0)
 
 
 def test_the_usual_density_of_background_is_no_way_out() -> None:
     """The penalty has no gradient on background: the flow cannot please it by making background dense elsewhere."""
     density = torch.randn(12, requires_grad=True)
-    DensityPenalty(Fixed(1.0), 5.0)(Batch(x=torch.zeros(12, 2), anomalies=3), {"log_density": density}).backward()
+    DensityPenalty(Fixed(1.0), 5.0)(
+        TrainingBatch(x=torch.zeros(12, 2), anomalies=3), {"log_density": density}
+    ).backward()
     assert density.grad is not None
     assert (density.grad[:9] == 0).all()
     assert (density.grad[9:] > 0).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.training import batches
 
 from hepaa.detectors import VAE, ContrastiveVAE, load_detector
 from hepaa.errors import InputError
@@ -33,7 +34,7 @@ def test_every_batch_has_the_asked_composition(balance, expected):
     trainer = loop(balance)
     total = np.zeros(3, int)
     seen = []
-    for batch in trainer._batches(PLAIN):
+    for batch in batches(trainer, PLAIN):
         counts = np.array([(batch.group == g).sum() for g in (0, 4, 7)])
         assert np.abs(counts - expected).max() <= 1
         total += counts
@@ -46,7 +47,7 @@ def test_every_batch_has_the_asked_composition(balance, expected):
 
 def test_members_and_epochs_draw_differently_and_validation_stays_out():
     trainer = loop("groups", validation_fraction=0.25, seeds=(0, 1))
-    first, second = ([b.x[..., 0] for b in trainer._batches(PLAIN)] for _ in range(2))
+    first, second = ([b.x[..., 0] for b in batches(trainer, PLAIN)] for _ in range(2))
     assert not torch.equal(first[0], second[0])
     for k, member in enumerate(trainer.members):
         drawn = set(torch.cat([b[k] for b in first + second]).int().tolist())

@@ -17,11 +17,11 @@ from hepaa.models.engine import fused, training
 from hepaa.models.engine.batches import Pool
 from hepaa.models.engine.device import generator
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse, fused_scores
-from hepaa.models.engine.optimiser import Parameters
+from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.training import Settings, Stage, Trainer
 from hepaa.models.losses.reconstruction import EventError
 from hepaa.models.losses.schedules import Fixed, Linear
-from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Batch, Reconstruction
+from hepaa.models.losses.terms import KL, NORMALISATIONS, PENALTIES, AnomalyPenalty, Reconstruction, TrainingBatch
 from hepaa.models.nets.mlp import GaussianVAE
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def parameters(model: GaussianVAE, seed: int = 0) -> Parameters:
-    return Parameters.stack([model.init(generator(seed, "init"))], torch.device("cpu"))
+def parameters(model: GaussianVAE, seed: int = 0) -> MemberParameters:
+    return MemberParameters.stack([model.init(generator(seed, "init"))], torch.device("cpu"))
 
 
 @pytest.mark.parametrize("hidden", [(5,), (9, 6), ()])
@@ -54,7 +54,7 @@ def test_gradient_is_autograds(hidden: tuple[int, ...], normalisation: str, pena
         AnomalyPenalty(EventError(), penalty or "clip", clip, normalisation),
     )
     factors = torch.tensor([1.0, 0.6, 0.3])
-    batch = Batch(torch.cat([x[order], rare[dealt]]), 26, noise, torch.cat([w[order], w_rare[dealt]]))
+    batch = TrainingBatch(torch.cat([x[order], rare[dealt]]), 26, noise, torch.cat([w[order], w_rare[dealt]]))
     out = model(p.tensors, batch.x, noise)
     values = torch.stack([term(batch, out) for term in terms])
     expected = p.gradient(factors @ values)[0].numpy()
@@ -71,7 +71,7 @@ def test_gradient_is_autograds(hidden: tuple[int, ...], normalisation: str, pena
     )
     a, delta = (np.full((net.rows, fused.T), np.nan, np.float32) for _ in range(2))  # scratch may hold anything
     gradient, sums = np.zeros_like(expected), np.zeros(3)
-    common, few = fused.Events(x.numpy(), w.numpy()), fused.Events(rare.numpy(), w_rare.numpy())
+    common, few = fused.EventRows(x.numpy(), w.numpy()), fused.EventRows(rare.numpy(), w_rare.numpy())
     fused.add_gradient(
         p.flat[0].numpy(), net, objective, common, order.numpy(), few, dealt.numpy(), noise.numpy(), a, delta, gradient,
         sums,
@@ -136,7 +136,7 @@ def test_objectives_that_it_does_not_know_are_left_to_torch() -> None:
 
 def test_scores_are_torchs_and_do_not_depend_on_the_company() -> None:
     model = GaussianVAE(D, (6,), 2)
-    p = Parameters.stack([model.init(generator(s, "init")) for s in (0, 1)], torch.device("cpu"))
+    p = MemberParameters.stack([model.init(generator(s, "init")) for s in (0, 1)], torch.device("cpu"))
     x = normal(1000, D)
     ours = fused_scores(model, p, x.numpy())
     x_hat = model.reconstruct(p.frozen(), x.expand(2, 1000, D)).double()

@@ -51,8 +51,8 @@ def test_two_processes_learn_what_one_does(name, together):
     alone = fit(name)
     expected = alone.parameters_.flat.numpy()
     for i in range(2):
-        found = np.load(together / f"{i}.npz")[name]
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        learned = np.load(together / f"{i}.npz")[name]
+        np.testing.assert_allclose(learned, expected, rtol=1e-5, atol=1e-6)
         history = json.loads((together / f"{i}.json").read_text())[name]
         assert history.keys() == alone.history_.keys()
         for term, values in alone.history_.items():
@@ -81,9 +81,9 @@ def test_the_first_process_alone_writes(together):
 
 def test_processes_that_differ_are_refused(together):
     for i in range(2):
-        said = json.loads((together / f"{i}.json").read_text())
+        report = json.loads((together / f"{i}.json").read_text())
         for what in ("data", "parameters", "checkpoint"):
-            assert said[what].startswith("process 1 of 2 has other data, parameters"), what
+            assert report[what].startswith("process 1 of 2 has other data, parameters"), what
 
 
 def test_one_process_goes_on_from_the_checkpoint_of_two(together):
@@ -95,8 +95,8 @@ def test_the_command_trains_together(together):
     words = [*COMMAND, str(together / "train.parquet"), "--output", str(together / "alone.safetensors")]
     assert CliRunner().invoke(main, words).exit_code == 0
     x = events()[0]
-    alone, found = (load_detector(together / f"{n}.safetensors").anomaly_score(x) for n in ("alone", "command"))
-    np.testing.assert_allclose(found, alone, rtol=1e-4)
+    alone, shared = (load_detector(together / f"{n}.safetensors").anomaly_score(x) for n in ("alone", "command"))
+    np.testing.assert_allclose(shared, alone, rtol=1e-4)
     assert (together / "said").read_text().count("trained on") == 1
 
 

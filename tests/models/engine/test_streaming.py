@@ -42,10 +42,10 @@ def test_statistics_of_one_pass_are_those_in_memory(whole, parts):
     table = concatenate(whole)
     background = table.background
     expected = SkewLogStandardize().fit(background, sample_weight=background.weight)
-    found = Survey.of(StreamedTable(parts), keep_anomalies=True, preprocess=True).preprocessor(1.0)
-    assert found.log_.tolist() == expected.log_.tolist() == [True, False, True, False]
+    streamed = Survey.of(StreamedTable(parts), keep_anomalies=True, preprocess=True).preprocessor(1.0)
+    assert streamed.log_.tolist() == expected.log_.tolist() == [True, False, True, False]
     for name in ("skewness_", "mean_", "scale_"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9)
+        np.testing.assert_allclose(getattr(streamed, name), getattr(expected, name), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from helpers.training import batches
 
 from hepaa.errors import HepaaError, InputError
 from hepaa.models.engine import steps
 from hepaa.models.engine.device import generator, pick_device, threads_for
-from hepaa.models.engine.optimiser import Adam, Parameters
+from hepaa.models.engine.optimiser import Adam, MemberParameters
 from hepaa.models.engine.steps import autocast
 from hepaa.models.engine.training import Pool, Settings, Stage, Trainer, outputs
 from hepaa.models.losses.schedules import Linear
@@ -22,7 +23,7 @@ from hepaa.models.nets.mlp import GaussianVAE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hepaa.models.losses.terms import Batch
+    from hepaa.models.losses.terms import TrainingBatch
 
 PLAIN = (Reconstruction(), KL())
 
@@ -96,7 +97,7 @@ def test_every_event_is_seen_once_an_epoch_and_anomalies_keep_their_share() -> N
     rare = Pool(-1 - torch.arange(7.0)[:, None].expand(7, 4).contiguous())
     loop = Trainer(GaussianVAE(4, (8,), 2), data, (0,), Settings(batch_size=32), rare)
     seen, dealt, sizes = [], [], []
-    for batch in loop._batches(Stage(1, PLAIN, anomaly_fraction=0.1)):
+    for batch in batches(loop, Stage(1, PLAIN, anomaly_fraction=0.1)):
         values = batch.x[:, 0]
         assert (values[len(values) - batch.anomalies :] < 0).all()
         seen += values[values >= 0].tolist()
@@ -165,7 +166,7 @@ def test_device_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_parameters_are_views_of_one_block() -> None:
     model = GaussianVAE(3, (5,), 2)
-    parameters = Parameters.stack([model.init(generator(s, "init")) for s in (0, 1)], torch.device("cpu"))
+    parameters = MemberParameters.stack([model.init(generator(s, "init")) for s in (0, 1)], torch.device("cpu"))
     parameters.flat.fill_(7.0)
     assert all((t == 7).all() for t in parameters.tensors.values())
     assert parameters.flat.shape == (2, sum(t[0].numel() for t in parameters.tensors.values()))
@@ -186,7 +187,7 @@ def test_a_nan_gradient_of_a_finite_loss_names_its_step_and_term() -> None:
     class Root:
         name, weight = "root", staticmethod(lambda epoch, past: 1.0)
 
-        def __call__(self, batch: Batch, out: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        def __call__(self, batch: TrainingBatch, out: Mapping[str, torch.Tensor]) -> torch.Tensor:
             here = (batch.x[..., 0] > 2.9).any(-1)  # the event that makes trouble
             return ((out["mu"] * 0).sum((-2, -1)) + ~here).sqrt()
 
@@ -205,10 +206,10 @@ def test_a_nan_gradient_of_a_finite_loss_names_its_step_and_term() -> None:
 def test_amp_is_off_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(autocast(torch.device("cpu"), wanted=True), nullcontext)
     assert isinstance(autocast(torch.device("cuda"), wanted=False), nullcontext)
-    plain, asked = trainer(fused=False), trainer(fused=False, amp=True)
-    for loop in (plain, asked):
+    plain, mixed = trainer(fused=False), trainer(fused=False, amp=True)
+    for loop in (plain, mixed):
         loop.run([Stage(2, PLAIN)])
-    assert torch.equal(plain.parameters.flat, asked.parameters.flat)
+    assert torch.equal(plain.parameters.flat, mixed.parameters.flat)
 
 
 def test_training_under_autocast_is_close(monkeypatch: pytest.MonkeyPatch) -> None:

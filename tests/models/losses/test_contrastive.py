@@ -10,7 +10,7 @@ from hepaa.detectors import ContrastiveVAE
 from hepaa.errors import InputError
 from hepaa.models.engine.device import generator
 from hepaa.models.losses.contrastive import NTXent, SupCon, log_partition
-from hepaa.models.losses.terms import Batch
+from hepaa.models.losses.terms import TrainingBatch
 from hepaa.models.nets.posteriors import Planar
 
 
@@ -47,9 +47,9 @@ def test_supcon_by_loops() -> None:
             total = sum(np.exp(z[i] @ z[a] / T) for a in range(15) if a != i)
             losses.append(-np.mean([np.log(np.exp(z[i] @ z[p] / T) / total) for p in positives]))
     assert len(losses) == 14
-    batch = Batch(x=normal(15, 5), group=group)
+    batch = TrainingBatch(x=normal(15, 5), group=group)
     assert float(SupCon(T)(batch, {"mu": mu})) == pytest.approx(np.mean(losses), rel=1e-10)
-    stacked = Batch(x=normal(2, 15, 5), group=group.expand(2, 15))
+    stacked = TrainingBatch(x=normal(2, 15, 5), group=group.expand(2, 15))
     both = SupCon(T)(stacked, {"mu": torch.stack([mu, 2 * mu])})
     np.testing.assert_allclose(both, np.mean(losses))
 
@@ -63,17 +63,17 @@ def test_ntxent_by_loops() -> None:
         partner = (i + 9) % 18
         total = sum(np.exp(z[i] @ z[k] / T) for k in range(18) if k != i)
         losses.append(-np.log(np.exp(z[i] @ z[partner] / T) / total))
-    value = NTXent(T)(Batch(x=normal(9, 5)), {"mu": a, "view_a": a, "view_b": b})
+    value = NTXent(T)(TrainingBatch(x=normal(9, 5)), {"mu": a, "view_a": a, "view_b": b})
     assert float(value) == pytest.approx(np.mean(losses), rel=1e-10)
 
 
 def test_edges_of_contrastive_terms() -> None:
     mu = normal(4, 2)
-    assert NTXent()(Batch(x=mu), {"mu": mu}) == 0
-    assert SupCon()(Batch(x=mu[:1], group=torch.tensor([0])), {"mu": mu[:1]}) == 0
-    assert SupCon()(Batch(x=mu, group=torch.arange(4)), {"mu": mu}) == 0
+    assert NTXent()(TrainingBatch(x=mu), {"mu": mu}) == 0
+    assert SupCon()(TrainingBatch(x=mu[:1], group=torch.tensor([0])), {"mu": mu[:1]}) == 0
+    assert SupCon()(TrainingBatch(x=mu, group=torch.arange(4)), {"mu": mu}) == 0
     with pytest.raises(InputError, match="group of every event"):
-        SupCon()(Batch(x=mu), {"mu": mu})
+        SupCon()(TrainingBatch(x=mu), {"mu": mu})
     for term in (SupCon, NTXent):
         with pytest.raises(InputError, match="temperature is 0"):
             term(0.0)

@@ -10,7 +10,7 @@ import hepaa
 from hepaa.errors import InputError
 from hepaa.models.losses.disco import BLOCK, DisCo, distance_correlation
 from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, EventError
-from hepaa.models.losses.terms import Batch
+from hepaa.models.losses.terms import TrainingBatch
 
 
 def by_hand(a, b, w):
@@ -40,15 +40,15 @@ def sample():
 
 def test_equals_the_sum_by_hand(sample):
     a, b, w = sample
-    found = distance_correlation(*(torch.tensor(x) for x in (a, b, w)))
-    assert found.item() == pytest.approx(by_hand(a, b, w), rel=1e-10)
+    value = distance_correlation(*(torch.tensor(x) for x in (a, b, w)))
+    assert value.item() == pytest.approx(by_hand(a, b, w), rel=1e-10)
 
 
 def test_equals_dcor(sample):
     dcor = pytest.importorskip("dcor", reason="dcor is not installed")
     a, b, _ = sample
-    found = distance_correlation(torch.tensor(a), torch.tensor(b))
-    assert found.item() == pytest.approx(dcor.distance_correlation_sqr(a, b), rel=1e-8)
+    value = distance_correlation(torch.tensor(a), torch.tensor(b))
+    assert value.item() == pytest.approx(dcor.distance_correlation_sqr(a, b), rel=1e-8)
 
 
 def test_weights_stand_for_copies_and_members_are_apart(sample):
@@ -77,15 +77,15 @@ def test_gradient_is_that_of_finite_differences(sample):
 def test_term_counts_background_alone():
     generator = torch.Generator().manual_seed(0)
     x, x_hat, mass = (torch.randn(*s, generator=generator) for s in ((10, 3), (10, 3), (10,)))
-    whole = DisCo()(Batch(x=x[:7], spectator=mass[:7]), {"x_hat": x_hat[:7]})
-    mixed = DisCo()(Batch(x=x, anomalies=3, spectator=mass), {"x_hat": x_hat})
+    whole = DisCo()(TrainingBatch(x=x[:7], spectator=mass[:7]), {"x_hat": x_hat[:7]})
+    mixed = DisCo()(TrainingBatch(x=x, anomalies=3, spectator=mass), {"x_hat": x_hat})
     torch.testing.assert_close(whole, mixed)
     error = torch.log1p(((x - x_hat) ** 2).sum(-1))[:7]
     torch.testing.assert_close(whole, distance_correlation(error, mass[:7]))
     with pytest.raises(InputError, match="needs a spectator"):
-        DisCo()(Batch(x=x), {"x_hat": x_hat})
+        DisCo()(TrainingBatch(x=x), {"x_hat": x_hat})
     with pytest.raises(InputError, match="negative weights"):
-        DisCo()(Batch(x=x, spectator=mass, weight=-torch.ones(10)), {"x_hat": x_hat})
+        DisCo()(TrainingBatch(x=x, spectator=mass, weight=-torch.ones(10)), {"x_hat": x_hat})
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -96,7 +96,7 @@ def test_every_error_enters_as_its_logarithm(kind):
     x, x_hat = jets.flatten(1), torch.randn(40, 18, generator=generator)
     logvar = torch.linspace(-6, 1, 18)[None]
     error = EventError(kind, 3 if kind in PARTICLE_ERRORS else 0)
-    value = DisCo(error)(Batch(x=x, spectator=mass), {"x_hat": x_hat, "x_logvar": logvar})
+    value = DisCo(error)(TrainingBatch(x=x, spectator=mass), {"x_hat": x_hat, "x_logvar": logvar})
     d2 = (x - x_hat) ** 2
     share = jets[..., 0] / jets[..., 0].sum(-1, keepdim=True).clamp(min=1e-9)
     by_hand = {
@@ -126,7 +126,7 @@ def test_training_with_it_makes_the_error_forget_the_mass():
         for _ in range(100):
             optimiser.zero_grad()
             x_hat = net(x) * 0.5
-            batch = Batch(x=x, spectator=mass)
+            batch = TrainingBatch(x=x, spectator=mass)
             value = DisCo()(batch, {"x_hat": x_hat})
             (((x - x_hat) ** 2).sum(-1).mean() + penalty * value).backward()
             optimiser.step()
@@ -171,6 +171,8 @@ def test_large_batches_are_a_mean_over_blocks():
     n = BLOCK + 10
     x, x_hat, mass = (torch.randn(*s, generator=generator) for s in ((n, 3), (n, 3), (n,)))
     one, rest = (
-        DisCo()(Batch(x=x[r], spectator=mass[r]), {"x_hat": x_hat[r]}) for r in (slice(BLOCK), slice(BLOCK, n))
+        DisCo()(TrainingBatch(x=x[r], spectator=mass[r]), {"x_hat": x_hat[r]}) for r in (slice(BLOCK), slice(BLOCK, n))
     )
-    torch.testing.assert_close(DisCo()(Batch(x=x, spectator=mass), {"x_hat": x_hat}), (BLOCK * one + 10 * rest) / n)
+    torch.testing.assert_close(
+        DisCo()(TrainingBatch(x=x, spectator=mass), {"x_hat": x_hat}), (BLOCK * one + 10 * rest) / n
+    )

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from hepaa.models.losses.reconstruction import EventError
-from hepaa.models.losses.terms import KL, AnomalyPenalty, Batch, Reconstruction, penalty
+from hepaa.models.losses.terms import KL, AnomalyPenalty, Reconstruction, TrainingBatch, penalty
 from hepaa.models.nets.mlp import gaussian_latent
 
 
@@ -46,7 +46,7 @@ def test_anomaly_aware_objective_by_hand(normalisation: str, members: tuple[int,
     x, x_hat = normal(*members, n, 4), 2 * normal(*members, n, 4, seed=1)
     mu, logvar = normal(*members, n, 2, seed=2), normal(*members, n, 2, seed=3)
     weight = torch.rand(*members, n, generator=torch.Generator().manual_seed(4)) if weighted else None
-    batch = Batch(x=x, anomalies=rare, weight=weight)
+    batch = TrainingBatch(x=x, anomalies=rare, weight=weight)
     out = {"x_hat": x_hat, "kl": kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0)).sum(-1)}
     terms = [
         Reconstruction(EventError(), normalisation),
@@ -94,5 +94,5 @@ def test_penalties_rise_start_with_slope_one_and_stay_bounded_in_slope(kind: str
 def test_penalty_without_clip_is_the_error_and_no_anomalies_is_zero() -> None:
     error = torch.tensor([1.0, 5000.0])
     assert torch.equal(penalty("clip", error, None), error)
-    batch = Batch(x=normal(4, 3))
+    batch = TrainingBatch(x=normal(4, 3))
     assert AnomalyPenalty()(batch, {"x_hat": normal(4, 3)}) == 0

@@ -43,11 +43,11 @@ def test_members_are_each_alone(kind: str) -> None:
     together = {k: torch.stack([one[k] for one in each]) for k in each[0]}
     x = torch.stack([jets(6, s) if d == D else torch.rand(6, d) for s in range(3)])
     z = torch.randn(3, 6, 3, generator=torch.Generator().manual_seed(0))
-    found, images = encoder(together, x), decoder(together, z)
-    assert found.shape == (3, 6, 4)
+    codes, images = encoder(together, x), decoder(together, z)
+    assert codes.shape == (3, 6, 4)
     assert images.shape == (3, 6, d)
     for k, one in enumerate(each):
-        torch.testing.assert_close(found[k], encoder(one, x[k]), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(codes[k], encoder(one, x[k]), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(images[k], decoder(one, z[k]), rtol=1e-5, atol=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_deepsets_by_loops() -> None:
     net = DeepSets(PARTICLES, JETS, (16, 12), 4)
     p = net.init(generator(3, "init"))
     x = jets(5)
-    found = net(p, x)
+    codes = net(p, x)
 
     def mlp(name: str, v: torch.Tensor) -> torch.Tensor:
         layers = sum(k.startswith(f"{name}.") and k.endswith("weight") for k in p)
@@ -106,7 +106,7 @@ def test_deepsets_by_loops() -> None:
             codes = [torch.relu(mlp("encoder.particle", q / torch.tensor(UNITS))) for q in real]
             total = sum(q[0] for q in real)
             pooled += [sum(q[0] / total * c for q, c in zip(real, codes, strict=True)), sum(codes) / len(codes)]
-        torch.testing.assert_close(found[i], mlp("encoder.jets", torch.cat(pooled)), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(codes[i], mlp("encoder.jets", torch.cat(pooled)), rtol=1e-5, atol=1e-6)
 
 
 def test_attention_is_torchs_encoder_layer() -> None:

@@ -13,7 +13,7 @@ from hepaa.detectors import VAE, AnomalyAwareVAE
 from hepaa.errors import InputError
 from hepaa.models.engine.device import generator
 from hepaa.models.losses.schedules import Linear
-from hepaa.models.losses.terms import Batch, CapacityKL, Ramp
+from hepaa.models.losses.terms import CapacityKL, Ramp, TrainingBatch
 from hepaa.models.nets.encoders import coder
 from hepaa.models.nets.latent import LatentNet
 from hepaa.models.nets.mlp import GaussianVAE
@@ -144,7 +144,7 @@ def test_density_ratio_is_log_q_minus_log_p(posterior: str, prior: str) -> None:
 
 def test_capacity_is_a_distance_that_grows_with_the_epochs() -> None:
     term = CapacityKL(Ramp(4.0, Linear(0.0, 3.0, 4)))
-    batch, out = Batch(x=normal(2, 3)), {"kl": torch.tensor([1.0, 4.0])}
+    batch, out = TrainingBatch(x=normal(2, 3)), {"kl": torch.tensor([1.0, 4.0])}
     values = []
     for epoch in range(6):
         assert term.weight(epoch, {}) == 4.0

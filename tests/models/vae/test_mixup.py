@@ -25,40 +25,40 @@ def training(anomalies: int, background: int = 50) -> Training:
 
 @pytest.mark.parametrize(("anomalies", "mixtures", "most"), [(4, 50, 0.6), (80, 80, 0.6), (80, 80, 2.0)])
 def test_a_mixture_lies_on_the_line_from_its_anomaly_through_one_background_event(anomalies, mixtures, most):
-    given = training(anomalies)
-    found = mixed(given, most, seed=1)
-    assert found.anomalies.shape == (mixtures, 3)
-    assert found.anomalies.dtype == np.float32
-    np.testing.assert_array_equal(found.background, given.background)
+    unmixed = training(anomalies)
+    result = mixed(unmixed, most, seed=1)
+    assert result.anomalies.shape == (mixtures, 3)
+    assert result.anomalies.dtype == np.float32
+    np.testing.assert_array_equal(result.background, unmixed.background)
     shares = []
-    for row, group, weight in zip(found.anomalies, found.anomaly_group, found.anomaly_weight, strict=True):
-        start = given.anomalies[group]
-        path = given.background - start
+    for row, group, weight in zip(result.anomalies, result.anomaly_group, result.anomaly_weight, strict=True):
+        start = unmixed.anomalies[group]
+        path = unmixed.background - start
         share = (path @ (row - start)) / np.einsum("ij,ij->i", path, path)
         off = np.abs(start + share[:, None] * path - row).max(axis=1)
         shares.append(share[off.argmin()])
         assert off.min() < 1e-4
-        repeated = given.anomaly_weight[np.arange(mixtures) % anomalies]
-        assert weight == pytest.approx(given.anomaly_weight[group] / repeated.mean())
+        repeated = unmixed.anomaly_weight[np.arange(mixtures) % anomalies]
+        assert weight == pytest.approx(unmixed.anomaly_weight[group] / repeated.mean())
     assert -1e-5 < min(shares) < most / 6
     assert most / 1.2 < max(shares) < most + 1e-5
 
 
 def test_nothing_is_mixed_without_being_asked_or_without_anomalies():
-    given = training(4)
-    assert mixed(given, 0.0, seed=1) is given
+    unmixed = training(4)
+    assert mixed(unmixed, 0.0, seed=1) is unmixed
     none = training(0)
     assert mixed(none, 0.5, seed=1) is none
 
 
 def test_the_seed_decides_and_the_estimator_passes_it_on():
-    given = training(4)
-    one, same, other = (mixed(given, 1.0, seed).anomalies for seed in (1, 1, 2))
+    unmixed = training(4)
+    one, same, other = (mixed(unmixed, 1.0, seed).anomalies for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
-    X, y = np.concatenate([given.background, given.anomalies]), np.repeat([0, 1], [50, 4])
+    X, y = np.concatenate([unmixed.background, unmixed.anomalies]), np.repeat([0, 1], [50, 4])
     settings = {"epochs": 2, "finetune_epochs": 3, "batch_size": 16, "preprocess": None, "seed": 2}
-    by_hand = np.concatenate([given.background, other])
+    by_hand = np.concatenate([unmixed.background, other])
     direct = AnomalyAwareVAE(**settings, mixup=1.0).fit(X, y).anomaly_score(X)
     expected = AnomalyAwareVAE(**settings).fit(by_hand, np.repeat([0, 1], [50, 50])).anomaly_score(X)
     np.testing.assert_allclose(direct, expected, rtol=1e-6)
@@ -68,7 +68,7 @@ def test_the_seed_decides_and_the_estimator_passes_it_on():
     ("options", "words"), [({"mixup": 2.5}, "mixup is 2.5"), ({"mixup": 0.5, "particles": 5}, "jets")]
 )
 def test_what_cannot_be_mixed(options, words):
-    given = training(4)
-    X, y = np.concatenate([given.background, given.anomalies]), np.repeat([0, 1], [50, 4])
+    unmixed = training(4)
+    X, y = np.concatenate([unmixed.background, unmixed.anomalies]), np.repeat([0, 1], [50, 4])
     with pytest.raises(InputError, match=words):
         AnomalyAwareVAE(epochs=1, **options).fit(X, y)
