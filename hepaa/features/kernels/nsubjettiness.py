@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.compiled import kernel
-from hepaa.features.kernels.clustering import PHI, RAP, cluster, reduction, set_particle
+from hepaa.features.kernels.clustering import PHI, RAP, choose, cluster, reduction, set_particle, smaller
 from hepaa.features.kernels.momentum import TWO_PI, delta_phi, int64
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _SETTLED = 1e-4
 _TURNS = 1.0 / TWO_PI
 
 
-@reduction
+@kernel
 def _assign(jet: Floats, axes: Floats, count: int) -> None:
     """Squared distance to the nearest axis, and which it is; azimuths in [-pi, pi]."""
     rap, phi, near, owner = jet[C_RAP], jet[C_PHI], jet[C_NEAR], jet[C_OWNER]
@@ -50,11 +50,11 @@ def _assign(jet: Floats, axes: Floats, count: int) -> None:
         y, p, index = axes[0, a], axes[1, a], float(a)
         for i in range(len(rap)):
             dy, dp = rap[i] - y, abs(phi[i] - p)
-            dp = min(TWO_PI - dp, dp)
+            dp = smaller(TWO_PI - dp, dp)
             d = dy * dy + dp * dp
             best = near[i]
-            owner[i] = index if d < best else owner[i]
-            near[i] = min(d, best)
+            owner[i] = choose(d < best, index, owner[i])
+            near[i] = smaller(d, best)
 
 
 @reduction
@@ -68,7 +68,7 @@ def _measure(pt: Floats, near: Floats, beta: float, weight: Floats) -> float:
         for i in range(len(pt)):
             d = sqrt(near[i])
             total += pt[i] * d
-            weight[i] = pt[i] / d if near[i] > _ON_AXIS2 else 0.0
+            weight[i] = choose(near[i] > _ON_AXIS2, pt[i] / d, 0.0)
     elif beta == 2.0:
         for i in range(len(pt)):
             total += pt[i] * near[i]
@@ -96,8 +96,8 @@ def _step(jet: Floats, a: int, y: float, p: float) -> tuple[float, float]:
     total, dy, dp, held, index = 0.0, 0.0, 0.0, 0.0, float(a)
     for i in range(len(rap)):
         mine = owner[i] == index
-        w = weight[i] if mine else 0.0
-        held += pt[i] if mine & (weight[i] == 0.0) else 0.0
+        w = choose(mine, weight[i], 0.0)
+        held += choose(mine & (weight[i] == 0.0), pt[i], 0.0)
         d = phi[i] - p
         d -= TWO_PI * np.rint(d * _TURNS)
         total += w
