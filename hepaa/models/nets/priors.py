@@ -113,7 +113,19 @@ def _mixture(z: Tensor, mean: Tensor, logvar: Tensor, log_weight: Tensor) -> Ten
     return torch.logsumexp(each + log_weight[..., None, :], dim=-1)
 
 
-class Mixture:
+class _Learned:
+    """A prior of many Gaussians, on latent points as they are."""
+
+    def divergence(self, mu: Tensor, logvar: Tensor) -> None:
+        """There is no closed form."""
+        del mu, logvar
+
+    def point(self, z: Tensor) -> Tensor:
+        """The latent point itself."""
+        return z
+
+
+class Mixture(_Learned):
     """Gaussians with learned weights, means and variances."""
 
     def __init__(self, latent: int, components: int) -> None:
@@ -132,16 +144,8 @@ class Mixture:
         del encode
         return _mixture(z, p["prior.mean"], p["prior.logvar"], torch.log_softmax(p["prior.logit"], dim=-1))
 
-    def divergence(self, mu: Tensor, logvar: Tensor) -> None:
-        """There is no closed form."""
-        del mu, logvar
 
-    def point(self, z: Tensor) -> Tensor:
-        """The latent point itself."""
-        return z
-
-
-class Vamp:
+class Vamp(_Learned):
     """Mean of the Gaussian posteriors of learned pseudo-inputs (VampPrior, Tomczak and Welling, arXiv:1705.07120)."""
 
     def __init__(self, d: int, components: int, *, unit: bool) -> None:
@@ -157,11 +161,3 @@ class Vamp:
         mean, logvar = encode(torch.sigmoid(inputs) if self.unit else inputs)
         weight = torch.full(mean.shape[:-1], -log(self.shape[0]), dtype=z.dtype, device=z.device)
         return _mixture(z, mean, logvar, weight)
-
-    def divergence(self, mu: Tensor, logvar: Tensor) -> None:
-        """There is no closed form."""
-        del mu, logvar
-
-    def point(self, z: Tensor) -> Tensor:
-        """The latent point itself."""
-        return z

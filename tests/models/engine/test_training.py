@@ -185,7 +185,7 @@ def test_a_nan_gradient_of_a_finite_loss_names_its_step_and_term() -> None:
     """sqrt(0) is finite, its slope is not."""
 
     class Root:
-        name, weight = "root", staticmethod(lambda epoch, past: 1.0)
+        name, weight = "root", staticmethod(lambda epoch: 1.0)
 
         def __call__(self, batch: TrainingBatch, out: Mapping[str, torch.Tensor]) -> torch.Tensor:
             here = (batch.x[..., 0] > 2.9).any(-1)  # the event that makes trouble
