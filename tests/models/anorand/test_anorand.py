@@ -93,7 +93,7 @@ def test_loss_by_hand() -> None:
     x, x_hat, logit = torch.randn(6, 4, generator=g), torch.randn(6, 4, generator=g), torch.randn(6, generator=g)
     batch, out, w = TrainingBatch(x=x, anomalies=2), {"x_hat": x_hat, "logit": logit}, 0.2
     terms = (Classification(Fixed(w)), InlierDistance(Fixed(1 - w)))
-    ours = sum(t.weight(0, {}) * t(batch, out) for t in terms)
+    ours = sum(t.weight(0) * t(batch, out) for t in terms)
     total = 0.0
     for i in range(6):
         y, p = float(i >= 4), float(torch.sigmoid(logit[i]))

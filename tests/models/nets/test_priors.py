@@ -147,7 +147,7 @@ def test_capacity_is_a_distance_that_grows_with_the_epochs() -> None:
     batch, out = TrainingBatch(x=normal(2, 3)), {"kl": torch.tensor([1.0, 4.0])}
     values = []
     for epoch in range(6):
-        assert term.weight(epoch, {}) == 4.0
+        assert term.weight(epoch) == 4.0
         values.append(float(term(batch, out)))
     assert values == pytest.approx([2.5, 1.5, 0.5, 0.5, 0.5, 0.5])
 
@@ -166,7 +166,7 @@ def test_capacity_holds_the_kl_where_it_is_told(X: np.ndarray) -> None:
     assert model.history_["kl"][-1] < 0.3
     tuned = AnomalyAwareVAE(capacity=1.0, beta=5.0, epochs=3, finetune_epochs=3)
     _, second = tuned._stages()
-    assert second.terms[1].weight.target(0, {}) == 1.0
+    assert second.terms[1].weight.target(0) == 1.0
     with pytest.raises(InputError, match="capacity is -1"):
         VAE(capacity=-1, epochs=1).fit(X)
 
@@ -178,7 +178,7 @@ def test_beta_warms_up(X: np.ndarray) -> None:
     weight = (np.array(history["total"]) - history["reconstruction"]) / history["kl"]
     np.testing.assert_allclose(weight, [0.0, 1.0, 2.0, 2.0], rtol=1e-4, atol=1e-6)
     tuned = AnomalyAwareVAE(beta_epochs=3, finetune_epochs=3, **options)
-    assert tuned._stages()[1].terms[1].weight(0, {}) == 2.0
+    assert tuned._stages()[1].terms[1].weight(0) == 2.0
     for bad, message in (({"beta_epochs": 0}, "beta_epochs is 0"), ({"beta_epochs": 2, "capacity": 1.0}, "take one")):
         with pytest.raises(InputError, match=message):
             VAE(epochs=1, **bad).fit(X)
