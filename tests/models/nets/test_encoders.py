@@ -90,7 +90,7 @@ def test_deepsets_by_loops() -> None:
     net = DeepSets(PARTICLES, JETS, (16, 12), 4)
     p = net.init(generator(3, "init"))
     x = jets(5)
-    codes = net(p, x)
+    latent = net(p, x)
 
     def mlp(name: str, v: torch.Tensor) -> torch.Tensor:
         layers = sum(k.startswith(f"{name}.") and k.endswith("weight") for k in p)
@@ -106,7 +106,7 @@ def test_deepsets_by_loops() -> None:
             codes = [torch.relu(mlp("encoder.particle", q / torch.tensor(UNITS))) for q in real]
             total = sum(q[0] for q in real)
             pooled += [sum(q[0] / total * c for q, c in zip(real, codes, strict=True)), sum(codes) / len(codes)]
-        torch.testing.assert_close(codes[i], mlp("encoder.jets", torch.cat(pooled)), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(latent[i], mlp("encoder.jets", torch.cat(pooled)), rtol=1e-5, atol=1e-6)
 
 
 def test_attention_is_torchs_encoder_layer() -> None:
