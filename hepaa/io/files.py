@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+
+def refuse_input_as_output(output: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Raise InputError if `output` is one of the files that are read, whatever it is called there."""
+    for path in inputs:
+        if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
+            raise InputError(f"{output}: is the input {path} itself; choose another output")
 
 
 @contextmanager
@@ -33,6 +40,8 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
         for final in finals:
             if not final.parent.is_dir():
                 raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
+            if final.exists() and not final.is_file():
+                raise InputError(f"{final}: is no regular file, and nothing else is replaced; choose another output")
             handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent)
             os.close(handle)
             partials.append(Path(name))

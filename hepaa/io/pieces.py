@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,21 @@ def event_range(path: str | Path, n: int, start: int, stop: int | None) -> tuple
     if not 0 <= start <= last <= n:
         raise InputError(f"{path}: events {start} .. {last} are asked for, but the file has {n}; list the file again")
     return start, last
+
+
+def to_write(pieces: Iterable[Events], path: str | Path) -> tuple[Events, Iterator[Events]]:
+    """The first piece, which says what a file has to hold, and all of them.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    rest = iter(pieces)
+    first = next(rest, None)
+    if first is None:
+        raise InputError(f"{path}: there are no events to write")
+    return first, chain([first], rest)
 
 
 def merge(pieces: Iterable[Events]) -> Events:

@@ -114,10 +114,10 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
     factor = 1e-3 if unit == "MeV" else 1.0
     collections = {
         name: {
-            f: _scaled(_field(v, f"{place}.collections.{name}.{f}"), factor if f in MOMENTUM_FIELDS else 1.0)
-            for f, v in _mapping(fields, f"{place}.collections.{name}").items()
+            f: replace(spec, scale=spec.scale * factor) if f in MOMENTUM_FIELDS else spec
+            for f, spec in _fields(members, f"{place}.collections.{name}").items()
         }
-        for name, fields in _mapping(content.get("collections", {}), f"{place}.collections").items()
+        for name, members in _mapping(content.get("collections", {}), f"{place}.collections").items()
     }
     union = {k: tuple(v) for k, v in _mapping(content.get("union", {}), f"{place}.union").items()}
     for name, parts in union.items():
@@ -130,15 +130,9 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
         signature=tuple(content.get("signature", ())),
         collections=collections,
         union=union,
-        columns={
-            k: _field(v, f"{place}.columns.{k}")
-            for k, v in _mapping(content.get("columns", {}), f"{place}.columns").items()
-        },
+        columns=_fields(content.get("columns", {}), f"{place}.columns"),
         weight=_field(content["weight"], f"{place}.weight") if "weight" in content else None,
-        weights={
-            k: _field(v, f"{place}.weights.{k}")
-            for k, v in _mapping(content.get("weights", {}), f"{place}.weights").items()
-        },
+        weights=_fields(content.get("weights", {}), f"{place}.weights"),
         label=_field(content["label"], f"{place}.label") if "label" in content else None,
     )
 
@@ -149,8 +143,8 @@ def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     return value
 
 
-def _scaled(f: Field, factor: float) -> Field:
-    return replace(f, scale=f.scale * factor)
+def _fields(values: Any, place: str) -> dict[str, Field]:
+    return {name: _field(value, f"{place}.{name}") for name, value in _mapping(values, place).items()}
 
 
 def _field(value: Any, place: str) -> Field:

@@ -13,6 +13,7 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
 from hepaa.io.lhco.read import PARTICLES
+from hepaa.io.pieces import row_ranges, to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +29,7 @@ _SLAB_ROWS = 2048
 
 def write(pieces: Iterable[Events], path: str | Path, *, provenance: Mapping[str, Any] | None = None) -> int:
     """Write the particles of events as 700 x (pt, eta, phi), zero padded, and the label as column 2100 where
-    there is one.
+    there is one; gives their number.
 
     Parameters
     ----------
@@ -37,11 +38,6 @@ def write(pieces: Iterable[Events], path: str | Path, *, provenance: Mapping[str
     provenance : mapping, optional
         How the events were made; JSON in the attribute `provenance` of the file.
 
-    Returns
-    -------
-    int
-        Events written.
-
     Raises
     ------
     InputError
@@ -49,29 +45,17 @@ def write(pieces: Iterable[Events], path: str | Path, *, provenance: Mapping[str
         lost: weights, masses, columns or other collections, for which the format has no room.
     """
     n = 0
-    values: h5py.Dataset | None = None
     with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+        first, pieces = to_write(pieces, path)
+        width = 3 * PARTICLES + (first.label is not None)
+        room = {"shape": (0, width), "maxshape": (None, width), "chunks": (_CHUNK_ROWS, width), "dtype": np.float64}
+        values = file.create_dataset("df/block0_values", **room, compression="gzip", compression_opts=4, shuffle=True)
         for piece in pieces:
             _check(piece)
-            if values is None:
-                width = 3 * PARTICLES + (piece.label is not None)
-                values = file.create_dataset(
-                    "df/block0_values",
-                    shape=(0, width),
-                    maxshape=(None, width),
-                    chunks=(_CHUNK_ROWS, width),
-                    dtype=np.float64,
-                    compression="gzip",
-                    compression_opts=4,
-                    shuffle=True,
-                )
-            for start in range(0, piece.n, _SLAB_ROWS):
-                rows = _rows(piece, start, min(start + _SLAB_ROWS, piece.n), values.shape[1])
-                values.resize(n + len(rows), axis=0)
-                values[n:] = rows
-                n += len(rows)
-        if values is None:
-            raise InputError(f"{path}: there are no events to write")
+            for start, stop in row_ranges(piece.n, _SLAB_ROWS):
+                values.resize(n + stop - start, axis=0)
+                values[n:] = _rows(piece, start, stop, width)
+                n += stop - start
         _describe(file, n, values)
         if provenance is not None:
             _mark(file, provenance=json.dumps(provenance))

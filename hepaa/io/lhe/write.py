@@ -17,6 +17,7 @@ import pylhe
 from hepaa import lhef
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
+from hepaa.io.pieces import to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from hepaa.events import Events
 
 _GZIP_LEVEL = 2
-
-
 _SHORTEST = pylhe.LHEXMLFormat(
     indent="",
     weights=pylhe.LHEWeightFormat.NONE,
@@ -40,7 +39,7 @@ _SHORTEST = pylhe.LHEXMLFormat(
 
 
 def write(pieces: Iterable[Events], path: str | Path) -> int:
-    """Write events as LHE, under the final name only when complete.
+    """Write events as LHE, under the final name only when complete; gives their number.
 
     Parameters
     ----------
@@ -49,11 +48,6 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
     path : str or Path
         Through gzip if its name ends with `.gz`; the same events give the same bytes.
 
-    Returns
-    -------
-    int
-        Events written.
-
     Raises
     ------
     InputError
@@ -61,12 +55,12 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
     """
     n = 0
     with atomic_path(path) as partial, _sink(partial, compress=str(path).lower().endswith(".gz")) as stream:
-        for i, piece in enumerate(pieces):
-            if i == 0:
-                lhef.check(piece)
-                known = piece.header
-                parts = known.get("version"), known.get("comment"), known.get("blocks", {})
-                stream.write(head(*parts, lhef.declarations_of(known), lhef.init_of(known)).encode())
+        first, pieces = to_write(pieces, path)
+        lhef.check(first)
+        known = first.header
+        parts = known.get("version"), known.get("comment"), known.get("blocks", {})
+        stream.write(head(*parts, lhef.declarations_of(known), lhef.init_of(known)).encode())
+        for piece in pieces:
             stream.writelines(_event(event).encode() for event in lhef.events_of(piece))
             n += piece.n
         if not n:

@@ -14,6 +14,7 @@ from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
+from hepaa.io.pieces import to_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,12 +58,7 @@ def describe(events: Events) -> dict[str, Any]:
 
 
 def write(pieces: Iterable[Events], path: str | Path) -> int:
-    """Write events as Parquet, one row group a piece, under the final name only when complete.
-
-    Returns
-    -------
-    int
-        Events written.
+    """Write events as Parquet, one row group a piece, under the final name only when complete; gives their number.
 
     Raises
     ------
@@ -70,25 +66,15 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
         If there is no piece, or pieces hold different things.
     """
     n = 0
-    writer: pq.ParquetWriter | None = None
-    first: Events | None = None
     with atomic_path(path) as partial:
-        try:
+        first, pieces = to_write(pieces, path)
+        schema = _table(first).schema.with_metadata({KEY: json.dumps(_describe(first)).encode()})
+        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for piece in pieces:
-                table = _table(piece)
-                if writer is None:
-                    first = piece
-                    schema = table.schema.with_metadata({KEY: json.dumps(_describe(piece)).encode()})
-                    writer = pq.ParquetWriter(partial, schema, compression="zstd")
-                if first is not None and _describe(piece)["weights"] != _describe(first)["weights"]:
+                if list(piece.weights) != list(first.weights):
                     raise InputError(f"{piece.path}: named weights change inside the file, so it cannot be one table")
-                writer.write_table(table.cast(writer.schema))
+                writer.write_table(_table(piece).cast(schema))
                 n += piece.n
-        finally:
-            if writer is not None:
-                writer.close()
-        if writer is None:
-            raise InputError(f"{path}: there are no events to write")
     return n
 
 

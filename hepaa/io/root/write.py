@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -14,6 +15,7 @@ from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
 from hepaa.io.parquet.events import json_header
+from hepaa.io.pieces import to_write
 from hepaa.io.root.plan import HEADER_KEY
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def write(
     provenance: Mapping[str, Any] | None = None,
     compression: uproot.compression.Compression = _COMPRESSION,
 ) -> int:
-    """Write events as a TTree `events`, under the final name only when complete.
+    """Write events as a TTree `events`, under the final name only when complete; gives their number.
 
     Branches: `weight`, `label` where there is one, columns under their names (letters, digits and _), named
     weights as `weight_0`, `weight_1`, ..., fields of collections as `jets_pt` with the counter `njets`. What
@@ -48,11 +50,6 @@ def write(
         ntuple like those of others, read by a schema.
     compression : of uproot
 
-    Returns
-    -------
-    int
-        Events written.
-
     Raises
     ------
     InputError
@@ -60,22 +57,19 @@ def write(
     """
     n = 0
     with atomic_path(path) as partial, uproot.recreate(partial, compression=compression) as file:
-        tree, names = None, None
+        first, pieces = to_write(pieces, path)
+        names = _describe(first)
+        tree = file.mktree(TREE, {k: _type(first.path, k, v) for k, v in _branches(first, names).items()})
+        if provenance is None:
+            file[HEADER_KEY] = json.dumps({**names, "header": json_header(first), "version": __version__})
+        else:
+            file["provenance"] = json.dumps(provenance)
         for piece in pieces:
-            if tree is None:
-                names = _describe(piece)
-                tree = file.mktree(TREE, {k: _type(piece.path, k, v) for k, v in _branches(piece, names).items()})
-                if provenance is None:
-                    file[HEADER_KEY] = json.dumps({**names, "header": json_header(piece), "version": __version__})
-                else:
-                    file["provenance"] = json.dumps(provenance)
-            if names is None or _describe(piece) != names:
+            if _describe(piece) != names:
                 raise InputError(f"{piece.path}: what events hold changes inside the file, so it cannot be one tree")
             if piece.n:
                 tree.extend(_branches(piece, names))
                 n += piece.n
-        if tree is None:
-            raise InputError(f"{path}: there are no events to write")
     return n
 
 
@@ -85,11 +79,7 @@ def _describe(events: Events) -> dict[str, Any]:
 
     def branch(name: str) -> str:
         base = re.sub(r"\W+", "_", name).strip("_") or "x"
-        unique = base
-        number = 1
-        while unique in taken:
-            number += 1
-            unique = f"{base}_{number}"
+        unique = next(n for n in chain([base], (f"{base}_{i}" for i in count(2))) if n not in taken)
         taken.add(unique)
         return unique
 
@@ -125,14 +115,9 @@ def _branches(events: Events, names: dict[str, Any]) -> dict[str, Any]:
 def _type(path: str, name: str, values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.dtype
-    if values.ndim != 2 or not ak.fields(values) or any(not _plain(values[f]) for f in ak.fields(values)):
+    fields = [ak.type(values[f]).content.content for f in ak.fields(values)]
+    if values.ndim != 2 or not fields or not all(isinstance(field, ak.types.NumpyType) for field in fields):
         raise InputError(
             f"{path}: the collection {name!r} holds more than numbers, which a ROOT tree cannot take; write .parquet"
         )
     return ak.type(values).content
-
-
-def _plain(values: ak.Array) -> bool:
-    """Whether an array is a list of numbers for each event."""
-    content = ak.type(values).content.content
-    return isinstance(content, ak.types.NumpyType)
