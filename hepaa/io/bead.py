@@ -9,22 +9,31 @@ jet_index, constituent_index, particle_id, pt, eta, phi).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import awkward as ak
 import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.events import Events
+from hepaa.io.columns.source import plain_bytes
 from hepaa.io.pieces import row_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import h5py
     from numpy.typing import NDArray
 
 _WIDTH = {"events": 5, "jets": 7, "constituents": 7}
+
+
+class _Line(NamedTuple):
+    """An event of a CSV: (evtwt, met, metphi), and of each jet npart, isbtagged and (npart, 4) constituents."""
+
+    head: NDArray[np.float64]
+    sizes: list[int]
+    tags: list[int]
+    parts: list[NDArray[np.float64]]
 
 
 def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
@@ -58,9 +67,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
 
 
 def _csv(path: str, step_bytes: int) -> Iterator[Events]:
-    from hepaa.io.columns.source import plain_bytes
-
-    rows: list[NDArray[np.float64]] = []
+    rows: list[_Line] = []
     start, size, byte = 0, 0, 0
     with plain_bytes(path) as stream:
         for number, line in enumerate(stream):
@@ -88,8 +95,8 @@ def _csv(path: str, step_bytes: int) -> Iterator[Events]:
         yield _of_rows(path, start, rows)
 
 
-def _event_of(text: str) -> NDArray[np.float64]:
-    """Numbers of one line, checked: as many jets and particles as it says.
+def _event_of(text: str) -> _Line:
+    """One line, checked: it has as many jets and particles as it says.
 
     Raises
     ------
@@ -102,16 +109,20 @@ def _event_of(text: str) -> NDArray[np.float64]:
         raise ValueError(f"holds something else than numbers ({error})") from error
     if len(values) < 4:
         raise ValueError(f"has {len(values)} numbers; an event begins with evtwt, met, metphi, njets")
-    at = 4
-    for jet in range(_count(values[3], "njets")):
+    n_jets = _count(values[3], "njets")
+    sizes, tags, parts, at = [], [], [], 4
+    for jet in range(n_jets):
         if at + 2 > len(values):
-            raise ValueError(f"ends before jet {jet} of {int(values[3])}")
-        at += 2 + 4 * _count(values[at], f"npart of jet {jet}")
+            raise ValueError(f"ends before jet {jet} of {n_jets}")
+        sizes.append(_count(values[at], f"npart of jet {jet}"))
+        tags.append(int(values[at + 1]))
+        first, at = at + 2, at + 2 + 4 * sizes[-1]
         if at > len(values):
-            raise ValueError(f"ends inside jet {jet} of {int(values[3])}")
+            raise ValueError(f"ends inside jet {jet} of {n_jets}")
+        parts.append(values[first:at].reshape(-1, 4))
     if at != len(values):
-        raise ValueError(f"has {len(values) - at} numbers after its {int(values[3])} jets")
-    return values
+        raise ValueError(f"has {len(values) - at} numbers after its {n_jets} jets")
+    return _Line(values[:3], sizes, tags, parts)
 
 
 def _count(value: float, name: str) -> int:
@@ -120,23 +131,14 @@ def _count(value: float, name: str) -> int:
     return int(value)
 
 
-def _of_rows(path: str, start: int, rows: list[NDArray[np.float64]]) -> Events:
-    n_jets, sizes, tags, parts = [], [], [], []
-    for values in rows:
-        n_jets.append(int(values[3]))
-        at = 4
-        for _ in range(int(values[3])):
-            sizes.append(int(values[at]))
-            tags.append(int(values[at + 1]))
-            parts.append(values[at + 2 : at + 2 + 4 * sizes[-1]].reshape(-1, 4))
-            at += 2 + 4 * sizes[-1]
-    particles = np.concatenate([np.empty((0, 4)), *parts])
-    events = np.array([v[:3] for v in rows]).reshape(-1, 3)
-    pt, eta, phi = _massless_sums(particles, np.array(sizes, np.int64))
-    return _record(
-        path, start, events, np.array(n_jets, np.int64), np.array(sizes, np.int64),
-        {"pt": pt, "eta": eta, "phi": phi, "btag": np.array(tags, np.int64)}, particles, "csv",
-    )  # fmt: skip
+def _of_rows(path: str, start: int, rows: list[_Line]) -> Events:
+    particles = np.concatenate([np.empty((0, 4)), *(part for row in rows for part in row.parts)])
+    events = np.array([row.head for row in rows]).reshape(-1, 3)
+    n_jets = np.array([len(row.sizes) for row in rows], np.int64)
+    sizes, tags = (np.array([n for row in rows for n in getattr(row, f)], np.int64) for f in ("sizes", "tags"))
+    pt, eta, phi = _massless_sums(particles, sizes)
+    jets = {"pt": pt, "eta": eta, "phi": phi, "btag": tags}
+    return _record(path, start, events, n_jets, sizes, jets, particles, "csv")
 
 
 def _massless_sums(particles: NDArray[np.float64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
@@ -153,7 +155,12 @@ def _hdf(path: str, step_bytes: int) -> Iterator[Events]:
     from hepaa.io import hdf5 as hdftable
 
     with hdftable.opened(path) as file:
-        readers = {name: _reader(file, path, name) for name in _WIDTH}
+        readers = {}
+        for name, width in _WIDTH.items():
+            layout = hdftable.choose(file, path, name)
+            if layout.width != width:
+                raise InputError(f"{path}: {name!r} has {layout.width} columns; in BEAD files it has {width}")
+            readers[name] = hdftable.RowReader(file, path, layout)
         n = readers["events"].layout.n
         # where each event begins in the two longer tables; ids are eight bytes an object, the only part held
         # whole
@@ -176,20 +183,8 @@ def _hdf(path: str, step_bytes: int) -> Iterator[Events]:
                     f"{n_jets[wrong[0]]}, or its jets "
                     "announce other numbers of constituents than it has; write the file again"
                 )
-            yield _record(
-                path, start, events[:, 1:4], n_jets, sizes,
-                {"pt": jets[:, 4], "eta": jets[:, 5], "phi": jets[:, 6], "btag": jets[:, 3].astype(np.int64)},
-                particles[:, 3:7], "hdf5",
-            )  # fmt: skip
-
-
-def _reader(file: h5py.File, path: str, name: str) -> Any:
-    from hepaa.io import hdf5 as hdftable
-
-    layout = hdftable.choose(file, path, name)
-    if layout.width != _WIDTH[name]:
-        raise InputError(f"{path}: {name!r} has {layout.width} columns; in BEAD files it has {_WIDTH[name]}")
-    return hdftable.RowReader(file, path, layout)
+            of_jets = {"pt": jets[:, 4], "eta": jets[:, 5], "phi": jets[:, 6], "btag": jets[:, 3].astype(np.int64)}
+            yield _record(path, start, events[:, 1:4], n_jets, sizes, of_jets, particles[:, 3:7], "hdf5")
 
 
 def _rows(reader: Any, start: int, stop: int) -> NDArray[np.float64]:
@@ -221,9 +216,11 @@ def _record(
     layout: str,
 ) -> Events:
     n = len(events)
+    code, pt, eta, phi = particles.T
     jet_of = np.arange(len(sizes)) - np.repeat(np.cumsum(n_jets) - n_jets, n_jets)
     edges = np.concatenate([[0], np.cumsum(sizes)])
     n_particles = np.diff(edges[np.concatenate([[0], np.cumsum(n_jets)])])
+    fields = {"pt": pt, "eta": eta, "phi": phi, "pdgid": code.astype(np.int64), "jet": np.repeat(jet_of, sizes)}
     return Events(
         path=path,
         format="bead",
@@ -232,18 +229,7 @@ def _record(
         header={"layout": layout},
         collections={
             "jets": ak.unflatten(ak.zip({**jets, "n_constituents": sizes}), n_jets),
-            "particles": ak.unflatten(
-                ak.zip(
-                    {
-                        "pt": particles[:, 1],
-                        "eta": particles[:, 2],
-                        "phi": particles[:, 3],
-                        "pdgid": particles[:, 0].astype(np.int64),
-                        "jet": np.repeat(jet_of, sizes),
-                    }
-                ),
-                n_particles,
-            ),
+            "particles": ak.unflatten(ak.zip(fields), n_particles),
         },
         columns={"met": events[:, 1].copy(), "met_phi": events[:, 2].copy()},
     )

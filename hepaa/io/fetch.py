@@ -201,6 +201,10 @@ class Download:
         self.part.replace(output_file)
 
     def _receive(self, answer: Any, have: int) -> None:
+        def broken(why: str) -> HepaaError:
+            of = "" if total is None else f" of {total / 1e6:.1f}"
+            return HepaaError(f"{self.part}: the connection broke after {have / 1e6:.1f}{of} MB ({why}); {_GOES_ON}")
+
         left = answer.headers.get("Content-Length")
         total = None if left is None else have + int(left)
         free = shutil.disk_usage(self.part.parent).free
@@ -211,22 +215,18 @@ class Download:
             )
         size = None if total is None else -(-total // _MB)
         with self.part.open("ab" if have else "wb") as file, self.report.bar(self.part.stem, size) as advance:
-            while block := self._read(answer, have, total):
+            while True:
+                try:
+                    block = answer.read(_BLOCK)
+                except (OSError, HTTPException) as wrong:
+                    raise broken(_reason(wrong)) from wrong
+                if not block:
+                    break
                 file.write(block)
                 have += len(block)
                 advance(have // _MB, "MB")
         if total is not None and have != total:
-            raise self._broken(have, total, "it was closed")
-
-    def _read(self, answer: Any, have: int, total: int | None) -> bytes:
-        try:
-            return bytes(answer.read(_BLOCK))
-        except (OSError, HTTPException) as wrong:
-            raise self._broken(have, total, _reason(wrong)) from wrong
-
-    def _broken(self, have: int, total: int | None, why: str) -> HepaaError:
-        of = "" if total is None else f" of {total / 1e6:.1f}"
-        return HepaaError(f"{self.part}: the connection broke after {have / 1e6:.1f}{of} MB ({why}); {_GOES_ON}")
+            raise broken("it was closed")
 
 
 def _reason(wrong: Exception) -> str:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Of a data set, or of one field of it, in pandas' layouts: data set, field, names of its columns, type.
+_Columns = tuple[str, str | None, list[str], np.dtype[Any]]
+
+
 @dataclass(frozen=True)
 class Block:
     """Some columns of a table that lie together: one data set, or one field of it."""
@@ -84,12 +88,8 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
             raise InputError(f"{path} is damaged inside ({one_line(error)}); copy or write it again") from error
 
 
-def find_tables(file: h5py.File) -> tuple[Layout, ...]:
+def find_tables(group: h5py.Group) -> Iterator[Layout]:
     """All tables of a file, in the order of the file."""
-    return tuple(_walk(file))
-
-
-def _walk(group: h5py.Group) -> Iterator[Layout]:
     for name in group:
         node = group.get(name)
         if isinstance(node, h5py.Dataset):
@@ -103,7 +103,7 @@ def _walk(group: h5py.Group) -> Iterator[Layout]:
             elif written_as == "frame_table":
                 yield _table_layout(node)
             else:
-                yield from _walk(node)
+                yield from find_tables(node)
 
 
 def choose(file: h5py.File, path: str, key: str) -> Layout:
@@ -115,10 +115,10 @@ def choose(file: h5py.File, path: str, key: str) -> Layout:
         If there is no such table, or none or several and no key.
     """
     tables = {t.key: t for t in find_tables(file)}
-    if key:
-        if key.strip("/") not in tables:
-            raise InputError(f"{path} has no table {key!r}; {nearest(key, tables)}")
+    if key.strip("/") in tables:
         return tables[key.strip("/")]
+    if key:
+        raise InputError(f"{path} has no table {key!r}; {nearest(key, tables)}")
     if not tables:
         raise InputError(f"{path} holds no table of events; it has: {', '.join(file) or 'nothing'}")
     if len(tables) > 1:
@@ -165,22 +165,20 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
 
 
 def _fixed_layout(group: h5py.Group) -> Layout:
-    order = _texts(group["axis0"])
-    blocks: list[tuple[str, list[str], np.dtype[Any]]] = []
+    blocks: list[_Columns] = []
     n = len(group["axis1"]) if "axis1" in group else 0
     for i in range(int(group.attrs["nblocks"])):
         values = group[f"block{i}_values"]
-        items = _texts(group[f"block{i}_items"])
         if values.ndim == 2 and _numeric(values.dtype):
             n = len(values)
-            blocks.append((_key(values), items, values.dtype))
-    return _pandas_layout(group, "fixed", n, order, [(d, None, items, t) for d, items, t in blocks])
+            blocks.append((_key(values), None, _texts(group[f"block{i}_items"]), values.dtype))
+    return _pandas_layout(group, "fixed", n, _texts(group["axis0"]), blocks)
 
 
 def _table_layout(group: h5py.Group) -> Layout:
     table = group["table"]
     order: list[str] = []
-    blocks: list[tuple[str, str | None, list[str], np.dtype[Any]]] = []
+    blocks: list[_Columns] = []
     for field in table.dtype.names:
         if f"{field}_kind" not in table.attrs or field == "index":
             continue
@@ -193,17 +191,10 @@ def _table_layout(group: h5py.Group) -> Layout:
     listed = _names_of(group.attrs["non_index_axes"], group)[1:]
     if sorted(listed) != sorted(order):
         raise InputError(f"{group.file.filename}: {_key(group)!r} lists other columns than it holds; write it again")
-    order = listed
-    return _pandas_layout(group, "table", len(table), order, blocks)
+    return _pandas_layout(group, "table", len(table), listed, blocks)
 
 
-def _pandas_layout(
-    group: h5py.Group,
-    form: str,
-    n: int,
-    order: list[str],
-    blocks: list[tuple[str, str | None, list[str], np.dtype[Any]]],
-) -> Layout:
+def _pandas_layout(group: h5py.Group, form: str, n: int, order: list[str], blocks: list[_Columns]) -> Layout:
     numeric = {name for _, _, items, _ in blocks for name in items}
     columns = tuple(c for c in order if c in numeric)
     if len(set(columns)) != len(columns):
@@ -263,9 +254,7 @@ class RowReader:
         self._path, self.layout = path, layout
         self._datasets = {b.dataset: file[b.dataset] for b in layout.blocks}
         whole = tuple(range(layout.width))
-        self._direct = (
-            len(layout.blocks) == 1 and layout.blocks[0].field is None and layout.blocks[0].positions == whole
-        )
+        self._direct = [(block.field, block.positions) for block in layout.blocks] == [(None, whole)]
         self._scratch: dict[str, NDArray[Any]] = {}
 
     @property
@@ -302,7 +291,6 @@ class RowReader:
     def _read(self, start: int, stop: int, out: NDArray[Any]) -> None:
         if stop == start:
             return
-        rows = np.s_[start:stop]
         if self._direct:
             # what read_direct does, less its bookkeeping, which costs as much as a small read
             dataset = next(iter(self._datasets.values())).id
@@ -316,7 +304,7 @@ class RowReader:
             if scratch is None or len(scratch) < stop - start:
                 scratch = self._scratch[name] = np.empty((stop - start, *dataset.shape[1:]), dataset.dtype)
             raw[name] = scratch[: stop - start]
-            dataset.read_direct(raw[name], rows)
+            dataset.read_direct(raw[name], np.s_[start:stop])
         for block in self.layout.blocks:
             values = raw[block.dataset] if block.field is None else raw[block.dataset][block.field]
             out[:, block.positions] = values.reshape(stop - start, len(block.positions))
@@ -345,8 +333,7 @@ class RowReader:
 def _chunk_offset(dataset: h5py.Dataset, row: int) -> int:
     """Offset in bytes of the chunk, or of the contiguous data, that holds a row."""
     if not dataset.chunks:
-        row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
-        begin = int(dataset.id.get_offset() or 0)
-        return begin + row * int(row_bytes)
+        row_bytes: int = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
+        return int(dataset.id.get_offset() or 0) + row * row_bytes
     offset: Any = dataset.id.get_chunk_info_by_coord((row,) + (0,) * (dataset.ndim - 1)).byte_offset
     return int(offset or 0)

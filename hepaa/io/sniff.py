@@ -6,13 +6,9 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hepaa.errors import InputError
 from hepaa.io.files import one_line
-
-if TYPE_CHECKING:
-    import h5py
 
 HEAD_BYTES = 1 << 16
 
@@ -105,37 +101,40 @@ def sniff(path: str | Path) -> EventFile:
         raise InputError(f"{name} cannot be read ({error.strerror})") from error
     if not head:
         raise InputError(f"{name} is empty (0 bytes); write or download it again")
-    container = next((form for magic, form in _MAGICS.items() if head.startswith(magic)), "text")
-    if container == "hdf5":
-        return EventFile(_hdf5_format(name, key), name, key)
-    if container == "parquet":
-        return EventFile(_parquet_format(name), name, key)
-    if container == "zip":
-        return EventFile(_zip_format(name), name, key)
-    if container in ("root", "npy"):
-        return EventFile("root" if container == "root" else "lhco-features", name, key)
-    if key:
+    container = _container(head)
+    if container is None and key:
         raise InputError(f"{name} is a text file: there is nothing called {key!r} inside it")
-    return EventFile(_text_format(name, _plain_head(name)), name)
+    match container:
+        case None:
+            form = _text_format(name)
+        case "hdf5":
+            form = _hdf5_format(name, key)
+        case "parquet":
+            form = _parquet_format(name)
+        case "zip":
+            form = _zip_format(name)
+        case _:
+            form = "root" if container == "root" else "lhco-features"
+    return EventFile(form, name, key)
 
 
-def _plain_head(path: str) -> bytes:
+def _container(head: bytes) -> str | None:
+    return next((form for magic, form in _MAGICS.items() if head.startswith(magic)), None)
+
+
+def _text_format(path: str) -> str:
     from hepaa.io.stream import ByteStream
 
     with ByteStream(path, block=HEAD_BYTES) as stream:
         if not stream.advance(stream.stop):
             raise InputError(f"{path} is empty inside its {stream.compression} compression; write it again")
-        return stream.bytes(stream.start, stream.stop)
-
-
-def _text_format(path: str, head: bytes) -> str:
+        head = stream.bytes(stream.start, stream.stop)
     for pattern, message in _REFUSED:
         if pattern.match(head):
             raise InputError(f"{path} {message}")
     if b"<LesHouchesEvents" in head:
         return "lhe"
-    inner = next((form for magic, form in _MAGICS.items() if head.startswith(magic)), None)
-    if inner:
+    if inner := _container(head):
         raise InputError(f"{path} is a compressed {inner} file; decompress it first, it is compressed inside already")
     if re.search(rb"^\s*<(event|init)>\s*$", head, re.MULTILINE):
         raise InputError(
@@ -166,33 +165,21 @@ def _looks_like_table(lines: list[str]) -> bool:
 
 def _hdf5_format(path: str, key: str) -> str:
     from hepaa.io import hdf5 as hdftable
+    from hepaa.io.lhco.read import is_raw
 
     with hdftable.opened(path) as file:
-        if not key:
-            named = _named_hdf5(file)
-            if named:
-                return named
-        tables = hdftable.find_tables(file)
-        if key:
-            tables = (hdftable.choose(file, path, key),)
+        names = set(file)
+        if not key and {"events", "jets", "constituents"} <= names:
+            return "bead"
+        if not key and "init" in names and ({"event", "particle"} <= names or {"events", "particles"} <= names):
+            return "lheh5"
+        tables = [hdftable.choose(file, path, key)] if key else list(hdftable.find_tables(file))
         if not tables:
             content = ", ".join(file) or "nothing"
             raise InputError(
                 f"{path} is HDF5, but holds no table of events and is neither LHEH5 nor BEAD; it has: {content}"
             )
-    from hepaa.io.lhco.read import is_raw
-
     return "lhco" if any(is_raw(t) for t in tables) else "lhco-features"
-
-
-def _named_hdf5(file: h5py.File) -> str | None:
-    """Formats that are known by the names of what they hold."""
-    names = set(file)
-    if {"events", "jets", "constituents"} <= names:
-        return "bead"
-    if "init" in names and ({"event", "particle"} <= names or {"events", "particles"} <= names):
-        return "lheh5"
-    return None
 
 
 def _parquet_format(path: str) -> str:

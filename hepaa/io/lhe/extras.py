@@ -9,6 +9,8 @@ from hepaa.errors import InputError
 from hepaa.io.lhe.header import attributes, decimal, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import awkward as ak
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -51,21 +53,10 @@ def records(
     comments: list[list[str]], attributes_: list[dict[str, str]], scales: list[dict[str, float]]
 ) -> dict[str, ak.Array]:
     """The three collections from what each event has."""
-    import awkward as ak
-
     return {
-        "comments": _strings(comments),
-        "attributes": ak.zip(
-            {
-                "name": _strings([list(a) for a in attributes_]),
-                "value": _strings([list(a.values()) for a in attributes_]),
-            },
-            depth_limit=2,
-        ),
-        "scales": ak.zip(
-            {"name": _strings([list(s) for s in scales]), "value": _reals([list(s.values()) for s in scales])},
-            depth_limit=2,
-        ),
+        "comments": _lists(comments, ""),
+        "attributes": _pairs(attributes_, ""),
+        "scales": _pairs(scales, 0.0),
     }
 
 
@@ -81,14 +72,15 @@ def _scales(text: str, start: int) -> dict[str, float]:
     return values
 
 
-def _strings(rows: list[list[str]]) -> Any:
+def _pairs(rows: Sequence[dict[str, Any]], example: str | float) -> Any:
     import awkward as ak
 
-    # One string more, cut off again, so that the type is known when all lists are empty.
-    return ak.Array([*rows, [""]])[:-1]
+    values = _lists([list(row.values()) for row in rows], example)
+    return ak.zip({"name": _lists([list(row) for row in rows], ""), "value": values}, depth_limit=2)
 
 
-def _reals(rows: list[list[float]]) -> Any:
+def _lists(rows: Sequence[list[Any]], example: str | float) -> Any:
     import awkward as ak
 
-    return ak.Array([*rows, [0.0]])[:-1]
+    # One list more, cut off again, so that the type is known when all lists are empty.
+    return ak.Array([*rows, [example]])[:-1]

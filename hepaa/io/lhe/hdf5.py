@@ -52,21 +52,22 @@ class _Table:
     def __init__(self, path: str, name: str, columns: dict[str, Any], length: int, rows: Any = None) -> None:
         # `rows`: the data set whose columns are numbered; without it, each column is a data set.
         self.path, self.name, self.columns, self.length, self._rows = path, name, columns, length, rows
-        self._block: tuple[int, int, Any] = (0, 0, None)
+        self._block: tuple[int, int, Any] = (-1, -1, None)
 
     def read(self, column: str, start: int, stop: int) -> NDArray[np.float64]:
         if column not in self.columns:
             raise InputError(f"{self.path}: {self.name!r} has no column {column!r}; {nearest(column, self.columns)}")
         if self._rows is None:
             return np.asarray(self.columns[column][start:stop], np.float64)
-        if self._block[:2] != (start, stop) or self._block[2] is None:
+        if self._block[:2] != (start, stop):
             self._block = (start, stop, self._rows[start:stop])
         return np.array(self._block[2][:, self.columns[column]], np.float64)
 
     def integers(self, column: str, start: int, stop: int) -> NDArray[np.int64]:
         values = self.read(column, start, stop)
-        whole = values.astype(np.int64) if np.isfinite(values).all() else None
-        if whole is None or not np.array_equal(whole, values):
+        with np.errstate(invalid="ignore"):
+            whole = values.astype(np.int64)
+        if not np.array_equal(whole, values):  # so it is for NaN, infinities and what is beyond 64 bits
             raise InputError(f"{self.path}: column {column!r} of {self.name!r} has to hold integers")
         return whole
 
@@ -140,8 +141,8 @@ def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
     raise InputError(f"{path}: no LHEH5 file: neither a table {second!r} nor a group {first!r} in it")
 
 
-def _single(file: h5py.File, path: str, name: str) -> float:
-    # One number of `init`: a vector with column names, or a scalar (or vector of one) a name.
+def _beams(file: h5py.File, path: str) -> dict[str, Any]:
+    # The numbers of `init`: a vector with column names, or a scalar (or vector of one) a name.
     init = file.get("init")
     if isinstance(init, h5py.Dataset):
         names = [_text(n) for n in init.attrs.get("properties", init.attrs.get("init", _DEFAULTS["init"]))]
@@ -150,21 +151,17 @@ def _single(file: h5py.File, path: str, name: str) -> float:
         values = {k: np.ravel(v[()])[0] for k, v in init.items() if isinstance(v, h5py.Dataset) and v.size}
     else:
         raise InputError(f"{path}: no LHEH5 file: it has no 'init'")
-    if name not in values:
-        raise InputError(f"{path}: 'init' lacks {name!r}; {nearest(name, values)}")
-    return float(values[name])
+    for name in lhe_header.BEAM_FIELDS:
+        if name not in values:
+            raise InputError(f"{path}: 'init' lacks {name!r}; {nearest(name, values)}")
+    return {name: (float if "energy" in name else int)(values[name]) for name in lhe_header.BEAM_FIELDS}
 
 
 def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
-    init: dict[str, Any] = {}
-    for name in lhe_header.BEAM_FIELDS:
-        value = _single(file, path, name)
-        init[name] = value if "energy" in name else int(value)
+    init = _beams(file, path)
     table = _table(file, path, "procInfo", "procInfo")
-    columns = {c: table.read(c, 0, table.length).tolist() for c in _PROCESS if c in table.columns}
-    for needed in ("procId", "xSection", "error", "unitWeight"):
-        if needed not in columns:
-            table.read(needed, 0, 0)
+    names = [c for c in _PROCESS if c in table.columns or not c.startswith("np")]  # all but multiplicities are needed
+    columns = {c: table.read(c, 0, table.length).tolist() for c in names}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     whole = ("procId", "npLO", "npNLO")
     init["processes"] = [{k: int(v) if k in whole and np.isfinite(v) else v for k, v in row.items()} for row in rows]
@@ -174,10 +171,9 @@ def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
     for name in weights:
         info["weight_info"].setdefault(name, {"group": None, "text": name, "attributes": {}})
     comment = file["init"].attrs.get("description", "") if isinstance(file["init"], h5py.Dataset) else ""
-    version = ".".join(str(int(v)) for v in np.ravel(file["version"][()])) if "version" in file else "1"
     generators = _generators(file)
     info |= {
-        "version": version,
+        "version": ".".join(str(int(v)) for v in np.ravel(file["version"][()])) if "version" in file else "1",
         "comment": _text(comment),
         "init": init,
         "generators": generators,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hepaa.errors import InputError
@@ -51,9 +51,9 @@ class Header:
         Number of events that the header says the file has.
     """
 
-    info: dict[str, Any] = field(default_factory=dict)
-    declared: list[str] = field(default_factory=list)
-    promised: int | None = None
+    info: dict[str, Any]
+    declared: list[str]
+    promised: int | None
 
 
 def decimal(text: str) -> float:
@@ -170,14 +170,8 @@ def _init(text: str, info: dict[str, Any]) -> None:
     for name, tag, content in _ELEMENT.findall(text):
         if name == "generator":
             extra = attributes(tag)
-            generators.append(
-                {
-                    "name": extra.pop("name", ""),
-                    "version": extra.pop("version", ""),
-                    "description": html.unescape(content).strip(),
-                    "attributes": extra,
-                }
-            )
+            known = {key: extra.pop(key, "") for key in ("name", "version")}
+            generators.append({**known, "description": html.unescape(content).strip(), "attributes": extra})
     plain = re.sub(r"#[^\n\r]*", "", _ELEMENT.sub("\n", text))
     lines = [line.split() for line in plain.splitlines() if line.strip()]
     if not lines:
@@ -189,18 +183,12 @@ def _init(text: str, info: dict[str, Any]) -> None:
             f"the first line of <init> has to be ten numbers, not {' '.join(lines[0])!r} ({error})"
         ) from None
     init: dict[str, Any] = dict(zip(BEAM_FIELDS, beams, strict=True))
-    processes = []
+    processes: list[dict[str, Any]] = []
     for line in lines[1:]:
         try:
-            section, uncertainty, unit, process = line
-            processes.append(
-                {
-                    "xSection": decimal(section),
-                    "error": decimal(uncertainty),
-                    "unitWeight": decimal(unit),
-                    "procId": integer(process),
-                }
-            )
+            *numbers, process = line
+            names = ("xSection", "error", "unitWeight")
+            processes.append(dict(zip(names, map(decimal, numbers), strict=True)) | {"procId": integer(process)})
         except ValueError as wrong:
             raise InputError(
                 f"a process line of <init> has to be four numbers, not {' '.join(line)!r} ({wrong})"
@@ -208,17 +196,15 @@ def _init(text: str, info: dict[str, Any]) -> None:
     # Some programs fill <init> with dummies and list no process at all; then there is no cross-section.
     if processes and len(processes) != init["numProcesses"]:
         raise InputError(f"<init> announces {init['numProcesses']} processes and lists {len(processes)}")
-    init["processes"] = processes
-    info["init"] = init
-    info["generators"] = generators
-    info |= cross_section(processes)
+    info |= {"init": {**init, "processes": processes}, "generators": generators, **cross_section(processes)}
 
 
 def cross_section(processes: list[dict[str, Any]]) -> dict[str, float | None]:
     """Sum over processes and its uncertainty, in pb: "cross_section_pb", "cross_section_error_pb"; None without any."""
-    total = sum(p["xSection"] for p in processes) if processes else None
-    error = sum(p["error"] ** 2 for p in processes) ** 0.5 if processes else None
-    return {"cross_section_pb": total, "cross_section_error_pb": error}
+    if not processes:
+        return {"cross_section_pb": None, "cross_section_error_pb": None}
+    total, squares = sum(p["xSection"] for p in processes), sum(p["error"] ** 2 for p in processes)
+    return {"cross_section_pb": total, "cross_section_error_pb": squares**0.5}
 
 
 def _generator(info: dict[str, Any], comment: str) -> str | None:
