@@ -7,7 +7,7 @@ FastJet's.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import awkward as ak
 import numpy as np
@@ -41,25 +41,6 @@ def four_momenta(particles: ak.Array) -> ak.Array:
         raise InputError(f"jets need particles with px py pz e, or pt eta phi (m); these have {sorted(fields)}")
     as_float = (ak.values_astype(x, np.float64) for x in (px, py, pz, e))
     return ak.zip(dict(zip(("px", "py", "pz", "E"), as_float, strict=True)))
-
-
-def _definition(algorithm: str, radius: float) -> Any:
-    import fastjet
-
-    if algorithm not in ALGORITHMS:
-        raise InputError(f"there is no jet algorithm {algorithm!r}; {nearest(algorithm, ALGORITHMS)}")
-    if not radius > 0:
-        raise InputError(f"the jet radius is {radius}; it must be positive")
-    return fastjet.JetDefinition(getattr(fastjet, ALGORITHMS[algorithm]), float(radius))
-
-
-def _sequence(momenta: ak.Array, definition: Any) -> Any:
-    import fastjet
-
-    with warnings.catch_warnings():
-        # FastJet speaks of a field order of its own; ours is by name.
-        warnings.simplefilter("ignore")
-        return fastjet.ClusterSequence(momenta, definition)
 
 
 def _finish(momenta: ak.Array, index: ak.Array) -> ak.Array:
@@ -109,11 +90,20 @@ def inclusive_jets(
     InputError
         If the algorithm, the radius or the particles cannot be used.
     """
+    import fastjet
+
     momenta = four_momenta(particles)
-    definition = _definition(algorithm, radius)
+    if algorithm not in ALGORITHMS:
+        raise InputError(f"there is no jet algorithm {algorithm!r}; {nearest(algorithm, ALGORITHMS)}")
+    if not radius > 0:
+        raise InputError(f"the jet radius is {radius}; it must be positive")
+    definition = fastjet.JetDefinition(getattr(fastjet, ALGORITHMS[algorithm]), float(radius))
     if len(momenta) == 0 or int(ak.sum(ak.num(momenta))) == 0:
         return _finish(momenta[:, :0], ak.local_index(momenta)[:, :0, np.newaxis])
-    sequence = _sequence(momenta, definition)
+    with warnings.catch_warnings():
+        # FastJet speaks of a field order of its own; ours is by name.
+        warnings.simplefilter("ignore")
+        sequence = fastjet.ClusterSequence(momenta, definition)
     return _finish(sequence.inclusive_jets(min_pt=min_pt), sequence.constituent_index(min_pt=min_pt))
 
 

@@ -27,17 +27,18 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, nearest
+from hepaa.events import Sample
 from hepaa.table import CutflowRow, EventTable, Source, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from hepaa.events import Events
 
-    Values = Mapping[str, NDArray[np.float64]]
-    Cuts = Mapping[str, NDArray[np.bool_]]
+    Values = dict[str, NDArray[np.float64]]
+    Cuts = dict[str, NDArray[np.bool_]]
     SetFunction = Callable[[Events], tuple[Values, Cuts]]
 
 _SETS: dict[str, FeatureSet] = {}
@@ -213,8 +214,8 @@ def features(events: Events | Iterable[Events], name: str) -> EventTable:
 def _table(events: Events, feature_set: FeatureSet) -> EventTable:
     _check_inputs(events, feature_set)
     values, cuts = feature_set.compute(events)
-    process = events.sample.process if events.sample else "unknown"
-    generator = events.sample.generator if events.sample else "unknown"
+    sample = events.sample or Sample("unknown")
+    process, generator = sample.process, sample.generator
     keep = np.ones(events.n, bool)
     cutflow = [CutflowRow(process, generator, "all", events.n, float(np.sum(events.weight)))]
     for step, mask in cuts.items():
@@ -226,15 +227,11 @@ def _table(events: Events, feature_set: FeatureSet) -> EventTable:
     X = np.empty((int(keep.sum()), len(feature_set.columns)), np.float32)
     for i, column in enumerate(feature_set.columns):
         X[:, i] = values[column.name][keep]
-    if events.label is not None:
-        label: Any = events.label[keep]
-    else:
-        label = events.sample.label if events.sample else 0
     return EventTable.build(
         X,
         [f.name for f in feature_set.columns],
         weight=events.weight[keep],
-        label=label,
+        label=sample.label if events.label is None else events.label[keep],
         process=process,
         generator=generator,
         event=events.index[keep],

@@ -208,10 +208,8 @@ def leave_one_generator_out(table: EventTable) -> Iterator[tuple[str, EventTable
         )
     for index, name in zip(of_background, names, strict=True):
         here = table.generator == index
-        yield name, _own_generators(table[~here]), table[here].with_generator(name)
-
-
-def _own_generators(table: EventTable) -> EventTable:
-    kept, number = np.unique(table.generator, return_inverse=True)
-    names = tuple(table.generators[i] for i in kept)
-    return replace(table, generator=number.astype(np.int16), generators=names)
+        rest = table[~here]
+        kept, number = np.unique(rest.generator, return_inverse=True)
+        generators = tuple(table.generators[i] for i in kept)
+        rest = replace(rest, generator=number.astype(np.int16), generators=generators)
+        yield name, rest, table[here].with_generator(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn.exceptions
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_array
 
 from hepaa.errors import InputError, NotFittedError, nearest
@@ -128,7 +128,7 @@ def moments(X: NDArray[np.float64], w: NDArray[np.float64] | None) -> tuple[NDAr
     return mean, p @ squares, p @ (squares * centred)
 
 
-class SkewLogStandardize(TransformerMixin, BaseEstimator):
+class SkewLogStandardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Take log(1 + x) of skewed features, then shift and scale every feature to zero mean and unit variance.
 
     A feature whose skewness on the training background exceeds `threshold` has its negative values set to 0 and goes
@@ -174,17 +174,13 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
         refuse_not_finite(numbers, names)
         w = event_weights(sample_weight, len(numbers))
         values = numbers.astype(np.float64)
-        self._refuse_constant(values, names, "")
-        _, variance, third = moments(values, w)
-        self._refuse_variance(variance, names)
+        _, variance, third = self._statistics(values, w, names, "")
         self.skewness_: NDArray[np.float64] = third / variance**1.5
         limit = np.inf if self.threshold is None else self.threshold
         # log1p of a feature that is nowhere positive would be 0 everywhere
         self.log_: NDArray[np.bool_] = (self.skewness_ > limit) & (values.max(axis=0) > 0)
         values[:, self.log_] = np.log1p(np.maximum(values[:, self.log_], 0.0))
-        self._refuse_constant(values, names, " once negative values are 0")
-        self.mean_, variance, _ = moments(values, w)
-        self._refuse_variance(variance, names)
+        self.mean_, variance, _ = self._statistics(values, w, names, " once negative values are 0")
         self.scale_: NDArray[np.float64] = np.sqrt(variance)
         self.n_features_in_ = numbers.shape[1]
         if names is not None:
@@ -194,7 +190,10 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
         return self
 
     @staticmethod
-    def _refuse_constant(values: NDArray[np.float64], names: Sequence[str] | None, when: str) -> None:
+    def _statistics(
+        values: NDArray[np.float64], w: NDArray[np.float64] | None, names: Sequence[str] | None, when: str
+    ) -> tuple[NDArray[np.float64], ...]:
+        """The moments, after a check that no feature is constant, and the variances make sense."""
         low, high = values.min(axis=0), values.max(axis=0)
         flat = np.flatnonzero(high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high)))
         if len(flat):
@@ -202,15 +201,14 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
                 f"{feature_name(names, flat[0])} is constant ({values[0, flat[0]]:g}) on background{when}: it carries "
                 "no information; leave it out of the features"
             )
-
-    @staticmethod
-    def _refuse_variance(variance: NDArray[np.float64], names: Sequence[str] | None) -> None:
+        mean, variance, third = moments(values, w)
         bad = np.flatnonzero(~(variance > 0) | ~np.isfinite(variance))
         if len(bad):
             raise InputError(
                 f"the weighted variance of {feature_name(names, bad[0])} is {variance[bad[0]]:g} on background; "
                 "too many negative weights, or values out of range"
             )
+        return mean, variance, third
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Preprocessed features, float32 (n, d), columns matched by name where there are names.
@@ -236,18 +234,9 @@ class SkewLogStandardize(TransformerMixin, BaseEstimator):
 
     def part(self, columns: NDArray[np.integer[Any]]) -> SkewLogStandardize:
         """The fitted transformation of these columns alone, in this order."""
-        found = SkewLogStandardize(self.threshold)
-        found.skewness_, found.log_ = self.skewness_[columns], self.log_[columns]
-        found.mean_, found.scale_ = self.mean_[columns], self.scale_[columns]
-        found.n_features_in_ = len(columns)
-        if hasattr(self, "feature_names_in_"):
-            found.feature_names_in_ = self.feature_names_in_[columns]
-        return found
-
-    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[Any]:
-        """Names of the output columns: those of the input."""
-        if input_features is not None:
-            return np.array(input_features, dtype=object)
-        if hasattr(self, "feature_names_in_"):
-            return self.feature_names_in_
-        return np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
+        part = SkewLogStandardize(self.threshold)
+        part.n_features_in_ = len(columns)
+        for name in ("skewness_", "log_", "mean_", "scale_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(part, name, getattr(self, name)[columns])
+        return part

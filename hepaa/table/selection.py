@@ -67,12 +67,9 @@ def select(table: EventTable, expression: str) -> EventTable:
     for part in parts:
         try:
             with np.errstate(all="ignore"):  # what is undefined is an error below, with the place
-                mask = reader.value(part)
+                keep &= reader.truth(part)
         except RecursionError:
             raise InputError(f"selection {expression[:40]!r}... is nested too deep; write it plainly") from None
-        if not (isinstance(mask, np.ndarray) and mask.dtype == bool):
-            raise InputError(f"selection {expression!r}: {ast.unparse(part)!r} is a number; compare it with something")
-        keep &= mask
         cutflow += _rows(table, keep, ast.unparse(part))
     return replace(table[keep], cutflow=tuple(cutflow))
 
@@ -83,9 +80,8 @@ def _rows(table: EventTable, keep: np.ndarray, step: str) -> list[CutflowRow]:
         for j, generator in enumerate(table.generators):
             mine = (table.process == i) & (table.generator == j)
             if mine.any():
-                kept = mine & keep
-                total = float(np.sum(table.weight[kept]))
-                rows.append(CutflowRow(process, generator, step, int(kept.sum()), total))
+                weight = table.weight[mine & keep]
+                rows.append(CutflowRow(process, generator, step, len(weight), float(np.sum(weight))))
     return rows
 
 
@@ -122,7 +118,9 @@ class _Reader:
     def truth(self, node: ast.AST) -> Any:
         value = self.value(node)
         if not (isinstance(value, np.ndarray) and value.dtype == bool):
-            raise InputError(f"selection {self.expression!r}: {ast.unparse(node)!r} is a number; compare it")
+            raise InputError(
+                f"selection {self.expression!r}: {ast.unparse(node)!r} is a number; compare it with something"
+            )
         return value
 
     def number(self, node: ast.AST) -> Any:

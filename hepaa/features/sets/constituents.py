@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import RADIUS, raw_particles
+from hepaa.features.sets.dijet import MJJ, RADIUS, raw_particles
 
 if TYPE_CHECKING:
-    import awkward as ak
     from numpy.typing import NDArray
 
     from hepaa.events import Events
+    from hepaa.features.registry import Cuts, Values
 
-    Values = dict[str, NDArray[np.float64]]
-    Cuts = dict[str, NDArray[np.bool_]]
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
@@ -50,7 +48,7 @@ def _momenta(jets: int) -> list[Feature]:
     "constituents-2x30",
     inputs="particles",
     columns=_columns(2, 30),
-    spectators=[Feature("mjj", r"$m_{jj}$", "GeV"), *_momenta(2)],
+    spectators=[MJJ, *_momenta(2)],
 )
 def two_jets(events: Events) -> tuple[Values, Cuts]:
     """The 30 hardest particles of each of the two leading jets: share of pT, delta eta, delta phi; 180 columns.
@@ -97,11 +95,10 @@ def _jets(events: Events, jets: int, particles: int) -> tuple[Values, Cuts, Floa
         "m": np.where(there, kinematics.mass(px, py, pz, e), 0.0),
     }
     cloud = _cloud(offsets, pt, eta, phi, owner, axes, particles)
-    needed = 2 if jets == 2 else 1
     names = [f.name for f in _columns(jets, particles)]
     values = dict(zip(names, cloud.reshape(len(cloud), -1).T, strict=True))
     values |= {f"{q}j{j + 1}": axes[q][:, j] for q in axes for j in range(jets)}
-    return values, {"two jets" if needed == 2 else "a jet": there[:, needed - 1]}, momenta
+    return values, {"two jets": there[:, 1]} if jets == 2 else {"a jet": there[:, 0]}, momenta
 
 
 def _cloud(
@@ -115,8 +112,7 @@ def _cloud(
     jet = event[inside] * jets + owner[inside]
     order = np.lexsort((-pt[inside], jet))
     inside, jet = inside[order], jet[order]
-    first = np.searchsorted(jet, jet, side="left")
-    rank = np.arange(len(jet)) - first
+    rank = np.arange(len(jet)) - np.searchsorted(jet, jet, side="left")
     kept = rank < particles
     inside, jet, rank = inside[kept], jet[kept], rank[kept]
     flat = out.reshape(n * jets, particles, 3)
@@ -158,7 +154,8 @@ def _with_fastjet(events: Events, offsets: Integers, jets: int) -> tuple[Floats,
     owner = np.full(offsets[-1], -1)
     rank = ak.to_numpy(ak.flatten(ak.local_index(leading.pt)))
     owner[places[index + np.repeat(starts[jet_event], counts)]] = np.repeat(rank, counts)
-    return _padded(leading, ("px", "py", "pz", "e"), jets), owner
+    parts = [ak.fill_none(ak.pad_none(leading[f], jets, clip=True), 0.0) for f in ("px", "py", "pz", "e")]
+    return np.stack(list(map(ak.to_numpy, parts)), axis=-1).astype(np.float64), owner
 
 
 def _of_the_file(events: Events, offsets: Integers, jets: int) -> tuple[Floats, Integers]:
@@ -182,11 +179,3 @@ def _of_the_file(events: Events, offsets: Integers, jets: int) -> tuple[Floats, 
     for c, value in enumerate((pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta))):
         np.add.at(momenta[:, :, c], (event[kept], owner[kept]), value[kept])
     return momenta, owner
-
-
-def _padded(jets: ak.Array, fields: tuple[str, ...], number: int) -> Floats:
-    """Fields of the jets (n, number, fields), zeros for jets that are not there."""
-    import awkward as ak
-
-    parts = [ak.to_numpy(ak.fill_none(ak.pad_none(jets[f], number, clip=True), 0.0)) for f in fields]
-    return np.stack(parts, axis=-1).astype(np.float64)

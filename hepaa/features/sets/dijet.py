@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from hepaa.events import Events
     from hepaa.features.kernels.leading_jets import LeadingJets
-
-    Values = dict[str, NDArray[np.float64]]
-    Cuts = dict[str, NDArray[np.bool_]]
+    from hepaa.features.registry import Cuts, Values
 
 RADIUS = 1.0
 # One jet, in the order of the LHC Olympics feature files.
@@ -46,8 +44,9 @@ def _derived(j: int) -> list[Feature]:
     ]
 
 
-_MJJ = Feature("mjj", r"$m_{jj}$", "GeV")
-_DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
+MJJ = Feature("mjj", r"$m_{jj}$", "GeV")
+MJ1 = Feature("mj1", r"$m_{J_1}$", "GeV")
+DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
 
 
 @feature_set(
@@ -55,10 +54,10 @@ _DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
     inputs=INPUTS,
     columns=[*_jet(1), *_jet(2)],
     spectators=[
-        _MJJ,
+        MJJ,
         Feature("ml", r"$m_j$ (lighter)", "GeV"),
         Feature("mh", r"$m_j$ (heavier)", "GeV"),
-        _DMJ,
+        DMJ,
         Feature("detajj", r"$|\Delta\eta_{jj}|$"),
         *_derived(1),
         *_derived(2),
@@ -77,9 +76,9 @@ def dijet(events: Events) -> tuple[Values, Cuts]:
     "dijet-hl",
     inputs=INPUTS,
     columns=[
-        _MJJ,
-        Feature("mj1", r"$m_{J_1}$", "GeV"),
-        _DMJ,
+        MJJ,
+        MJ1,
+        DMJ,
         *(Feature(f"tau{n}{n - 1}j{j}", rf"$\tau_{{{n}{n - 1}}}^{{J_{j}}}$") for n in (2, 3) for j in (1, 2)),
     ],
 )

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import RADIUS, two_jets
+from hepaa.features.sets.dijet import DMJ, MJ1, MJJ, RADIUS, two_jets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.events import Events
     from hepaa.features.kernels.leading_jets import LeadingJets
+    from hepaa.features.registry import Cuts, Values
 
-    Values = dict[str, NDArray[np.float64]]
-    Cuts = dict[str, NDArray[np.bool_]]
-
-_MASSES = [Feature("mj1", r"$m_{J_1}$", "GeV"), Feature("dmj", r"$\Delta m_j$", "GeV")]
-_MJJ = Feature("mjj", r"$m_{jj}$", "GeV")
+_MASSES = [MJ1, DMJ]
 _BETAS = {"05": 0.5, "1": 1.0, "2": 2.0}
 _N_MAX = 9
 # Number of connected multigraphs of at most four edges; `efp` has them.
@@ -42,7 +39,7 @@ _N_GRAPHS = 20
             for n in range(1, _N_MAX + 1)
         ),
     ],
-    spectators=[_MJJ],
+    spectators=[MJJ],
 )
 def kitchen_sink(events: Events) -> tuple[Values, Cuts]:
     """Jet masses and tau_N^beta of both jets, N = 1..9, beta = 0.5, 1, 2 (Finke et al., arXiv:2309.13111); 56 columns.
@@ -63,7 +60,7 @@ def kitchen_sink(events: Events) -> tuple[Values, Cuts]:
         *_MASSES,
         *(Feature(f"efp{g}j{j}", rf"EFP$_{{{g}}}(J_{j})$", log=True) for j in (1, 2) for g in range(1, _N_GRAPHS + 1)),
     ],
-    spectators=[_MJJ],
+    spectators=[MJJ],
 )
 def energy_flow(events: Events) -> tuple[Values, Cuts]:
     """Jet masses and the 20 energy flow polynomials of connected graphs with up to four edges, of both jets.

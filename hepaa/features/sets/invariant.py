@@ -18,8 +18,8 @@ import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.features.registry import Feature, feature_set, feature_sets
-from hepaa.features.sets.dijet import COLUMNS, INPUTS, dijet, pair
-from hepaa.features.sets.zh import zh_paper
+from hepaa.features.sets.dijet import COLUMNS, INPUTS, MJJ, dijet, pair
+from hepaa.features.sets.zh import DRBB, DRLL, MZH, PT, zh_paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,15 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.events import Events
+    from hepaa.features.registry import Cuts, Values
     from hepaa.table import EventTable
-
-    Values = dict[str, NDArray[np.float64]]
-    Cuts = dict[str, NDArray[np.bool_]]
 
 # Small positive numbers are logged from here up: the angular resolution of a detector, a width no detector resolves.
 _ANGLE, _WIDTH = 0.02, 1e-4
 
-_ZH = ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ", "etaH", "etaZ", "drll", "drbb", "mZH")
 _ZH_PAPER = ("ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "etaH", "phiH", "etaZ", "phiZ", "drll", "drbb", "mZH")
 
 
@@ -53,7 +50,7 @@ def _jet(j: int) -> list[Feature]:
 _DIJET = [*_jet(1), *_jet(2), Feature("lacop", r"$\ln(\pi - |\Delta\phi_{jj}|)$")]
 
 
-@feature_set("dijet-invariant", inputs=INPUTS, columns=_DIJET, spectators=[Feature("mjj", r"$m_{jj}$", "GeV")])
+@feature_set("dijet-invariant", inputs=INPUTS, columns=_DIJET, spectators=[MJJ])
 def dijet_invariant(events: Events) -> tuple[Values, Cuts]:
     """The 14 dijet inputs without azimuth and beam direction, 13 columns.
 
@@ -81,15 +78,14 @@ def _dijet(values: Mapping[str, NDArray[np.float64]]) -> Values:
     "zh-invariant",
     inputs=["particles", "leptons + jets"],
     columns=[
-        *(Feature(f"pt{k}", rf"$p_T^{{{tex}}}$", "GeV") for k, tex in
-          (("b1", "b_1"), ("b2", "b_2"), ("l1", r"\ell_1"), ("l2", r"\ell_2"), ("Z", "Z"))),
+        *(PT[k] for k in PT if k != "ptH"),
         Feature("etafH", r"$\pm\eta^{H}$"),
         Feature("etafZ", r"$\pm\eta^{Z}$"),
-        Feature("drll", r"$\Delta R_{\ell\ell}$"),
-        Feature("drbb", r"$\Delta R_{bb}$"),
-        Feature("mZH", r"$m_{ZH}$", "GeV"),
+        DRLL,
+        DRBB,
+        MZH,
     ],
-)  # fmt: skip
+)
 def zh_invariant(events: Events) -> tuple[Values, Cuts]:
     """The 13 variables of `zh-paper` without azimuths and pT(H), which equals pT(Z) at leading order: 10 columns.
 
@@ -101,8 +97,8 @@ def zh_invariant(events: Events) -> tuple[Values, Cuts]:
 
 def _zh(values: Mapping[str, NDArray[np.float64]]) -> Values:
     sign = np.where(values["etaH"] < 0, -1.0, 1.0)
-    turned = {"etafH": values["etaH"] * sign, "etafZ": values["etaZ"] * sign}
-    return {**{c: values[c] for c in _ZH if not c.startswith("eta")}, **turned}
+    kept = {name: values[name] for name in ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ", "drll", "drbb", "mZH")}
+    return {**kept, "etafH": values["etaH"] * sign, "etafZ": values["etaZ"] * sign}
 
 
 _OF: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, NDArray[np.float64]]], Values]]] = {

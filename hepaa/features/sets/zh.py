@@ -16,22 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.events import Events
-
-    Values = dict[str, NDArray[np.float64]]
-    Cuts = dict[str, NDArray[np.bool_]]
+    from hepaa.features.registry import Cuts, Values
 
 _INPUTS = ["particles", "leptons + jets"]
-_PT = {
-    "ptb1": Feature("ptb1", r"$p_T^{b_1}$", "GeV"),
-    "ptb2": Feature("ptb2", r"$p_T^{b_2}$", "GeV"),
-    "ptl1": Feature("ptl1", r"$p_T^{\ell_1}$", "GeV"),
-    "ptl2": Feature("ptl2", r"$p_T^{\ell_2}$", "GeV"),
-    "ptH": Feature("ptH", r"$p_T^{H}$", "GeV"),
-    "ptZ": Feature("ptZ", r"$p_T^{Z}$", "GeV"),
-}
-_DRLL = Feature("drll", r"$\Delta R_{\ell\ell}$")
-_DRBB = Feature("drbb", r"$\Delta R_{bb}$")
-_MZH = Feature("mZH", r"$m_{ZH}$", "GeV")
+_PT_OF = {"b1": "b_1", "b2": "b_2", "l1": r"\ell_1", "l2": r"\ell_2", "H": "H", "Z": "Z"}
+PT = {f"pt{k}": Feature(f"pt{k}", rf"$p_T^{{{symbol}}}$", "GeV") for k, symbol in _PT_OF.items()}
+DRLL = Feature("drll", r"$\Delta R_{\ell\ell}$")
+DRBB = Feature("drbb", r"$\Delta R_{bb}$")
+MZH = Feature("mZH", r"$m_{ZH}$", "GeV")
 _MLL = Feature("mll", r"$m_{\ell\ell}$", "GeV")
 _MBB = Feature("mbb", r"$m_{bb}$", "GeV")
 
@@ -40,14 +32,14 @@ _MBB = Feature("mbb", r"$m_{bb}$", "GeV")
     "zh-paper",
     inputs=_INPUTS,
     columns=[
-        *_PT.values(),
+        *PT.values(),
         Feature("etaH", r"$\eta^{H}$"),
         Feature("phiH", r"$\phi^{H}$", "rad"),
         Feature("etaZ", r"$\eta^{Z}$"),
         Feature("phiZ", r"$\phi^{Z}$", "rad"),
-        _DRLL,
-        _DRBB,
-        _MZH,
+        DRLL,
+        DRBB,
+        MZH,
     ],
     spectators=[_MLL, _MBB],
 )
@@ -64,14 +56,14 @@ def zh_paper(events: Events) -> tuple[Values, Cuts]:
     "zh",
     inputs=_INPUTS,
     columns=[
-        *(_PT[k] for k in ("ptb1", "ptb2", "ptl1", "ptl2", "ptZ")),
-        _MZH,
+        *(PT[k] for k in PT if k != "ptH"),
+        MZH,
         _MLL,
         _MBB,
         Feature("yZH", r"$|y_{ZH}|$"),
         Feature("dyZH", r"$|\Delta y_{ZH}|$"),
-        _DRLL,
-        _DRBB,
+        DRLL,
+        DRBB,
         Feature("dphill", r"$|\Delta\phi_{\ell\ell}|$", "rad"),
         Feature("dphibb", r"$|\Delta\phi_{bb}|$", "rad"),
         Feature("balll", r"$p_T$ balance of $\ell\ell$"),
@@ -82,7 +74,7 @@ def zh_paper(events: Events) -> tuple[Values, Cuts]:
         Feature("cthl", r"$\cos\theta_\ell$"),
     ],
     spectators=[
-        _PT["ptH"],
+        PT["ptH"],
         Feature("dphiZH", r"$|\Delta\phi_{ZH}|$", "rad"),
         Feature("balZH", r"$p_T$ balance of $ZH$"),
     ],
