@@ -11,6 +11,8 @@ import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path, write_json
+from hepaa.io.folders import new_folder
+from hepaa.io.sniff import split_key
 from hepaa.stats.histogram import Class, Counts
 from hepaa.table import EventTable, concatenate
 from hepaa.table.mixing import Tally
@@ -57,19 +59,14 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
     InputError
         If the folder is there already and holds anything else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    strange = [p.name for p in folder.iterdir() if not p.name.startswith("part-") and p.name != "index.json"]
-    if strange:
-        raise InputError(f"{folder}: holds {strange[0]!r}, which is no part of a table; choose another folder")
-    for old in folder.iterdir():
-        old.unlink()
     receipts = [entry for number in range(len(outcome.plan.tasks)) for entry in outcome.of_task(number)]
-    listed = []
-    for number, (key, receipt) in enumerate(receipts):
-        name = f"part-{number:05d}.parquet"
-        _link(outcome.store.table_path(key), folder / name)
-        listed.append({"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}})
-    write_json({"parts": listed, "missing": [vars(m) for m in outcome.missing]}, folder / "index.json")
+    with new_folder(folder, overwrite=True, inputs=[split_key(s.path)[0] for s in outcome.plan.shards]) as made:
+        listed = []
+        for number, (key, receipt) in enumerate(receipts):
+            name = f"part-{number:05d}.parquet"
+            _link(outcome.store.table_path(key), made / name)
+            listed.append({"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}})
+        write_json({"parts": listed, "missing": [vars(m) for m in outcome.missing]}, made / "index.json")
     return sum(receipt["rows"] for _, receipt in receipts)
 
 

@@ -15,6 +15,7 @@ from hepaa.batch.tasks.histogram import HistogramTask
 from hepaa.batch.tasks.score import ScoreTask
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
+from hepaa.io.folders import add_files
 from hepaa.progress import Silent
 from hepaa.run.one_score import write_histogram
 from hepaa.run.reading import normalised, read_sample
@@ -201,6 +202,7 @@ def run(card: Card, batch: BatchSetup, *, overwrite: bool = False) -> Path:
     for outcome in outcomes:
         if outcome is not None and outcome.missing:
             write_json({"shards": [asdict(failure) for failure in outcome.missing]}, folder / "missing.json")
+            add_files(folder, folder / "missing.json")
     return folder
 
 

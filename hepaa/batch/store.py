@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from hepaa.batch.shard import Shard
 
 _ABANDONED_AFTER_S = 24 * 3600.0
+_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.")
+"""How temporary names of results begin; hidden files of others stay."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Store:
             (self.root / part).mkdir(parents=True, exist_ok=True)
         oldest = time.time() - _ABANDONED_AFTER_S
         for left in (self.root / "results").glob("*/.*"):
-            if left.stat().st_mtime >= oldest:
+            if not _TEMPORARY.match(left.name) or left.stat().st_mtime >= oldest:
                 continue
             if left.is_dir():
                 shutil.rmtree(left)

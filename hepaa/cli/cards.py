@@ -26,9 +26,12 @@ def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batc
     Example: hepaa run zh.yaml --output zh-run
     """
     from hepaa.card import load_card
+    from hepaa.io.folders import refuse_output
 
     changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
-    _run(load_card(card).model_copy(update=changes), overwrite=overwrite, batch=batch)
+    changed = load_card(card).model_copy(update=changes)
+    refuse_output(changed.output, [card])
+    _run(changed, overwrite=overwrite, batch=batch)
 
 
 def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> None:

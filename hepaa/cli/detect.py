@@ -27,9 +27,11 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
     \b
     Example: hepaa train parts/train.parquet --detector aa-zh --option epochs=20 --output aa.safetensors
     """
+    from hepaa.io.files import refuse_input_as_output
     from hepaa.models.presets import detector
     from hepaa.models.processes import is_first
 
+    refuse_input_as_output(output, tables)
     model = detector(name, **{"seed": seed} | words(options)).fit(load(tables))
     model.save(output)
     if is_first():
@@ -49,8 +51,10 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
     """
     from hepaa.detectors import load_detector
+    from hepaa.io.files import refuse_input_as_output
     from hepaa.run.pipeline import score as scored
 
+    refuse_input_as_output(output, [model, model.with_suffix(".json"), table])
     if batch.executor is not None:
         from hepaa.batch.runs import save_rows, tables_in
         from hepaa.batch.runs import score as score_in_batches

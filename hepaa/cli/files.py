@@ -142,6 +142,9 @@ def features(
         return
     if not files or feature_set is None or output is None:
         raise InputError("give files, --set and --output, or --list to see the feature sets")
+    from hepaa.io.files import refuse_input_as_output
+
+    refuse_input_as_output(output, files)
     sample = {"process": process, "role": role, "generator": generator, "selection": selection, "schema": schema}
     if batch.executor is not None or files[0].endswith(".json"):
         from hepaa.batch.runs import feature_work, save_rows
@@ -181,9 +184,12 @@ def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> N
     \b
     Example: hepaa split all.parquet --fraction train=0.6 --fraction test=0.4 --output parts
     """
+    from hepaa.io.files import refuse_input_as_output
     from hepaa.table.mixing import split as divide
 
     parts = divide(load([table]), {k: number(k, v) for k, v in words(fractions).items()}, salt=salt)
+    for name in parts:
+        refuse_input_as_output(output / f"{name}.parquet", [table])
     output.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         part.save(output / f"{name}.parquet")

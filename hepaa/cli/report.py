@@ -26,11 +26,14 @@ def report(run: Path, output: Path | None, style: str | None, label: str | None)
     \b
     Example: hepaa report zh-run
     """
+    from hepaa.io.folders import add_files
     from hepaa.report.page import write_report
     from hepaa.report.saved import SavedRun
 
     target = output or run / "report.html"
     write_report(SavedRun(run), target, style=style, label=label)
+    if output is None:
+        add_files(run, target)
     click.echo(f"{target}: open it in a browser")
 
 
@@ -47,9 +50,13 @@ def plot(name: str, run: Path, output: Path | None, style: str | None, label: st
     \b
     Example: hepaa plot roc zh-run --style CMS --label "Work in progress"
     """
+    from hepaa.io.folders import add_files
     from hepaa.report.figures import draw, look_of
     from hepaa.report.saved import SavedRun
 
     saved = SavedRun(run)
-    for path in draw(saved, name, output or run / "figures", look_of(saved, style=style, label=label)):
+    paths = draw(saved, name, output or run / "figures", look_of(saved, style=style, label=label))
+    if output is None:
+        add_files(run, *paths)
+    for path in paths:
         click.echo(path)

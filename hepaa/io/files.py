@@ -48,19 +48,14 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
         yield tuple(partials)
         for partial in partials:
             partial.chmod(0o666 & ~_umask())
-            _flush(partial)
+            with partial.open("rb") as stream:
+                os.fsync(stream.fileno())
         for partial, final in zip(partials, finals, strict=True):
             partial.replace(final)
             kept += 1
     finally:
         for partial in partials[kept:]:
             partial.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 @lru_cache(maxsize=1)
@@ -100,8 +95,7 @@ def write_json(content: Any, path: str | Path, *, indent: int | None = 2) -> Non
 
     Without `indent` it is written several times faster.
     """
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n", path)
 
 
 def write_text(content: str, path: str | Path) -> None:

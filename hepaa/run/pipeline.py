@@ -5,23 +5,20 @@ files -> features -> split -> detectors -> scores -> histograms and significance
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa.detectors import NeuralDetector
-from hepaa.errors import InputError
 from hepaa.io.files import file_name, write_json
+from hepaa.io.folders import new_folder
 from hepaa.io.root.results import write_histograms_root
 from hepaa.models.presets import detector
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
-from hepaa.run.reading import read
+from hepaa.run.reading import input_files, read
 from hepaa.run.results import cross_sections, evaluate, root_histograms, summary
 from hepaa.run.variations import with_varied_scores
 from hepaa.run.workspaces import write_fits
@@ -30,7 +27,7 @@ from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
 from hepaa.table.mixing import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -72,7 +69,7 @@ def run(
         For input that cannot be used; nothing is left behind.
     """
     report = progress or Silent()
-    with _new_folder(Path(card.output), overwrite=overwrite) as folder:
+    with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
         table = (reader or read)(card, report)
         table.save(folder / "features.parquet")
@@ -170,21 +167,3 @@ def flattening(card: Card, validation: EventTable) -> dict[str, Flattening]:
         for d in card.detectors
         if d.flatten is not None
     }
-
-
-@contextmanager
-def _new_folder(final: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder beside `final` that takes its name when the block ends, and is removed if the block fails."""
-    if final.exists() and not overwrite:
-        raise InputError(f"{final}: exists already; choose another output, or --overwrite to replace it")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
-    finally:
-        if partial.exists():
-            shutil.rmtree(partial)

@@ -12,6 +12,7 @@ from hepaa import io
 from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
 from hepaa.features.registry import features
+from hepaa.io.sniff import split_key
 from hepaa.table import EventTable, concatenate
 from hepaa.table.mixing import Tally, expected_events
 from hepaa.table.selection import select
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 def read(card: Card, progress: Reporter) -> EventTable:
     """Features of all samples of a card, weighted to cross-section x luminosity, after its selection."""
     return concatenate([read_sample(card, sample, progress) for sample in card.samples])
+
+
+def input_files(card: Card) -> list[str]:
+    """Files that a card reads: events and schemas."""
+    events = [split_key(path)[0] for sample in card.samples for path in io.expand(sample.files)]
+    return events + [s.schema_ for s in card.samples if isinstance(s.schema_, str) and Path(s.schema_).is_file()]
 
 
 def read_sample(card: Card, sample: SampleCard, progress: Reporter) -> EventTable:

@@ -49,7 +49,7 @@ def test_a_run_leaves_everything_in_one_folder(zh_run):
     out, said = zh_run
     assert {p.name for p in out.iterdir()} == {
         "card.yaml", "features.parquet", "validation.parquet", "scores.parquet", "scores.root", "histograms.root",
-        "results.json", "models", "figures", "workspaces",
+        "results.json", "models", "figures", "workspaces", ".hepaa.json",
     }  # fmt: skip
     figures = {p.name for p in (out / "figures").iterdir()}
     for name in ("roc", "sic", "score-VAE", "score-Supervised", "features-VAE", "training-VAE"):
