@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
+from hepaa.io.files import sha256 as sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -182,11 +183,10 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
         if is_remote(path) or Path(path).exists() or not has_magic(path):
             files.append(path)
             continue
-        key = ""
-        matches = _matches(path)
+        key, matches = "", _matches(path)
         if not matches:
             pattern, key = split_key(path)
-            matches = _matches(pattern) if key else []
+            matches = _matches(pattern)
         if not matches:
             raise InputError(f"no file matches {path!r} (the current folder is {Path.cwd()})")
         files += [f"{m}:{key}" if key else m for m in matches]
@@ -195,13 +195,6 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
 
 def _matches(pattern: str) -> list[str]:
     return sorted(glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    from hepaa.io.files import sha256 as of_file
-
-    return of_file(path)
 
 
 def _pieces(path: str | Path, step_bytes: int, settings: Mapping[str, Any]) -> Iterator[Events]:

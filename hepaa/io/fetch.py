@@ -124,7 +124,10 @@ def _get(archive: Archive, file: File, folder: Path, report: Reporter) -> Path:
 
     path, md5 = folder / file.name, file.md5 or archive.md5(file.name)
     pooch.get_logger().setLevel("WARNING")
-    download = Download(archive, path.with_name(f"{file.name}.part"), report)
+
+    def download(_url: str, output_file: str, _pooch: Any) -> None:
+        _download(archive, file.name, path.with_name(f"{file.name}.part"), report).replace(output_file)
+
     try:
         pooch.retrieve(archive.address(file.name), f"md5:{md5}", fname=file.name, path=folder, downloader=download)
     except ValueError as wrong:
@@ -184,37 +187,28 @@ class Archive:
         return f"try again later, or get the file from {self.page}"
 
 
-@dataclass(frozen=True)
-class Download:
-    """What pooch calls to get a file: it goes on from `part`, and gives the whole to pooch, which checks it."""
+def _download(archive: Archive, name: str, part: Path, report: Reporter) -> Path:
+    """Go on from what `part` has of a file until it is whole; pooch checks it then."""
+    have, total = part.stat().st_size if part.exists() else 0, None
 
-    archive: Archive
-    part: Path
-    report: Reporter
+    def broken(why: str) -> HepaaError:
+        of = "" if total is None else f" of {total / 1e6:.1f}"
+        return HepaaError(f"{part}: the connection broke after {have / 1e6:.1f}{of} MB ({why}); {_GOES_ON}")
 
-    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
-        """Download `url` to `output_file`."""
-        have = self.part.stat().st_size if self.part.exists() else 0
-        with self.archive.open(url, have) as answer:
-            if answer.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                self._receive(answer, have if answer.status == HTTPStatus.PARTIAL_CONTENT else 0)
-        self.part.replace(output_file)
-
-    def _receive(self, answer: Any, have: int) -> None:
-        def broken(why: str) -> HepaaError:
-            of = "" if total is None else f" of {total / 1e6:.1f}"
-            return HepaaError(f"{self.part}: the connection broke after {have / 1e6:.1f}{of} MB ({why}); {_GOES_ON}")
-
-        left = answer.headers.get("Content-Length")
-        total = None if left is None else have + int(left)
-        free = shutil.disk_usage(self.part.parent).free
-        if left is not None and int(left) > free:
-            raise HepaaError(
-                f"{self.part.parent}: {int(left) / 1e6:.0f} MB are still to come, and the disk has {free / 1e6:.0f} MB "
-                "left; make room, or give another folder"
-            )
+    with archive.open(archive.address(name), have) as answer:
+        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return part
+        if answer.status != HTTPStatus.PARTIAL_CONTENT:
+            have = 0
+        if (left := answer.headers.get("Content-Length")) is not None:
+            total, free = have + int(left), shutil.disk_usage(part.parent).free
+            if int(left) > free:
+                raise HepaaError(
+                    f"{part.parent}: {int(left) / 1e6:.0f} MB are still to come, and the disk has {free / 1e6:.0f} MB "
+                    "left; make room, or give another folder"
+                )
         size = None if total is None else -(-total // _MB)
-        with self.part.open("ab" if have else "wb") as file, self.report.bar(self.part.stem, size) as advance:
+        with part.open("ab" if have else "wb") as file, report.bar(part.stem, size) as advance:
             while True:
                 try:
                     block = answer.read(_BLOCK)
@@ -225,8 +219,9 @@ class Download:
                 file.write(block)
                 have += len(block)
                 advance(have // _MB, "MB")
-        if total is not None and have != total:
-            raise broken("it was closed")
+    if total is not None and have != total:
+        raise broken("it was closed")
+    return part
 
 
 def _reason(wrong: Exception) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
 
@@ -26,12 +27,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes read at a time: long enough to hide the hand-over between threads, short enough to stay in cache."""
 
-_MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bz2",
-}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2"}
 
 
 class StreamError(InputError):
@@ -60,24 +56,14 @@ def compression(path: str | os.PathLike[str]) -> str:
 
 
 def _open_raw(path: str, compression: str) -> _Raw:
-    if compression == "gzip":
-        from isal import igzip
-
-        gzip: Any = igzip.IGzipFile
-        return cast("_Raw", gzip(path, "rb"))
+    if compression == "none":
+        return Path(path).open("rb", buffering=0)
     if compression == "zstd":
         import pyarrow as pa
 
         return cast("_Raw", pa.CompressedInputStream(pa.OSFile(path), "zstd"))
-    if compression == "xz":
-        import lzma
-
-        return cast("_Raw", lzma.open(path, "rb"))
-    if compression == "bz2":
-        import bz2
-
-        return cast("_Raw", bz2.open(path, "rb"))
-    return cast("_Raw", Path(path).open("rb", buffering=0))
+    module = import_module({"gzip": "isal.igzip", "xz": "lzma", "bz2": "bz2"}[compression])
+    return cast("_Raw", module.open(path, "rb"))
 
 
 class ByteStream:

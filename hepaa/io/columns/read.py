@@ -4,6 +4,7 @@ Olympics."""
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +91,20 @@ def iterate(
     names = [*features, *special]
     if not names:
         raise InputError(f"{name} has no numeric column; columns of text: {', '.join(source.skipped) or 'none'}")
+    blocks = source.read(names, max(step_bytes // (8 * len(names)), 1))
     start = 0
-    for block in source.read(names, max(step_bytes // (8 * len(names)), 1)):
-        yield _events(name, block, start, features, label_column, weight_column, header)
-        start += len(block)
-    if start == 0:
-        yield _events(name, np.empty((0, len(names))), 0, features, label_column, weight_column, header)
+    for block in chain([next(blocks, np.empty((0, len(names))))], blocks):
+        stop = start + len(block)
+        yield Events(
+            path=name,
+            format="lhco-features",
+            index=np.arange(start, stop, dtype=np.int64),
+            weight=block[:, -1].copy() if weight_column else np.ones(len(block)),
+            label=truth_labels(block[:, len(features)], name, start, label_column) if label_column else None,
+            header=header,
+            columns={c: np.ascontiguousarray(block[:, i]) for i, c in enumerate(features)},
+        )
+        start = stop
 
 
 def describe(events: Events) -> dict[str, Any]:
@@ -189,33 +198,18 @@ def _wanted(source: RowSource, columns: Sequence[str] | None, path: str, special
     return [c for c in names if c not in special]
 
 
-def _events(
-    path: str,
-    block: NDArray[np.float64],
-    start: int,
-    features: list[str],
-    label_column: str | None,
-    weight_column: str | None,
-    header: dict[str, Any],
-) -> Events:
-    n, d = len(block), len(features)
-    label = None
-    if label_column:
-        truth = block[:, d]
-        wrong = np.flatnonzero(~np.isin(truth, (0, 1, -1)))
-        if len(wrong):
-            raise InputError(
-                f"{path}: event {start + wrong[0]} has the label {truth[wrong[0]]:g} in {label_column!r}; "
-                "labels are 0, 1 and -1 (data); name another column as label="
-            )
-        label = truth.astype(np.int8)
-    weight = block[:, -1].copy() if weight_column else np.ones(n)
-    return Events(
-        path=path,
-        format="lhco-features",
-        index=np.arange(start, start + n, dtype=np.int64),
-        weight=weight,
-        label=label,
-        header=header,
-        columns={c: np.ascontiguousarray(block[:, i]) for i, c in enumerate(features)},
-    )
+def truth_labels(truth: NDArray[np.float64], path: str, first: int, column: str) -> NDArray[np.int8]:
+    """The labels (n,) of the events from number `first` on.
+
+    Raises
+    ------
+    InputError
+        If one is none of 0, 1, -1.
+    """
+    wrong = np.flatnonzero(~np.isin(truth, (0, 1, -1)))
+    if len(wrong):
+        raise InputError(
+            f"{path}: event {first + wrong[0]} has the label {truth[wrong[0]]:g} in {column!r}; "
+            "labels are 0, 1 and -1 (data); name another column as label="
+        )
+    return truth.astype(np.int8)

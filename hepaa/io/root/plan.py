@@ -12,7 +12,7 @@ import uproot
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
-from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES
+from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES, truth_labels
 from hepaa.io.files import one_line
 from hepaa.io.schemas import Field, Schema, schema_of, schemas
 
@@ -54,7 +54,8 @@ class Plan:
         if mapping.name == "hepaa":
             if own is None:
                 raise InputError(f"{path} was not written by hepaa: it has no {HEADER_KEY!r}; leave schema out")
-            mapping = _own_schema(own)
+            sections = ("tree", "collections", "columns", "weight", "weights", "label")
+            mapping = replace(schema_of({k: own[k] for k in sections if own[k] is not None}), name="hepaa")
         if mapping.flat:
             mapping = self._flat(mapping)
         self.schema = self._with_requests(mapping, columns, label, weight)
@@ -83,8 +84,7 @@ class Plan:
         if not numbers:
             raise InputError(
                 f"{self.path}: {self._tree_name!r} has no branch with one number an event, and is none of "
-                "NanoAOD, PHYSLITE and "
-                "Delphes; declare a schema. Branches: "
+                "NanoAOD, PHYSLITE and Delphes; declare a schema. Branches: "
                 f"{', '.join(self._names[:20])}{' ...' if len(self._names) > 20 else ''}"
             )
         weight = min((b for b in numbers if b.lower() in WEIGHT_NAMES), default=None)
@@ -113,10 +113,7 @@ class Plan:
             yield from ((f"{name}.{f}", spec) for f, spec in members.items())
         yield from s.columns.items()
         yield from ((f"weights[{k!r}]", spec) for k, spec in s.weights.items())
-        for name in ("weight", "label"):
-            spec = getattr(s, name)
-            if spec is not None:
-                yield name, spec
+        yield from ((name, spec) for name, spec in (("weight", s.weight), ("label", s.label)) if spec is not None)
 
     def _resolve(self) -> None:
         """Find the branch of every field; remember it under the field's identity."""
@@ -197,8 +194,7 @@ class Plan:
         s = self.schema
         collections: dict[str, ak.Array] = {}
         for name, members in s.collections.items():
-            records = self._records(name, members, arrays, start)
-            if records is not None:
+            if (records := self._records(name, members, arrays, start)) is not None:
                 collections[name] = records
         for name, parts in s.union.items():
             present = [collections[p] for p in parts if p in collections]
@@ -207,13 +203,7 @@ class Plan:
         label = None
         if s.label is not None:
             truth = self._scalar("label", s.label, arrays, start)
-            wrong = np.flatnonzero(~np.isin(truth, (0, 1, -1)))
-            if len(wrong):
-                raise InputError(
-                    f"{self.path}: event {start + wrong[0]} has the label {truth[wrong[0]]:g}; labels are "
-                    "0, 1 and -1 (data)"
-                )
-            label = truth.astype(np.int8)
+            label = truth_labels(truth, self.path, start, self._sources["label"])
         has_weight = s.weight is not None and (s.weight.value is not None or id(s.weight) in self._branches)
         return Events(
             path=self.path,
@@ -247,10 +237,11 @@ class Plan:
         if not values:
             return None
         first_name, first = next(iter(values.items()))
+        source = self._sources[f"{name}.{first_name}"]
         if first.ndim < 2:
             raise InputError(
-                f"{self.path}: {name}.{first_name} is the branch {self._sources[f'{name}.{first_name}']!r} "
-                "with one number an event; put it under columns"
+                f"{self.path}: {name}.{first_name} is the branch {source!r} with one number an event; "
+                "put it under columns"
             )
         counts = ak.num(first)
         fields: dict[str, ak.Array] = {}
@@ -261,8 +252,7 @@ class Plan:
                 differ = np.flatnonzero(ak.to_numpy(ak.num(values[f]) != counts))
                 if len(differ):
                     raise InputError(
-                        f"{self.path}: in event {start + differ[0]} the branches "
-                        f"{self._sources[f'{name}.{first_name}']!r} and "
+                        f"{self.path}: in event {start + differ[0]} the branches {source!r} and "
                         f"{self._sources[f'{name}.{f}']!r} have different lengths, so they are no one collection"
                     )
                 fields[f] = _times(values[f], spec.scale)
@@ -270,37 +260,30 @@ class Plan:
 
     def _scalar(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
         values = self._raw(spec, arrays)
+        place = f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}"
         if values.ndim == 2:
             need = 1 if spec.index is None else spec.index + 1 if spec.index >= 0 else -spec.index
             counts = ak.to_numpy(ak.num(values))
             wrong = np.flatnonzero(counts != 1 if spec.index is None else counts < need)
             if len(wrong):
                 raise InputError(
-                    f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which has "
-                    f"{counts[wrong[0]]} entries in event "
-                    f"{start + wrong[0]}; give the `index` of one that every event has, or put it under collections"
+                    f"{place}, which has {counts[wrong[0]]} entries in event {start + wrong[0]}; "
+                    "give the `index` of one that every event has, or put it under collections"
                 )
             values = values[:, spec.index or 0]
         try:
             numbers = ak.to_numpy(values)
         except (ValueError, TypeError) as error:
-            raise InputError(
-                f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which holds no numbers"
-            ) from error
+            raise InputError(f"{place}, which holds no numbers") from error
         if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
-            raise InputError(
-                f"{self.path}: {name} is the branch {self._branches[id(spec)]!r}, which holds no single numbers"
-            )
+            raise InputError(f"{place}, which holds no single numbers")
         return np.asarray(numbers, dtype=np.float64) * spec.scale
 
 
 def _tree(file: Any, path: str, key: str) -> tuple[str, Any]:
     """Name and object of the tree `key`, or of the only one."""
-    names = {
-        k.split(";")[0]: None
-        for k, c in file.classnames().items()
-        if c in ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
-    }
+    trees = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+    names = dict.fromkeys(name for name, form in file.classnames(cycle=False).items() if form in trees)
     if key:
         if key not in names:
             raise InputError(f"{path} has no tree {key!r}; {nearest(key, names)}")
@@ -327,18 +310,6 @@ def _own_header(file: Any, path: str) -> dict[str, Any] | None:
     return dict(content)
 
 
-def _own_schema(own: Mapping[str, Any]) -> Schema:
-    return Schema(
-        "hepaa",
-        tree=own["tree"],
-        collections={name: {f: Field((b,)) for f, b in fields.items()} for name, fields in own["collections"].items()},
-        columns={c: Field((b,)) for c, b in own["columns"].items()},
-        weight=Field((own["weight"],)),
-        weights={w: Field((b,)) for w, b in own["weights"].items()},
-        label=Field((own["label"],)) if own["label"] else None,
-    )
-
-
 def _generated(file: Any) -> dict[str, float]:
     """Sum of weights of all generated events, which skimmed NanoAOD keeps in its tree `Runs`."""
     if "Runs" not in file.keys(cycle=False):
@@ -352,11 +323,8 @@ def _is_scalar(branch: Any) -> bool:
     """Whether a branch or field has one number an event."""
     interpretation = getattr(branch, "interpretation", None)
     if interpretation is not None:
-        return (
-            isinstance(interpretation, uproot.AsDtype)
-            and not interpretation.to_dtype.shape
-            and (interpretation.to_dtype.kind in "fiub")
-        )
+        dtype = interpretation.to_dtype if isinstance(interpretation, uproot.AsDtype) else np.dtype(object)
+        return not dtype.shape and dtype.kind in "fiub"
     return str(getattr(branch, "typename", "")) in _RNTUPLE_NUMBERS
 
 
