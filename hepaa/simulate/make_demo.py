@@ -8,7 +8,7 @@ The same seeds give the same events; `hepaa/demo/README.md` says what every file
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import HepaaError
-from hepaa.simulate.pythia import DijetEvents, PartonEvents, dijet_events, wprime_events, zh_events
+from hepaa.simulate.pythia import ARRAYS, PartonEvents, dijet_events, wprime_events, zh_events
 from hepaa.simulate.writers import write_lhco, write_lhe, write_ntuple
 from hepaa.simulate.zh import Coefficients, Parameters, coefficients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -86,9 +86,7 @@ def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, flo
             )
         parts.append(events.take(accepted[:wanted]))
     order = rng.permutation(n)
-    arrays = {
-        k: np.concatenate([getattr(e, k) for e in parts])[order] for k in ("pdgid", "momentum", "scale", "alpha_s")
-    }
+    arrays = {k: np.concatenate([getattr(e, k) for e in parts])[order] for k in ARRAYS}
     total, total_error = float(sigma.sum()), float(np.hypot.reduce(error))
     first = slices[0].provenance
     facts = {
@@ -97,8 +95,7 @@ def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, flo
         "m_zh_slices_gev": [f"{a:g} to {b:g}" for a, b in pairwise(M_ZH_EDGES)],
         "events_tried": [s.provenance["events_tried"] for s in slices],
     }  # fmt: skip
-    sm = sum(s.cross_section_pb for s in slices)
-    sm_error = float(np.hypot.reduce([s.error_pb for s in slices]))
+    sm, sm_error = sum(s.cross_section_pb for s in slices), float(np.hypot.reduce([s.error_pb for s in slices]))
     events = PartonEvents(**arrays, cross_section_pb=total, error_pb=total_error, provenance={**first, **facts})
     return events, sm, sm_error
 
@@ -142,29 +139,23 @@ def make_zh(out: Path, n_sm: int, n_chw: int, pool: int) -> Iterator[Path]:
 
 def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
     """Dijets of two showers and a W' signal in LHCO layout."""
-    jobs: tuple[tuple[str, str, Callable[[], DijetEvents]], ...] = (
-        (
-            "dijet_monash", "hard QCD dijets, Pythia's default shower, Monash tune",
-            lambda: dijet_events(n_background, shower="monash", seed=SEEDS["monash"]),
-        ),
-        (
-            "dijet_vincia", "hard QCD dijets, Vincia antenna shower",
-            lambda: dijet_events(n_background, shower="vincia", seed=SEEDS["vincia"]),
-        ),
-        (
-            "dijet_wprime", "W'(3500 GeV) -> X(500 GeV) Y(100 GeV) -> 4 quarks, default shower, Monash tune",
-            lambda: wprime_events(n_signal, seed=SEEDS["wprime"]),
-        ),
-    )  # fmt: skip
-    for name, process, generate in jobs:
-        events = generate()
+    processes = {
+        "monash": "hard QCD dijets, Pythia's default shower, Monash tune",
+        "vincia": "hard QCD dijets, Vincia antenna shower",
+        "wprime": "W'(3500 GeV) -> X(500 GeV) Y(100 GeV) -> 4 quarks, default shower, Monash tune",
+    }
+    for name, process in processes.items():
+        if name == "wprime":
+            events = wprime_events(n_signal, seed=SEEDS[name])
+        else:
+            events = dijet_events(n_background, shower=name, seed=SEEDS[name])  # type: ignore[arg-type]
         facts = {
             "made_by": f"hepaa {__version__}", **events.provenance, "process": process,
             "label": events.label, "events": len(events),
             "cross_section_pb": events.cross_section_pb, "error_pb": events.error_pb,
             "sum_of_weights": len(events), "weights": "unweighted; every event counts 1",
         }  # fmt: skip
-        path = out / f"{name}.h5"
+        path = out / f"dijet_{name}.h5"
         write_lhco(path, events, facts)
         yield path
 
@@ -175,12 +166,7 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
 )
 @click.argument("outdir", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--only", type=click.Choice(["zh", "dijet"]), help="Make these samples alone.")
-@click.option(
-    "--pool",
-    default=30_000,
-    show_default=True,
-    help="ZH events per slice of m_ZH for O_HW.",
-)
+@click.option("--pool", default=30_000, show_default=True, help="ZH events per slice of m_ZH for O_HW.")
 @click.option("--zh-sm", default=5000, show_default=True, help="Standard Model ZH events.")
 @click.option("--zh-chw", default=4000, show_default=True, help="Pure O_HW ZH events.")
 @click.option("--dijets", default=1500, show_default=True, help="QCD dijet events of each shower.")
@@ -188,13 +174,10 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
 def main(outdir: Path, only: str | None, pool: int, zh_sm: int, zh_chw: int, dijets: int, wprime: int) -> None:
     """Write the embedded samples (LHE, ROOT, LHCO HDF5) to OUTDIR."""
     outdir.mkdir(parents=True, exist_ok=True)
+    samples = {"zh": make_zh(outdir, zh_sm, zh_chw, pool), "dijet": make_dijets(outdir, dijets, wprime)}
     try:
-        if only != "dijet":
-            for path in make_zh(outdir, zh_sm, zh_chw, pool):
-                click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-        if only != "zh":
-            for path in make_dijets(outdir, dijets, wprime):
-                click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        for path in chain.from_iterable(paths for name, paths in samples.items() if only in (None, name)):
+            click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     except HepaaError as error:
         raise click.ClickException(str(error)) from error
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MB_TO_PB = 1e9
 _MH, _WZ_WINDOW = 125.09, 15.0
 
+ARRAYS = ("pdgid", "momentum", "scale", "alpha_s")
+"""Fields of `PartonEvents` with one entry an event."""
+
 Shower = Literal["monash", "vincia"]
 _SHOWERS: dict[str, tuple[str, ...]] = {
     "monash": ("PartonShowers:model = 1", "Tune:pp = 14"),
@@ -64,8 +67,7 @@ class PartonEvents:
 
     def take(self, rows: NDArray[np.intp]) -> PartonEvents:
         """The events of the given rows; cross-section and provenance stay."""
-        arrays = {k: getattr(self, k)[rows] for k in ("pdgid", "momentum", "scale", "alpha_s")}
-        return replace(self, **arrays)
+        return replace(self, **{k: getattr(self, k)[rows] for k in ARRAYS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,17 +184,12 @@ def zh_events(
         info = pythia.infoPython()  # a copy of the state, not a view
         scale[kept], alpha_s[kept] = info.QFac(), info.alphaS()
         kept += 1
-    info = pythia.infoPython()
     # The line shape's weight is (mZ / m_ll)^2, what was done is (lightest / m_ll)^2
-    fraction = kept / tried
-    sigma = info.sigmaGen() * MB_TO_PB * fraction * (par.mz / lightest) ** 2
-    error = sigma * math.hypot(info.sigmaErr() / info.sigmaGen(), math.sqrt((1 - fraction) / kept))
+    sigma, error = _cross_section(pythia, kept, tried, (par.mz / lightest) ** 2)
     provenance = {
-        "generator": "Pythia", "version": f"{pythia.settings.parm('Pythia:versionNumber'):.3f}", "seed": seed,
-        "settings": [*settings, *(f"{k} = {v:.10g}" for k, v in forced.items())],
-        "events_tried": tried,
+        **_origin(pythia, seed, [*settings, *(f"{k} = {v:.10g}" for k, v in forced.items())], tried),
         "dropped": "incoming b quarks; 1 - (m_min / m_ll)^2 of the events, for the line shape of the Z",
-    }  # fmt: skip
+    }
     return PartonEvents(pdgid, momentum, scale, alpha_s, sigma, error, provenance)
 
 
@@ -272,32 +269,31 @@ def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: floa
     kept: list[NDArray[np.float64]] = []
     tried = 0
     while len(kept) < n:
-        if not pythia.next():
-            # Pythia counts a failed event as not generated; ten in a row would be a real fault
-            failures = 1
-            while not pythia.next():
-                failures += 1
-                if failures == 10:
-                    raise HepaaError(f"Pythia failed ten times in a row after {tried} events (seed {seed})")
+        # Pythia counts a failed event as not generated; ten in a row would be a real fault
+        if not any(pythia.next() for _ in range(10)):
+            raise HepaaError(f"Pythia failed ten times in a row after {tried} events (seed {seed})")
         tried += 1
-        visible = np.array(
-            [
-                (q.pT(), q.eta(), q.phi(), q.isCharged(), q.id() == 22)
-                for q in pythia.event
-                if q.isFinal() and q.isVisible()
-            ]
-        )
+        final = (q for q in pythia.event if q.isFinal() and q.isVisible())
+        visible = np.array([(q.pT(), q.eta(), q.phi(), q.isCharged(), q.id() == 22) for q in final])
         particles = detector(visible[:, :3], visible[:, 3] > 0, visible[:, 4] > 0, rng)
         jets = leading_jets(np.array([0, len(particles)]), *np.ascontiguousarray(particles.T)).momenta
         if np.hypot(*jets[0, 0, :2]) > jet_pt_min:
             kept.append(particles)
-    fraction = len(kept) / tried
-    info = pythia.infoPython()
-    sigma = info.sigmaGen() * MB_TO_PB * fraction
-    error = sigma * math.hypot(info.sigmaErr() / info.sigmaGen(), math.sqrt((1 - fraction) / len(kept)))
     provenance = {
-        "generator": "Pythia", "version": f"{pythia.settings.parm('Pythia:versionNumber'):.3f}", "seed": seed,
-        "settings": settings, "events_tried": tried, "detector": asdict(detector),
+        **_origin(pythia, seed, settings, tried),
+        "detector": asdict(detector),
         "selection": f"leading anti-kT R = 1.0 jet of the written particles: pT > {jet_pt_min:g} GeV",
-    }  # fmt: skip
-    return DijetEvents(kept, label, sigma, error, provenance)
+    }
+    return DijetEvents(kept, label, *_cross_section(pythia, len(kept), tried), provenance)
+
+
+def _cross_section(pythia: Any, kept: int, tried: int, factor: float = 1.0) -> tuple[float, float]:
+    """Cross-section of the events that were kept, times a factor, and its statistical error, in pb."""
+    fraction, info = kept / tried, pythia.infoPython()
+    sigma = info.sigmaGen() * MB_TO_PB * fraction * factor
+    return sigma, sigma * math.hypot(info.sigmaErr() / info.sigmaGen(), math.sqrt((1 - fraction) / kept))
+
+
+def _origin(pythia: Any, seed: int, settings: list[str], tried: int) -> dict[str, Any]:
+    version = f"{pythia.settings.parm('Pythia:versionNumber'):.3f}"
+    return {"generator": "Pythia", "version": version, "seed": seed, "settings": settings, "events_tried": tried}

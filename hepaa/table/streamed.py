@@ -107,10 +107,15 @@ class StreamedTable:
                 X = np.empty((len(batch["weight"]), len(self.columns)), np.float32)
                 for i, name in enumerate(self.columns):
                     X[:, i] = batch[name]
-                chunk = Chunk(X, batch["weight"], batch["label"], to[batch["generator"]])
-                _refuse_not_finite(chunk, self.columns, path, row)
-                row += len(chunk)
-                yield chunk
+                for name, values in [*zip(self.columns, X.T, strict=True), ("weight", batch["weight"])]:
+                    bad = np.flatnonzero(~np.isfinite(values))
+                    if len(bad):
+                        raise InputError(
+                            f"{name!r} is {values[bad[0]]} in {path}, row {row + bad[0]}; "
+                            "cut such events away or mend the file"
+                        )
+                row += len(X)
+                yield Chunk(X, batch["weight"], batch["label"], to[batch["generator"]])
 
 
 def is_streamed(X: Any) -> bool:
@@ -127,12 +132,3 @@ def _parts(path: Path) -> list[Path]:
     if not parts:
         raise InputError(f"{path}: no .parquet file in this folder")
     return parts
-
-
-def _refuse_not_finite(chunk: Chunk, columns: tuple[str, ...], path: Path, first: int) -> None:
-    for name, values in [*zip(columns, chunk.X.T, strict=True), ("weight", chunk.weight)]:
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise InputError(
-                f"{name!r} is {values[bad[0]]} in {path}, row {first + bad[0]}; cut such events away or mend the file"
-            )
