@@ -19,6 +19,7 @@ from hepaa.stats.binning import Binning, finite_scores
 from hepaa.stats.significance import (
     asimov,
     asimov_correlated,
+    asimov_correlated_error,
     asimov_error,
     combine,
     combine_error,
@@ -229,7 +230,7 @@ class ScoreHistograms:
             z_known=z_known,
             s_over_sqrt_b=s_over_sqrt_b(s, b),
             total=asimov_correlated(s, b, stat_b, shifts=shared),
-            total_error=combine_error(z, error),
+            total_error=asimov_correlated_error(s, b, stat_b, stat_s=stat_s, stat_b=stat_b, shifts=shared),
             total_known=combine(z_known),
             total_known_error=combine_error(z_known, error_known),
             systematic=systematic,

@@ -75,14 +75,14 @@ def luminosity_for(
     -------
     float or None
         None if it is not reached below `most` fb^-1: uncertainties that do not shrink with luminosity put a ceiling
-        on Z. Arguments as for `z_versus_luminosity`.
+        on Z. None too if it is exceeded at a billionth of `at` already. Arguments as for `z_versus_luminosity`.
     """
 
     def short(log_l: float) -> float:
         return float(z_versus_luminosity(s, b, sigma_b, np.exp(log_l), at=at, relative=relative, shifts=shifts)[0]) - z
 
     low, high = np.log(1e-9 * at), np.log(most)
-    if short(high) < 0:
+    if short(high) < 0 or short(low) > 0:
         return None
     return float(np.exp(optimize.brentq(short, low, high, xtol=1e-9)))
 

@@ -146,26 +146,85 @@ def asimov_correlated(
     InputError
         As `asimov`, and if `relative` is negative or shifts have another number of bins.
     """
+    s, b, v, r = _shared(s, b, sigma_b, relative, shifts)
+    if not len(r):
+        return combine(np.sqrt(2 * _half_q(s, b, v)))
+    if s.sum() <= 0:
+        return 0.0
+    return float(np.sqrt(max(_profiled(s + b, b, v, r)[0], 0.0)))
+
+
+def asimov_correlated_error(
+    s: ArrayLike,
+    b: ArrayLike,
+    sigma_b: ArrayLike | None = None,
+    *,
+    stat_s: ArrayLike = 0.0,
+    stat_b: ArrayLike = 0.0,
+    relative: float = 0.0,
+    shifts: ArrayLike | None = None,
+) -> float:
+    r"""Statistical error of `asimov_correlated` from the finite simulation behind s and b.
+
+    First-order propagation, s and b of all bins independent, sigma_b^2 moving with b as it does for simulated events.
+    The derivatives of q0 are those at fixed nuisances, for at the minimum the others vanish. An uncertainty that bins
+    share makes their Z depend on each other, so this is not `combine_error`, which can be too small by an order of
+    magnitude where the shared one dominates.
+
+    Parameters
+    ----------
+    s, b, sigma_b, relative, shifts
+        As for `asimov_correlated`.
+    stat_s, stat_b : (n_bins,)
+        Errors of s and b, in events: square roots of the sums of squared weights.
+
+    Returns
+    -------
+    float
+        0 where the significance is 0.
+
+    Raises
+    ------
+    InputError
+        As `asimov_correlated`, and for negative errors.
+    """
+    ds, db = (_finite(name, x, lowest=0.0) for name, x in (("stat_s", stat_s), ("stat_b", stat_b)))
+    keep = np.atleast_1d(np.asarray(b, dtype=np.float64)) > 0
+    ds, db = (np.broadcast_to(x, keep.shape)[keep] for x in (ds, db))
+    s, b, v, r = _shared(s, b, sigma_b, relative, shifts)
+    if s.sum() <= 0:
+        return 0.0
+    q, by_n, by_b = _profiled(s + b, b, v, r)
+    if q <= 0:
+        return 0.0
+    return float(np.sqrt(np.sum((by_n * ds) ** 2 + ((by_n + by_b) * db) ** 2) / q) / 2)
+
+
+def _shared(
+    s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None, relative: float, shifts: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Signal, background and its variance in the bins that have background, and the shared relative shifts (k, bins).
+
+    Shifts that are 0 in all bins are left out.
+    """
     if relative < 0:
         raise InputError(f"the relative uncertainty of the background is {relative}; give 0 or more")
     s, b, v = (np.atleast_1d(x) for x in _yields(s, b, sigma_b))
     r = np.empty((0, len(b))) if shifts is None else np.atleast_2d(_finite("shifts", shifts)).reshape(-1, len(b))
-    if relative > 0:
-        r = np.concatenate([r, np.full((1, len(b)), relative)])
+    r = np.concatenate([r, np.full((1, len(b)), relative)])
     r = r[np.any(r != 0, axis=1)]
-    if not len(r):
-        return combine(np.sqrt(2 * _half_q(s, b, v)))
     keep = b > 0
-    s, b, v, r = s[keep], b[keep], v[keep], r[:, keep]
-    if s.sum() <= 0:
-        return 0.0
-    if np.any(s + b < 0):
+    if len(r) and np.any((s + b)[keep] < 0):
         raise InputError("a bin has s + b < 0: merge it with its neighbour")
-    return float(np.sqrt(max(_profiled(s + b, b, v, r), 0.0)))
+    return s[keep], b[keep], v[keep], r[:, keep]
 
 
-def _profiled(n: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.float64], r: NDArray[np.float64]) -> float:
-    """Least -2 ln L of counts n against b (1 + t r), Monte-Carlo factors and t profiled; 0 is a perfect fit.
+def _profiled(
+    n: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.float64], r: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Least -2 ln L of counts n against b (1 + t r), Monte-Carlo factors and t profiled, and its slopes in n and in b.
+
+    0 is a perfect fit. The slope in b moves v along, v / b being the weight of an event.
 
     Newton's method with halved steps; a bin whose curvature is negative counts with its expected information.
     """
@@ -203,7 +262,11 @@ def _profiled(n: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.floa
             break
         t = t + size * step
         value, mu, gamma = found
-    return value
+    nu = gamma * mu
+    by_n = 2 * np.log(np.maximum(n, np.finfo(float).tiny) / nu)
+    by_b = 2 * (nu - n) / b
+    by_b[free] += 2 * (m / b)[free] * (gamma - 1 - np.log(gamma))[free]
+    return value, by_n, by_b
 
 
 def _over_square(

@@ -22,6 +22,10 @@ def test_luminosity():
         reach.z_versus_luminosity(s, b, None, [0.0], at=139.0)
 
 
+def test_a_luminosity_that_nothing_brackets_is_none():
+    assert reach.luminosity_for(3.0, np.array([1e11]), np.array([1.0]), at=300.0) is None
+
+
 def test_luminosity_with_shared_uncertainties_has_a_ceiling():
     s, b = np.array([8.0, 40.0]), np.array([100.0, 50.0])
     shifts = [[0.2, 0.2], [0.05, -0.1]]

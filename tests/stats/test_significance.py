@@ -218,3 +218,27 @@ def test_combination():
     assert sig.combine([3.0, 4.0]) == 5.0
     assert sig.combine_error([3.0, 4.0], [0.5, 0.0]) == pytest.approx(0.3)
     assert sig.combine_error([0.0], [1.0]) == 0.0
+
+
+@pytest.mark.parametrize("relative", [0.0, 0.1, 0.3, 1.0])
+def test_error_of_the_correlated_total_is_that_of_a_bootstrap(relative):
+    rng = np.random.default_rng(3)
+    background, signal = rng.beta(2, 5, 6000), rng.beta(5, 3, 1500)
+
+    def yields(values, weight):
+        n = np.histogram(values, [0, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 1.0])[0]
+        return n * weight, np.sqrt(n) * weight
+
+    def total(b_events, s_events):
+        (b, stat_b), (s, stat_s) = yields(b_events, 5000 / 6000), yields(s_events, 120 / 1500)
+        return s, b, stat_s, stat_b
+
+    s, b, stat_s, stat_b = total(background, signal)
+    error = sig.asimov_correlated_error(s, b, stat_b, stat_s=stat_s, stat_b=stat_b, relative=relative)
+    repeats = []
+    for _ in range(800):
+        s, b, _, stat_b = total(
+            rng.choice(background, rng.poisson(len(background))), rng.choice(signal, rng.poisson(len(signal)))
+        )
+        repeats.append(sig.asimov_correlated(s, b, stat_b, relative=relative))
+    assert error == pytest.approx(np.std(repeats), rel=0.1)
