@@ -1,4 +1,4 @@
-"""What can go wrong, in terms a user can act on.
+"""Errors in terms that a user can act on.
 
 Every message says what is wrong, where, and what to do. The command line prints it on one line and exits with
 `exit_code`: 2 for a user's input, 3 for a result that is not complete.

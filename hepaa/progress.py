@@ -20,7 +20,7 @@ class Advance(Protocol):
 
 
 class Reporter(Protocol):
-    """Where progress goes."""
+    """Shows progress to the user."""
 
     def say(self, text: str) -> None:
         """One line that stays."""
