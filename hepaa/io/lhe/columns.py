@@ -77,14 +77,3 @@ class Columns:
         new.spans[:n] = self.spans[:n]
         new.flat[: n * self.width] = self.flat[: n * self.width]
         return new
-
-    def batch(self, n: int, k: int, *, first: int, texts: list[bytes]) -> Batch:
-        """The first n events, with k particles."""
-        return Batch(
-            first,
-            self.offsets[: n + 1],
-            [column[:k] for column in (*self.ints, *self.reals)],
-            [column[:n] for column in self.head],
-            self.flat[: n * self.width].reshape(n, self.width),
-            texts,
-        )

@@ -12,6 +12,7 @@ from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.lhe import extras
 from hepaa.io.lhe.header import parse
+from hepaa.io.lhe.read import particles as records
 from hepaa.io.lhe.write import head
 from hepaa.lhef import COLUMNS, INTEGERS, REALS
 
@@ -72,13 +73,11 @@ def from_pylhe(source: pylhe.LHEFile | Iterable[pylhe.LHEEvent]) -> Events:
 
 
 def _particles(counts: list[int], particles: list[pylhe.LHEParticle]) -> Any:
-    import awkward as ak
-
     rows = list(map(attrgetter("id", *INTEGERS[1:], *REALS), particles))
     columns = zip(*rows, strict=True) if rows else ((),) * len((*INTEGERS, *REALS))
     dtypes = [np.int64] * len(INTEGERS) + [np.float64] * len(REALS)
     arrays = [np.array(values, dtype) for values, dtype in zip(columns, dtypes, strict=True)]
-    return ak.unflatten(ak.Array(dict(zip((*INTEGERS, *REALS), arrays, strict=True))), np.array(counts, np.int64))
+    return records(np.cumsum([0, *counts], dtype=np.int64), arrays)
 
 
 def _weights(events: list[pylhe.LHEEvent]) -> dict[str, NDArray[np.float64]]:

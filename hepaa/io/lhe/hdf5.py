@@ -23,7 +23,7 @@ from hepaa.io.hdf5 import opened
 from hepaa.io.hdf5 import text as _text
 from hepaa.io.lhe import header as lhe_header
 from hepaa.io.lhe.kernel import codes
-from hepaa.io.lhe.read import describe
+from hepaa.io.lhe.read import describe, particles
 from hepaa.io.pieces import row_ranges
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
     """
     path = os.fspath(path)
     with opened(path) as file:
-        events, particles = _table(file, path, "events", "event"), _table(file, path, "particles", "particle")
+        events, objects = _table(file, path, "events", "event"), _table(file, path, "particles", "particle")
         counter = file.get("ctevents")
         if isinstance(counter, h5py.Dataset) and len(counter):
             raise InputError(f"{path}: it holds {len(counter)} NLO counter-events, which are not read")
@@ -100,9 +100,9 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
         names = [c for c in events.columns if c not in (*_EVENT, *_NOMINAL)]
         header = _header(file, path, names)
         first, count = _ranges(file, events)
-        broken = (first < 0) | (count < 0) | (first + count > particles.length)
+        broken = (first < 0) | (count < 0) | (first + count > objects.length)
         n = int(np.argmax(broken)) if broken.any() else events.length
-        size = 8 * (len(events.columns) + 13 * max(1, particles.length // max(1, events.length)))
+        size = 8 * (len(events.columns) + 13 * max(1, objects.length // max(1, events.length)))
         for start, stop in row_ranges(n, max(1, step_bytes // size)):
             yield Events(
                 path=path,
@@ -111,12 +111,12 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
                 weight=events.read(nominal, start, stop),
                 weights={name: events.read(name, start, stop) for name in names},
                 header=header,
-                collections={"particles": _particles(particles, first[start:stop], count[start:stop])},
+                collections={"particles": _particles(objects, first[start:stop], count[start:stop])},
                 columns={c: events.read(c, start, stop) for c in _COLUMNS if c in events.columns},
             )
         if n < events.length:
             raise TruncatedInputError(
-                f"{path}: event {n} needs particles {first[n]} to {first[n] + count[n]} of {particles.length}; "
+                f"{path}: event {n} needs particles {first[n]} to {first[n] + count[n]} of {objects.length}; "
                 f"{n} good events before it",
                 path=path,
                 good_events=n,
@@ -221,16 +221,8 @@ def _ranges(file: h5py.File, events: _Table) -> tuple[NDArray[np.int64], NDArray
 
 
 def _particles(table: _Table, first: NDArray[np.int64], count: NDArray[np.int64]) -> Any:
-    import awkward as ak
-    from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
-    from awkward.index import Index64
-
     offsets = np.concatenate([[0], np.cumsum(count)])
     low, high = (int(first.min()), int((first + count).max())) if len(first) else (0, 0)
     rows = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - (first - low), count)
-    contents = []
-    for name in _PARTICLE:
-        whole = table.integers(name, low, high) if name in ("id", *codes.INTEGERS) else table.read(name, low, high)
-        contents.append(NumpyArray(whole[rows]))
-    fields = [*codes.INTEGERS, *codes.REALS]
-    return ak.Array(ListOffsetArray(Index64(offsets), RecordArray(contents, fields, length=int(offsets[-1]))))
+    columns = [table.integers(name, low, high)[rows] for name in _PARTICLE[: len(codes.INTEGERS)]]
+    return particles(offsets, [*columns, *(table.read(name, low, high)[rows] for name in codes.REALS)])

@@ -9,14 +9,12 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io.lhe import header as lhe_header
-from hepaa.io.lhe.columns import Columns
+from hepaa.io.lhe.columns import Batch, Columns
 from hepaa.io.lhe.kernel import codes
 from hepaa.io.stream import ByteStream, StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from hepaa.io.lhe.columns import Batch
 
 LONGEST = 64 << 20
 """A head or an event longer than this many bytes is taken for a broken file."""
@@ -244,9 +242,11 @@ class Reader:
 
     def take(self) -> Batch:
         """The events that were read since this was called last; none before the first."""
-        n, particles = self.waiting, int(self._state[codes.PARTICLES]) if self.waiting else 0
-        store, texts = self._store, self._texts or []
-        batch = store.batch(n, particles, first=self.good - n, texts=texts)
+        n, store = self.waiting, self._store
+        k = int(self._state[codes.PARTICLES]) if n else 0
+        particles, heads = [column[:k] for column in (*store.ints, *store.reals)], [column[:n] for column in store.head]
+        weights = store.flat[: n * store.width].reshape(n, store.width)
+        batch = Batch(self.good - n, store.offsets[: n + 1], particles, heads, weights, self._texts or [])
         self._store = Columns(width=store.width)
         self._texts = None if self._texts is None else []
         self.waiting = 0

@@ -18,7 +18,10 @@ from hepaa.io.stream import BLOCK, ByteStream
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    import awkward as ak
+    from numpy.typing import NDArray
 
 PARTICLE_FIELDS = (*codes.INTEGERS, *codes.REALS)
 """Fields of `Events.particles`: integers to `color2`, then doubles in GeV, mm (lifetime) and helicity (spin)."""
@@ -81,14 +84,18 @@ def describe(events: Events) -> dict[str, Any]:
     }
 
 
-def _events(reader: Reader, *, extras: bool) -> Events:
+def particles(offsets: NDArray[np.int64], columns: Iterable[NDArray[Any]]) -> ak.Array:
+    """Records of `PARTICLE_FIELDS` with these columns (total,); event i has the rows offsets[i]:offsets[i + 1]."""
     import awkward as ak
     from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
     from awkward.index import Index64
 
+    records = RecordArray([NumpyArray(column) for column in columns], list(PARTICLE_FIELDS))
+    return ak.Array(ListOffsetArray(Index64(offsets), records))
+
+
+def _events(reader: Reader, *, extras: bool) -> Events:
     batch = reader.take()
-    contents = [NumpyArray(column) for column in batch.particles]
-    particles = ak.Array(ListOffsetArray(Index64(batch.offsets), RecordArray(contents, list(PARTICLE_FIELDS))))
     columns = dict(zip(codes.EVENT_COLUMNS, batch.head, strict=True))
     return Events(
         path=reader.path,
@@ -97,6 +104,9 @@ def _events(reader: Reader, *, extras: bool) -> Events:
         weight=columns.pop("weight"),
         weights={name: batch.weights[:, i] for i, name in enumerate(reader.names)},
         header={**reader.header.info, "compression": reader.stream.compression, "complete": reader.complete},
-        collections={"particles": particles, **(text_collections(batch.texts) if extras else {})},
+        collections={
+            "particles": particles(batch.offsets, batch.particles),
+            **(text_collections(batch.texts) if extras else {}),
+        },
         columns=columns,
     )

@@ -8,9 +8,9 @@ is no XML (run cards with a raw `<`) into other text: these parts are written he
 from __future__ import annotations
 
 import html
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pylhe
 
@@ -20,7 +20,7 @@ from hepaa.io.files import atomic_path
 from hepaa.io.pieces import to_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hepaa.events import Events
@@ -54,7 +54,8 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
         If there is no piece, or it lacks something that an LHE file must have.
     """
     n = 0
-    with atomic_path(path) as partial, _sink(partial, compress=str(path).lower().endswith(".gz")) as stream:
+    squeeze = _squeezed if str(path).lower().endswith(".gz") else nullcontext
+    with atomic_path(path) as partial, partial.open("wb") as plain, squeeze(plain) as stream:
         first, pieces = to_write(pieces, path)
         lhef.check(first)
         known = first.header
@@ -69,17 +70,11 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
     return n
 
 
-@contextmanager
-def _sink(path: Path, *, compress: bool) -> Iterator[Any]:
-    with path.open("wb") as plain:
-        if not compress:
-            yield plain
-            return
-        from isal import igzip
+def _squeezed(plain: IO[bytes]) -> Any:
+    from isal import igzip
 
-        # no name and no time in the gzip header, so that equal events make equal files
-        with igzip.IGzipFile("", "wb", _GZIP_LEVEL, plain, 0) as squeezed:  # type: ignore[no-untyped-call]
-            yield squeezed
+    # no name and no time in the gzip header, so that equal events make equal files
+    return igzip.IGzipFile("", "wb", _GZIP_LEVEL, plain, 0)  # type: ignore[no-untyped-call]
 
 
 def head(

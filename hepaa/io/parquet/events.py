@@ -44,9 +44,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
                 yield _events(str(path), batch, start, meta)
                 start += batch.num_rows
             if start == 0:
-                empty = file.schema_arrow.empty_table().combine_chunks()
-                for batch in empty.to_batches() or [pa.RecordBatch.from_pylist([], schema=file.schema_arrow)]:
-                    yield _events(str(path), batch, 0, meta)
+                yield _events(str(path), pa.RecordBatch.from_pylist([], schema=file.schema_arrow), 0, meta)
     except _BROKEN as error:
         raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
 
