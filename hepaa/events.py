@@ -73,7 +73,7 @@ class Collections(Mapping[str, "ak.Array"]):
         return len(self.arrays)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Events:
     """Some consecutive events of one file.
 
@@ -129,6 +129,12 @@ class Events:
 
     def __len__(self) -> int:
         return self.n
+
+    def __repr__(self) -> str:
+        counts = {"columns": len(self.columns), "named weights": len(self.weights)}
+        parts = [f"{self.n} events", f"sum of weights {self.weight.sum():.6g}", *self.collections]
+        parts += [f"{n} {title}" for title, n in counts.items() if n]
+        return f"Events({self.path!r}, {self.format}: {', '.join(parts)})"
 
     @property
     def arrays(self) -> Mapping[str, ak.Array]:

@@ -61,6 +61,33 @@ def test_a_table_without_events_is_shown_too(table):
     assert shown(table[:0])[0]["column"].tolist() == [*table.columns, *table.spectators]
 
 
+def test_units_stay_with_the_columns(table, tmp_path):
+    table.save(tmp_path / "t.parquet")
+    for t in (table, hepaa.EventTable.load(tmp_path / "t.parquet"), table[:5].select(["mZH", "drll"])):
+        units = shown(t)[0].set_index("column")["unit"]
+        assert units["mZH"] == "GeV"
+        assert units["drll"] == ""
+
+
+def test_events_are_one_line():
+    events = hepaa.open(path("zh_sm.lhe.gz"))
+    assert repr(events) == (
+        f"Events({events.path!r}, lhe: 5000 events, sum of weights {events.weight.sum():.6g}, particles, "
+        f"{len(events.columns)} columns, 5 named weights)"
+    )
+
+
+def test_a_detector_shows_its_settings_and_its_training(table):
+    detector = hepaa.VAE(epochs=2, seed=3)
+    (settings,) = shown(detector)
+    assert settings.set_index("parameter")["value"].to_dict() == {"epochs": 2, "seed": 3}
+    settings, training = shown(detector.fit(table))
+    numbers = training.set_index("training").iloc[:, 0]
+    assert numbers["background events"] == table.background.n
+    assert numbers["last loss: total"] == pytest.approx(detector.history_["total"][-1], rel=1e-3)
+    assert detector._repr_mimebundle_()["text/html"] == detector._repr_html_()
+
+
 def test_frames_and_records_hold_every_column(table):
     frame, records = table.to_pandas(), table.to_awkward()
     assert set(frame.columns) == set(records.fields)

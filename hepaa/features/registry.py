@@ -239,6 +239,7 @@ def _table(events: Events, feature_set: FeatureSet) -> EventTable:
         spectators={f.name: values[f.name][keep] for f in feature_set.spectators},
         cutflow=cutflow,
         feature_set=feature_set.name,
+        units={f.name: f.unit for f in (*feature_set.columns, *feature_set.spectators) if f.unit},
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from hepaa import html
 from hepaa.errors import InputError
 from hepaa.models import saving
 from hepaa.models.parameters import between
@@ -106,6 +107,25 @@ class Detector(Estimator):
 
     preprocess: Preprocess = "skewlog"
     contamination: float = 0.05
+
+    def _repr_html_(self) -> str:
+        """Settings that are not the default, and what was learned, for notebooks."""
+        defaults = {f.name: f.default for f in fields(cast("Any", self))}
+        settings = {k: v for k, v in self.get_params(deep=False).items() if v != defaults[k]}
+        title = f"{type(self).__name__}, {'trained' if hasattr(self, 'threshold_') else 'not trained yet'}"
+        parts = [html.table(["parameter", "value"], [(k, repr(v)) for k, v in settings.items()], caption=title)]
+        if hasattr(self, "threshold_"):
+            rows: list[tuple[str, Any]] = [("background events", self.data_["background"])]
+            rows += [("labelled anomalies", self.data_["anomalies"])] if self.uses_labels else []
+            losses = getattr(self, "history_", {})
+            rows += [("features", self.n_features_in_), ("threshold of the score", self.threshold_)]
+            rows += [(f"last loss: {term}", float(values[-1])) for term, values in losses.items()]
+            parts.append(html.table(["training", ""], rows))
+        return "".join(parts)
+
+    def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
+        # scikit-learn's own would win over `_repr_html_`
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepaa import html
 from hepaa.card import Card, load_card
 from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
@@ -72,6 +73,17 @@ class SavedRun:
                 f"{self.folder / 'results.json'}: not the results of a run; give the folder of `hepaa run`"
             )
         return content
+
+    def _repr_html_(self) -> str:
+        """Separation and expected Z of every detector, and the card, for notebooks."""
+        rows = [
+            (name, signal, p["auc"], p["max_sic"], z["total"], z["total_error"])
+            for name, detector in self.results["detectors"].items()
+            for signal, numbers in detector["signals"].items()
+            for p, z in [(numbers["performance"], numbers["significance"])]
+        ]
+        header = ["detector", "signal", "AUC", "max SIC", "Z expected", "MC error of Z"]
+        return html.table(header, rows, caption=str(self.folder)) + self.card._repr_html_()
 
     @cached_property
     def card(self) -> Card:

@@ -254,14 +254,14 @@ def _profiled(
             break
         size = 1.0
         while True:
-            found = parts(t + size * step)
-            if found[0] <= value or size < 1e-12:
+            trial = parts(t + size * step)
+            if trial[0] <= value or size < 1e-12:
                 break
             size /= 2
-        if found[0] > value:
+        if trial[0] > value:
             break
         t = t + size * step
-        value, mu, gamma = found
+        value, mu, gamma = trial
     nu = gamma * mu
     by_n = 2 * np.log(np.maximum(n, np.finfo(float).tiny) / nu)
     by_b = 2 * (nu - n) / b

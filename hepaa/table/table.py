@@ -66,6 +66,9 @@ class EventTable:
         Columns that travel along and are not trained on: masses, scores.
     cutflow : tuple of CutflowRow
         How many events each step of the selection left; a slice has none, for it is not a selection of the file.
+    feature_set : str
+    units : mapping of column -> unit
+        Of the columns that have one and say so, such as "GeV".
     """
 
     X: NDArray[np.float32]
@@ -82,6 +85,7 @@ class EventTable:
     spectators: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     cutflow: tuple[CutflowRow, ...] = ()
     feature_set: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -98,6 +102,7 @@ class EventTable:
         spectators: Mapping[str, ArrayLike] | None = None,
         cutflow: Sequence[CutflowRow] = (),
         feature_set: str = "",
+        units: Mapping[str, str] | None = None,
     ) -> EventTable:
         """Table of one process, one generator and one file.
 
@@ -134,6 +139,7 @@ class EventTable:
             spectators={k: np.asarray(v, dtype=np.float32) for k, v in (spectators or {}).items()},
             cutflow=tuple(cutflow),
             feature_set=feature_set,
+            units=dict(units or {}),
         )
 
     def __post_init__(self) -> None:
@@ -257,7 +263,8 @@ class EventTable:
     def _repr_html_(self) -> str:
         """Columns, events of each process, and the cutflow, for notebooks."""
         title = f"{self.feature_set or 'features'}: {self.n} events, sum of weights {self.sum_weights:.4g}"
-        ranges = [(name, *_range(self[name])) for name in (*self.columns, *self.spectators)]
+        names = (*self.columns, *self.spectators)
+        ranges = [(name, self.units.get(name, ""), *_range(self[name])) for name in names]
         samples = np.stack([self.process, self.generator, self.label.astype(np.int16)], axis=1)
         groups, number = np.unique(samples, axis=0, return_inverse=True)
         events, sums = np.bincount(number), np.bincount(number, self.weight)
@@ -266,7 +273,7 @@ class EventTable:
             for (p, g, k), n, w in zip(groups.tolist(), events, sums, strict=True)
         ]
         parts = [
-            html.table(["column", "least", "mean", "greatest"], ranges, caption=title),
+            html.table(["column", "unit", "least", "mean", "greatest"], ranges, caption=title),
             html.table(["process", "generator", "label", "events", "sum of weights"], counts),
         ]
         if self.cutflow:
@@ -333,6 +340,7 @@ class EventTable:
             "sources": [vars(source) for source in self.sources],
             "cutflow": [vars(row) for row in self.cutflow],
             "feature_set": self.feature_set,
+            "units": dict(self.units),
         }
         write(self._stored(), metadata, path)
 
@@ -363,6 +371,7 @@ class EventTable:
             sources=tuple(Source(**source) for source in meta["sources"]),
             cutflow=tuple(CutflowRow(**row) for row in meta["cutflow"]),
             feature_set=meta["feature_set"],
+            units=meta.get("units", {}),
             **{name: arrays[name] for name in ROW_ARRAYS},
         )
 
@@ -424,6 +433,7 @@ def concatenate(tables: Iterable[EventTable]) -> EventTable:
         spectators={k: np.concatenate([p.spectators[k] for p in parts]) for k in first.spectators},
         cutflow=_add_cutflows(row for p in parts for row in p.cutflow),
         feature_set=first.feature_set,
+        units=first.units,
         **merged,
     )
 
