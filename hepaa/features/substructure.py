@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     Axes = Literal["kt", "wta-kt", "onepass-kt"]
 
 # Recombination, and whether tau is minimised from there.
-AXES = {
-    "kt": (E_SCHEME, 0),
-    "wta-kt": (WTA, 0),
-    "onepass-kt": (E_SCHEME, 1),
-}
+AXES = {"kt": (E_SCHEME, 0), "wta-kt": (WTA, 0), "onepass-kt": (E_SCHEME, 1)}
 
 
 def _flat(constituents: ak.Array) -> tuple[Any, ...]:

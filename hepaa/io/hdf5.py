@@ -284,13 +284,12 @@ class RowReader:
             lies.
         """
         try:
-            self._read(start, stop, out)
+            if stop > start:
+                self._read(start, stop, out)
         except OSError as error:
             raise self._broken(start, stop, error) from error
 
     def _read(self, start: int, stop: int, out: NDArray[Any]) -> None:
-        if stop == start:
-            return
         if self._direct:
             # what read_direct does, less its bookkeeping, which costs as much as a small read
             dataset = next(iter(self._datasets.values())).id

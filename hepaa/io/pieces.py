@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,8 @@ def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
 
     n, negative = 0, 0
     total, squares = 0.0, 0.0
-    named: dict[str, float] = {}
-    labels: dict[int, int] = {}
-    objects: dict[str, int] = {}
+    named: defaultdict[str, float] = defaultdict(float)
+    labels, objects = Counter[int](), Counter[str]()
     last = None
     for part in pieces:
         last = part
@@ -148,12 +148,10 @@ def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
         squares += float(np.sum(part.weight**2))
         negative += int(np.count_nonzero(part.weight < 0))
         for name, values in part.weights.items():
-            named[name] = named.get(name, 0.0) + float(np.sum(values))
-        for name, records in part.collections.items():
-            objects[name] = objects.get(name, 0) + int(ak.sum(ak.num(records)))
+            named[name] += float(np.sum(values))
+        objects.update({name: int(ak.sum(ak.num(records))) for name, records in part.arrays.items()})
         if part.label is not None:
-            for value, count in zip(*np.unique(part.label, return_counts=True), strict=True):
-                labels[int(value)] = labels.get(int(value), 0) + int(count)
+            labels.update(part.label.tolist())
     if last is None:
         raise InputError("there are no events to describe")
     return {
@@ -163,10 +161,10 @@ def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
         "n_eff": total**2 / squares if squares else 0.0,
         "negative_fraction": negative / n if n else 0.0,
         "weights": list(named),
-        "sum_named_weights": named,
-        "labels": labels or None,
+        "sum_named_weights": dict(named),
+        "labels": dict(sorted(labels.items())) or None,
         "cross_section_pb": last.header.get("cross_section_pb"),
         "columns": list(last.columns),
-        "collections": {name: ak.fields(records) for name, records in last.collections.items()},
-        "objects": objects,
+        "collections": {name: ak.fields(records) for name, records in last.arrays.items()},
+        "objects": dict(objects),
     }, last

@@ -12,13 +12,7 @@ from hepaa.io.files import one_line
 
 HEAD_BYTES = 1 << 16
 
-_MAGICS = {
-    b"root": "root",
-    b"\x89HDF\r\n\x1a\n": "hdf5",
-    b"PAR1": "parquet",
-    b"\x93NUMPY": "npy",
-    b"PK\x03\x04": "zip",
-}
+_MAGICS = {b"root": "root", b"\x89HDF\r\n\x1a\n": "hdf5", b"PAR1": "parquet", b"\x93NUMPY": "npy", b"PK\x03\x04": "zip"}
 _REFUSED = (
     (re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE),
      "is a web page (HTML), most likely an error page saved by a download: fetch the file again"),

@@ -163,9 +163,7 @@ def _objects(events: PartonEvents, slots: slice) -> ak.Array:
     px, py, pz, _, mass = np.moveaxis(events.momentum[:, slots], 2, 0)
     pt = np.hypot(px, py)
     order = np.argsort(-pt, axis=1, kind="stable")
-    fields: dict[str, NDArray[Any]] = {
-        k: v.astype(np.float32)
-        for k, v in {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}.items()
-    }
+    momenta = {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}
+    fields: dict[str, NDArray[Any]] = {k: v.astype(np.float32) for k, v in momenta.items()}
     fields["pdgid"] = events.pdgid[:, slots].astype(np.int32)
     return ak.zip({k: ak.from_regular(np.take_along_axis(v, order, axis=1)) for k, v in fields.items()})

@@ -82,10 +82,7 @@ def expected_events(cross_section_pb: float, luminosity_fb: float, k_factor: flo
 
 
 def mix(
-    tables: Mapping[str, EventTable],
-    *,
-    fractions: Mapping[str, float] | None = None,
-    rng: np.random.Generator,
+    tables: Mapping[str, EventTable], *, fractions: Mapping[str, float] | None = None, rng: np.random.Generator
 ) -> EventTable:
     """One background from several generators of the same process, in chosen proportions.
 

@@ -44,12 +44,7 @@ def _momenta(jets: int) -> list[Feature]:
     ]
 
 
-@feature_set(
-    "constituents-2x30",
-    inputs="particles",
-    columns=_columns(2, 30),
-    spectators=[MJJ, *_momenta(2)],
-)
+@feature_set("constituents-2x30", inputs="particles", columns=_columns(2, 30), spectators=[MJJ, *_momenta(2)])
 def two_jets(events: Events) -> tuple[Values, Cuts]:
     """The 30 hardest particles of each of the two leading jets: share of pT, delta eta, delta phi; 180 columns.
 

@@ -60,7 +60,7 @@ def npz_source(path: str, names: Sequence[str] | None, key: str) -> RowSource:
 
 def _array(path: str, name: str, stream: IO[bytes]) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
         if "Object arrays" in str(error):
             raise InputError(
@@ -69,7 +69,6 @@ def _array(path: str, name: str, stream: IO[bytes]) -> NDArray[Any]:
         raise InputError(
             f"{path}: array {name!r} breaks off or is damaged ({one_line(error)}); copy or write it again"
         ) from error
-    return array
 
 
 def _array_source(path: str, arrays: Mapping[str, NDArray[Any]], names: Sequence[str] | None, key: str) -> RowSource:

@@ -58,10 +58,9 @@ def _first_lines(stream: IO[bytes], n: int) -> list[bytes]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return isinstance(float(text), float)
     except ValueError:
         return False
-    return True
 
 
 def _csv_batches(
@@ -80,9 +79,7 @@ def _csv_batches(
                 ),
                 parse_options=csv.ParseOptions(delimiter=delimiter),
                 convert_options=csv.ConvertOptions(
-                    include_columns=list(wanted),
-                    column_types=dict.fromkeys(wanted, pa.float64()),
-                    null_values=[""],
+                    include_columns=list(wanted), column_types=dict.fromkeys(wanted, pa.float64()), null_values=[""]
                 ),
             )
             for batch in reader:

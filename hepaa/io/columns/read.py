@@ -82,12 +82,7 @@ def iterate(
     weight_column = _special(source, weight, WEIGHT_NAMES, name)
     special = [c for c in (label_column, weight_column) if c]
     features = _wanted(source, columns, name, special)
-    header = {
-        **source.header,
-        "label": label_column,
-        "weight": weight_column,
-        "skipped_columns": list(source.skipped),
-    }
+    header = {**source.header, "label": label_column, "weight": weight_column, "skipped_columns": list(source.skipped)}
     names = [*features, *special]
     if not names:
         raise InputError(f"{name} has no numeric column; columns of text: {', '.join(source.skipped) or 'none'}")

@@ -53,11 +53,7 @@ def records(
     comments: list[list[str]], attributes_: list[dict[str, str]], scales: list[dict[str, float]]
 ) -> dict[str, ak.Array]:
     """The three collections from what each event has."""
-    return {
-        "comments": _lists(comments, ""),
-        "attributes": _pairs(attributes_, ""),
-        "scales": _pairs(scales, 0.0),
-    }
+    return {"comments": _lists(comments, ""), "attributes": _pairs(attributes_, ""), "scales": _pairs(scales, 0.0)}
 
 
 def _scales(text: str, start: int) -> dict[str, float]:

@@ -23,7 +23,7 @@ _ELEMENT = re.compile(rf"""<({_NAME})((?:[^<>"']|"[^"]*"|'[^']*')*?)(?:/>|>(.*?)
 _GROUP_OR_WEIGHT = re.compile(
     r"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>[^<>"']*(?:(?:"[^"]*"|'[^']*')[^<>"']*)*)>"""
     r"""|<weight\b(?P<weight>[^<>"'/]*(?:(?:"[^"]*"|'[^']*'|/(?!>))[^<>"'/]*)*)"""
-    r"""(?:/>|>(?P<text>[^<]*(?:<(?!/?weight\b)[^<]*)*)</weight\s*>)""",
+    r"""(?:/>|>(?P<text>[^<]*(?:<(?!/?weight\b)[^<]*)*)</weight\s*>)"""
 )
 _BLOCK = re.compile(rf"^[ \t]*<({_NAME})[^<>\n]*>", re.MULTILINE)
 _DECIMAL = re.compile(

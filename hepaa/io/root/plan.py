@@ -58,7 +58,13 @@ class Plan:
             mapping = replace(schema_of({k: own[k] for k in sections if own[k] is not None}), name="hepaa")
         if mapping.flat:
             mapping = self._flat(mapping)
-        self.schema = self._with_requests(mapping, columns, label, weight)
+        if columns is not None:
+            mapping = replace(mapping, columns={c: mapping.columns.get(c, Field((c,))) for c in columns})
+        if label is not None:
+            mapping = replace(mapping, label=Field((label,)))
+        if weight is not None:
+            mapping = replace(mapping, weight=mapping.weights.get(weight, Field((weight,))))
+        self.schema = mapping
         self.n = int(self._tree.num_entries)
         self._sources: dict[str, str] = {}
         self._branches: dict[int, str] = {}
@@ -74,9 +80,6 @@ class Plan:
         if self.schema.flat:
             used = set(self._branches.values())
             self.header["not_read"] = [b for b in self._names if b not in used]
-
-    # --- choice of branches
-    # ------------------------------------------------------------------------------------
 
     def _flat(self, schema: Schema) -> Schema:
         """Every branch with one number an event as a column; usual names of weight and label are those."""
@@ -95,17 +98,6 @@ class Plan:
             weight=Field((weight,)) if weight else None,
             label=Field((label,)) if label else None,
         )
-
-    def _with_requests(
-        self, schema: Schema, columns: Sequence[str] | None, label: str | None, weight: str | None
-    ) -> Schema:
-        if columns is not None:
-            schema = replace(schema, columns={c: schema.columns.get(c, Field((c,))) for c in columns})
-        if label is not None:
-            schema = replace(schema, label=Field((label,)))
-        if weight is not None:
-            schema = replace(schema, weight=schema.weights.get(weight, Field((weight,))))
-        return schema
 
     def _fields(self) -> Iterator[tuple[str, Field]]:
         s = self.schema
@@ -138,9 +130,6 @@ class Plan:
             return name
         head, dot, _ = name.rpartition(".")
         return self._branch_of(head) if dot else None
-
-    # --- reading
-    # -----------------------------------------------------------------------------------------------
 
     @property
     def bytes_per_event(self) -> float:

@@ -22,7 +22,7 @@ def write_columns_root(
     columns: Mapping[str, NDArray[Any]], names: Mapping[str, Sequence[str]], path: str | Path
 ) -> None:
     """TTree `events` of columns (n,), and beside it each list of names as a TObjString, one name a line."""
-    branches = {_identifier(name): np.ascontiguousarray(values) for name, values in columns.items()}
+    branches = {identifier(name): np.ascontiguousarray(values) for name, values in columns.items()}
     with atomic_path(path) as partial, uproot.recreate(partial) as file:
         tree = file.mktree("events", {name: values.dtype for name, values in branches.items()})
         tree.extend(branches)
@@ -34,9 +34,9 @@ def write_histograms_root(histograms: Mapping[str, hist.Hist[Any] | tuple[Any, A
     """TH1 with sums of weights and of squared weights, or of (counts, edges); a name `a/b` puts b in the folder a."""
     with atomic_path(path) as partial, uproot.recreate(partial) as file:
         for name, content in histograms.items():
-            file["/".join(_identifier(part) for part in name.split("/"))] = content
+            file["/".join(identifier(part) for part in name.split("/"))] = content
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """A name that ROOT's TTree::Draw and file paths take: letters, digits and underscores."""
     return re.sub(r"\W+", "_", name).strip("_")

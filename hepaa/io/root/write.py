@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from hepaa.io.files import atomic_path
 from hepaa.io.parquet.events import json_header
 from hepaa.io.pieces import to_write
 from hepaa.io.root.plan import HEADER_KEY
+from hepaa.io.root.results import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,7 +78,7 @@ def _describe(events: Events) -> dict[str, Any]:
     taken = {"weight", "label"}
 
     def branch(name: str) -> str:
-        base = re.sub(r"\W+", "_", name).strip("_") or "x"
+        base = identifier(name) or "x"
         unique = next(n for n in chain([base], (f"{base}_{i}" for i in count(2))) if n not in taken)
         taken.add(unique)
         return unique
