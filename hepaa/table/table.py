@@ -371,7 +371,7 @@ class EventTable:
             sources=tuple(Source(**source) for source in meta["sources"]),
             cutflow=tuple(CutflowRow(**row) for row in meta["cutflow"]),
             feature_set=meta["feature_set"],
-            units=meta.get("units", {}),
+            units=meta["units"],
             **{name: arrays[name] for name in ROW_ARRAYS},
         )
 

@@ -25,7 +25,7 @@ _FORMAT = 1
 _FEW_VALUES = ["label", "process", "generator", "file"]
 """Columns worth a dictionary. One of numbers that all differ doubles the time of writing, and adds to the size."""
 
-NAMES = ("columns", "spectators", "processes", "generators", "sources", "cutflow", "feature_set")
+NAMES = ("columns", "spectators", "processes", "generators", "sources", "cutflow", "feature_set", "units")
 """What the metadata of every table have."""
 
 
@@ -78,7 +78,7 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
     if packed is None:
         raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
     try:
-        content: dict[str, Any] = json.loads(packed)
+        content: dict[str, Any] = {"units": {}, **json.loads(packed)}  # tables of hepaa 0.1.0 may have none
         if content["format"] > _FORMAT:
             raise InputError(
                 f"{path}: written by hepaa {content['version']} in a newer format; update hepaa to read it"
