@@ -63,7 +63,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
     name = str(path)
     with Path(path).open("rb") as stream:
         is_hdf = stream.read(4) == b"\x89HDF"
-    yield from _hdf(name, step_bytes) if is_hdf else _csv(name, step_bytes)
+    yield from (_hdf if is_hdf else _csv)(name, step_bytes)
 
 
 def _csv(path: str, step_bytes: int) -> Iterator[Events]:

@@ -154,8 +154,7 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
         return Layout(key, "fields", len(node), names, len(names), skipped, blocks)
     if node.ndim == 2 and _numeric(node.dtype):
         n, width = node.shape
-        names_here = node.attrs.get("columns")
-        columns = None if names_here is None else tuple(text(c) for c in names_here)
+        columns = tuple(map(text, node.attrs["columns"])) if "columns" in node.attrs else None
         if columns is not None and len(columns) != width:
             raise InputError(
                 f"{node.file.filename}: {key!r} has {width} columns but its attribute `columns` names {len(columns)}"
@@ -177,21 +176,21 @@ def _fixed_layout(group: h5py.Group) -> Layout:
 
 def _table_layout(group: h5py.Group) -> Layout:
     table = group["table"]
-    order: list[str] = []
+    held: list[str] = []
     blocks: list[_Columns] = []
     for field in table.dtype.names:
         if f"{field}_kind" not in table.attrs or field == "index":
             continue
         items = _names_of(table.attrs[f"{field}_kind"], group)
-        order += items
+        held += items
         base = table.dtype[field].base
         if _numeric(base):
             blocks.append((_key(table), field, items, base))
     # [(1, [names in the order of the frame])]: the first number is the axis.
-    listed = _names_of(group.attrs["non_index_axes"], group)[1:]
-    if sorted(listed) != sorted(order):
+    order = _names_of(group.attrs["non_index_axes"], group)[1:]
+    if sorted(order) != sorted(held):
         raise InputError(f"{group.file.filename}: {_key(group)!r} lists other columns than it holds; write it again")
-    return _pandas_layout(group, "table", len(table), listed, blocks)
+    return _pandas_layout(group, "table", len(table), order, blocks)
 
 
 def _pandas_layout(group: h5py.Group, form: str, n: int, order: list[str], blocks: list[_Columns]) -> Layout:

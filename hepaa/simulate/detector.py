@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Detector:
+class ParametricDetector:
     """Charged particles become smeared tracks; photons and neutral hadrons are summed in towers, then smeared.
 
     Attributes

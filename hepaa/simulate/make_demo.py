@@ -121,19 +121,14 @@ def make_zh(out: Path, n_sm: int, n_chw: int, pool: int) -> Iterator[Path]:
             "electroweak_inputs": {"mW": par.mw, "mZ": par.mz, "GF": par.gf, "wZ": par.wz, "mH": 125.09},
             "events": n, "cross_section_pb": sigma, "error_pb": events.error_pb,
         }  # fmt: skip
-        sums = {
-            "sum_of_weights": n * sigma,
-            "weights": "unweighted; XWGTUP = cross-section in pb, and their mean is it",
-        }
+        rule = "unweighted; XWGTUP = cross-section in pb, and their mean is it"
+        provenance = {**facts, "sum_of_weights": n * sigma, "weights": rule}
         path = out / f"{name}.lhe.gz"
-        write_lhe(path, events, provenance={**facts, **sums}, weights=named, alpha_em=par.alpha)
+        write_lhe(path, events, provenance=provenance, weights=named, alpha_em=par.alpha)
         yield path
-        sums = {
-            "sum_of_weights": sigma,
-            "weights": "unweighted; weight = cross-section / events in pb, and their sum is it",
-        }
+        rule = "unweighted; weight = cross-section / events in pb, and their sum is it"
         path = out / f"{name}.root"
-        write_ntuple(path, events, provenance={**facts, **sums}, weights=named)
+        write_ntuple(path, events, provenance={**facts, "sum_of_weights": sigma, "weights": rule}, weights=named)
         yield path
 
 

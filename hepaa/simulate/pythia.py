@@ -15,7 +15,7 @@ import numpy as np
 
 from hepaa.errors import HepaaError, InputError, nearest
 from hepaa.features.kernels.leading_jets import leading_jets
-from hepaa.simulate.detector import Detector
+from hepaa.simulate.detector import ParametricDetector
 from hepaa.simulate.zh import Parameters
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def wprime_events(
 def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: float) -> DijetEvents:
     """Generate, smear, and keep n events with a leading jet above jet_pt_min."""
     pythia = start(settings, seed)
-    detector = Detector()
+    detector = ParametricDetector()
     rng = np.random.default_rng(seed)
     kept: list[NDArray[np.float64]] = []
     tried = 0

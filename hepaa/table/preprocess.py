@@ -59,16 +59,14 @@ def refuse_not_finite(X: NDArray[Any], names: Sequence[str] | None) -> None:
     """Raise InputError that names the first column of X (n, d) with a NaN or an infinity, and the row."""
     if np.isfinite(X.sum(dtype=np.float64)):  # one pass without a mask decides the usual case
         return
-    bad = ~np.isfinite(X)
-    if not bad.any():
-        return
-    column = int(np.flatnonzero(bad.any(axis=0))[0])
-    row = int(np.flatnonzero(bad[:, column])[0])
-    what = "NaN" if np.isnan(X[row, column]) else "infinity (inf)"
-    raise InputError(
-        f"{feature_name(names, column)} is {what} in row {row} ({int(bad[:, column].sum())} of {len(X)} rows); "
-        "cut such events away or mend the file"
-    )
+    for column, values in enumerate(X.T):
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            value = "NaN" if np.isnan(values[bad[0]]) else "infinity (inf)"
+            raise InputError(
+                f"{feature_name(names, column)} is {value} in row {bad[0]} ({len(bad)} of {len(X)} rows); "
+                "cut such events away or mend the file"
+            )
 
 
 def align(

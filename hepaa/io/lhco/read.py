@@ -44,19 +44,17 @@ def locate(path: str | Path, key: str = "") -> Layout:
         If there is none, several and no `key`, or the named one is of another shape.
     """
     with hdftable.opened(path) as file:
-        if key:
-            layout = hdftable.choose(file, str(path), key)
-            if not is_raw(layout):
-                raise InputError(
-                    f"{path}: {key!r} has {layout.width} columns; LHCO events have 2100 (700 x pT, eta, phi), "
-                    "or 2101 with a label"
-                )
-            return layout
-        raw = [t for t in hdftable.find_tables(file) if is_raw(t)]
+        tables = [hdftable.choose(file, str(path), key)] if key else list(hdftable.find_tables(file))
+    raw = [table for table in tables if is_raw(table)]
+    if key and not raw:
+        raise InputError(
+            f"{path}: {key!r} has {tables[0].width} columns; LHCO events have 2100 (700 x pT, eta, phi), "
+            "or 2101 with a label"
+        )
     if not raw:
         raise InputError(f"{path} holds no table of 2100 or 2101 columns, so it has no LHCO events")
     if len(raw) > 1:
-        names = ", ".join(t.key for t in raw)
+        names = ", ".join(table.key for table in raw)
         raise InputError(f"{path} holds several tables of LHCO events; name one of them as '{path}:KEY': {names}")
     return raw[0]
 
