@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepaa.simulate.detector import Detector
+from hepaa.simulate.detector import ParametricDetector
 
-PERFECT = Detector(
+PERFECT = ParametricDetector(
     track_efficiency=1.0,
     track_resolution=(0.0, 0.0),
     ecal_resolution=(0.0, 0.0),
@@ -45,7 +45,7 @@ def test_resolution_is_the_one_stated(part: str, expected: float) -> None:
     n = eta.size
     p = np.stack([25 / np.cosh(eta.ravel()), eta.ravel(), phi.ravel()], axis=1)
     rng = np.random.default_rng(1)
-    seen = [Detector()(p, flags(n, part == "track"), flags(n, part == "photon"), rng) for _ in range(30)]
+    seen = [ParametricDetector()(p, flags(n, part == "track"), flags(n, part == "photon"), rng) for _ in range(30)]
     energy = np.concatenate([s[:, 0] * np.cosh(s[:, 1]) for s in seen])
     expected = np.hypot(0.01, 25 * 1.5e-4) if part == "track" else expected
     assert energy.std() / 25 == pytest.approx(expected, rel=0.04)
@@ -58,6 +58,6 @@ def test_same_generator_same_events_and_no_particles_no_objects() -> None:
     p = np.stack([rng.exponential(10, 50), rng.uniform(-2, 2, 50), rng.uniform(-3, 3, 50)], axis=1)
     charged = rng.random(50) < 0.6
     photon = ~charged & (rng.random(50) < 0.5)
-    first, second = (Detector()(p, charged, photon, np.random.default_rng(9)) for _ in range(2))
+    first, second = (ParametricDetector()(p, charged, photon, np.random.default_rng(9)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    assert Detector()(p[:0], charged[:0], photon[:0], rng).shape == (0, 3)
+    assert ParametricDetector()(p[:0], charged[:0], photon[:0], rng).shape == (0, 3)

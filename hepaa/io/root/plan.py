@@ -24,7 +24,7 @@ HEADER_KEY = "hepaa_events"
 """TObjString that hepaa writes beside a tree: names of collections and weights, and the header, as JSON."""
 
 
-class Plan:
+class TreePlan:
     """What is read of one tree, and how it becomes events."""
 
     def __init__(

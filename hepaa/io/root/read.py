@@ -11,7 +11,7 @@ import uproot
 from hepaa.errors import HepaaError, InputError
 from hepaa.io.files import one_line
 from hepaa.io.pieces import event_range, row_ranges
-from hepaa.io.root.plan import Plan
+from hepaa.io.root.plan import TreePlan
 from hepaa.io.sniff import is_remote
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def iterate(
     name = str(path)
     with _opened(name) as file:
         try:
-            plan = Plan(file, name, key, schema, columns, label, weight)
+            plan = TreePlan(file, name, key, schema, columns, label, weight)
         except HepaaError:
             raise
         except Exception as damage:  # as for a basket below: nothing in common but that the file is damaged
@@ -93,7 +93,7 @@ def iterate(
 def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> int:
     """Events in a tree, from its description alone."""
     with _opened(str(path)) as file:
-        return Plan(file, str(path), key, schema, None, None, None).n
+        return TreePlan(file, str(path), key, schema, None, None, None).n
 
 
 def describe(events: Events) -> dict[str, Any]:
