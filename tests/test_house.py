@@ -22,7 +22,7 @@ FACE = [
     "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError", "IsolationForest",
     "NearestNeighbours", "OutlierModel", "PseudoLabelled", "RelevantDensity", "Sample", "SkewLogStandardize",
     "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__",
-    "concatenate", "conformal_pvalues", "detector", "features", "iterate", "leave_one_generator_out",
+    "concatenate", "conformal_pvalues", "detector", "features", "from_pylhe", "iterate", "leave_one_generator_out",
     "load_detector", "mix", "open", "probe", "significance", "split",
 ]  # fmt: skip
 
