@@ -107,8 +107,8 @@ def event_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
     if not np.isfinite(w).all():
         raise InputError(f"sample_weight is {w[~np.isfinite(w)][0]} in row {int(np.flatnonzero(~np.isfinite(w))[0])}")
     if w.sum() <= 0:
-        what = "are all zero" if not w.any() else f"sum to {w.sum():g}"
-        raise InputError(f"the weights of the {n} background events {what}; their sum must be positive")
+        total = "are all zero" if not w.any() else f"sum to {w.sum():g}"
+        raise InputError(f"the weights of the {n} background events {total}; their sum must be positive")
     return None if (w == w[0]).all() else w
 
 
