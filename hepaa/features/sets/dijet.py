@@ -28,20 +28,14 @@ COLUMNS = tuple(f"{q}j{j}" for j in (1, 2) for q in _OF_A_JET)
 INPUTS = ["particles", " + ".join(COLUMNS)]
 
 
-def _jet(j: int) -> list[Feature]:
-    momentum = [Feature(f"p{c}j{j}", rf"$p_{c}^{{j_{j}}}$", "GeV") for c in "xyz"]
-    taus = [Feature(f"tau{n}j{j}", rf"$\tau_{n}^{{j_{j}}}$") for n in (1, 2, 3)]
-    return [*momentum, Feature(f"mj{j}", rf"$m_{{j_{j}}}$", "GeV"), *taus]
-
-
-def _derived(j: int) -> list[Feature]:
-    return [
-        Feature(f"ptj{j}", rf"$p_T^{{j_{j}}}$", "GeV"),
-        Feature(f"etaj{j}", rf"$\eta^{{j_{j}}}$"),
-        Feature(f"phij{j}", rf"$\phi^{{j_{j}}}$", "rad"),
-        Feature(f"tau21j{j}", rf"$\tau_{{21}}^{{j_{j}}}$"),
-        Feature(f"tau32j{j}", rf"$\tau_{{32}}^{{j_{j}}}$"),
-    ]
+def of_jet(j: int) -> dict[str, Feature]:
+    """What is computed of jet j, by quantity."""
+    taus = {**{f"tau{n}": rf"\tau_{n}" for n in (1, 2, 3)}, "tau21": r"\tau_{21}", "tau32": r"\tau_{32}"}
+    momenta = {"px": "p_x", "py": "p_y", "pz": "p_z", "pt": "p_T"}
+    units = dict.fromkeys(momenta, "GeV") | {"phi": "rad"}
+    symbols = momenta | {"eta": r"\eta", "phi": r"\phi"} | taus
+    known = {q: Feature(f"{q}j{j}", rf"${symbol}^{{j_{j}}}$", units.get(q, "")) for q, symbol in symbols.items()}
+    return known | {"m": Feature(f"mj{j}", rf"$m_{{j_{j}}}$", "GeV")}
 
 
 MJJ = Feature("mjj", r"$m_{jj}$", "GeV")
@@ -52,15 +46,14 @@ DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
 @feature_set(
     "dijet",
     inputs=INPUTS,
-    columns=[*_jet(1), *_jet(2)],
+    columns=[of_jet(j)[q] for j in (1, 2) for q in _OF_A_JET],
     spectators=[
         MJJ,
         Feature("ml", r"$m_j$ (lighter)", "GeV"),
         Feature("mh", r"$m_j$ (heavier)", "GeV"),
         DMJ,
         Feature("detajj", r"$|\Delta\eta_{jj}|$"),
-        *_derived(1),
-        *_derived(2),
+        *(of_jet(j)[q] for j in (1, 2) for q in ("pt", "eta", "phi", "tau21", "tau32")),
     ],
 )
 def dijet(events: Events) -> tuple[Values, Cuts]:

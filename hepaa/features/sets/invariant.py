@@ -18,7 +18,7 @@ import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.features.registry import Feature, feature_set, feature_sets
-from hepaa.features.sets.dijet import COLUMNS, INPUTS, MJJ, dijet, pair
+from hepaa.features.sets.dijet import COLUMNS, INPUTS, MJJ, dijet, of_jet, pair
 from hepaa.features.sets.zh import DRBB, DRLL, MZH, PT, zh_paper
 
 if TYPE_CHECKING:
@@ -37,14 +37,10 @@ _ZH_PAPER = ("ptb1", "ptb2", "ptl1", "ptl2", "ptH", "ptZ", "etaH", "phiH", "etaZ
 
 
 def _jet(j: int) -> list[Feature]:
-    return [
-        Feature(f"ptj{j}", rf"$p_T^{{j_{j}}}$", "GeV"),
-        Feature(f"etafj{j}", rf"$\pm\eta^{{j_{j}}}$"),
-        Feature(f"mj{j}", rf"$m_{{j_{j}}}$", "GeV"),
-        Feature(f"ltau1j{j}", rf"$\ln\tau_1^{{j_{j}}}$"),
-        Feature(f"tau21j{j}", rf"$\tau_{{21}}^{{j_{j}}}$"),
-        Feature(f"tau32j{j}", rf"$\tau_{{32}}^{{j_{j}}}$"),
-    ]
+    folded = Feature(f"etafj{j}", rf"$\pm\eta^{{j_{j}}}$")
+    logged = Feature(f"ltau1j{j}", rf"$\ln\tau_1^{{j_{j}}}$")
+    known = of_jet(j)
+    return [known["pt"], folded, known["m"], logged, known["tau21"], known["tau32"]]
 
 
 _DIJET = [*_jet(1), *_jet(2), Feature("lacop", r"$\ln(\pi - |\Delta\phi_{jj}|)$")]
