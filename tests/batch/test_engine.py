@@ -154,7 +154,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path, monkeypatch):
 
 def test_sigterm_of_a_time_limit_keeps_what_is_stored(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    files = lhe_files(tmp_path, 60, 25)
+    files = lhe_files(tmp_path, 250, 20)
     out = tmp_path / "t.parquet"
     words = ["features", *files, "--set", "zh-paper", "--executor", "processes:1", "-o", str(out)]
     job = subprocess.Popen([sys.executable, "-m", "hepaa.cli", *words], stderr=subprocess.PIPE, text=True)
@@ -166,10 +166,10 @@ def test_sigterm_of_a_time_limit_keeps_what_is_stored(tmp_path, monkeypatch):
     assert "run the same command again" in said
     assert not out.exists()
     stored = len(Store(f"{out}.batch").keys())
-    assert 3 <= stored < 60
+    assert 3 <= stored < 250
     assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
     assert max(Counter(computed(f"{out}.batch")).values()) == 1
-    assert len(computed(f"{out}.batch")) == 60
+    assert len(computed(f"{out}.batch")) == 250
 
 
 def test_a_truncated_and_an_unreadable_file_are_listed_and_end_with_3(tmp_path):
