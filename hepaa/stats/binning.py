@@ -12,7 +12,7 @@ from hepaa.stats.performance import FLOOR
 from hepaa.stats.significance import asimov
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -152,7 +152,7 @@ def choose_binning(
     if method == "optimal":
         edges = _optimal(cells, bins, systematic, tolerance)
     else:
-        edges = _close_from_the_top(cells)
+        edges = close_from_the_top(len(fine) - 1, cells.allowed)
         if method == "merge":
             edges = _join_cheapest(cells, edges, bins, systematic)
     return Binning(tuple(fine[edges].tolist()), method, settings)
@@ -207,14 +207,14 @@ def _fine_edges(
     return np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
 
 
-def _close_from_the_top(cells: _Cells) -> list[int]:
-    k = len(cells.n) - 1
-    edges = [k]
-    for i in range(k - 1, -1, -1):
-        if cells.allowed(i, edges[-1]):
+def close_from_the_top(bins: int, allowed: Callable[[int, int], Any]) -> list[int]:
+    """Edges, as indices 0 .. bins, of the runs [i, j) of bins that are closed, from the top, as soon as allowed."""
+    edges = [bins]
+    for i in range(bins - 1, -1, -1):
+        if allowed(i, edges[-1]):
             edges.append(i)
     if edges[-1] != 0:  # what is left at the low end joins the bin above it, as far up as the rules ask
-        while len(edges) > 1 and not cells.allowed(0, edges[-1]):
+        while len(edges) > 1 and not allowed(0, edges[-1]):
             edges.pop()
         edges.append(0)
     return edges[::-1]

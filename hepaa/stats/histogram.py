@@ -15,7 +15,7 @@ import numpy as np
 
 from hepaa import html
 from hepaa.errors import InputError, nearest
-from hepaa.stats.binning import Binning, finite_scores
+from hepaa.stats.binning import Binning, close_from_the_top, finite_scores
 from hepaa.stats.significance import (
     asimov,
     asimov_correlated,
@@ -154,18 +154,7 @@ class ScoreHistograms:
             raise InputError(
                 f"the background yield of all bins together is {np.sum(b):.4g}: no significance can be given"
             )
-        starts, end = [], len(b)
-        for i in range(len(b) - 1, -1, -1):
-            if np.sum(b[i:end]) > 0:
-                starts.append(i)
-                end = i
-        while starts[-1] != 0:  # what is left at the low end joins the bins above it until their sum is positive
-            stop = starts[-2] if len(starts) > 1 else len(b)
-            if np.sum(b[:stop]) > 0:
-                starts[-1] = 0
-            else:
-                starts.pop()
-        start = np.asarray(starts[::-1])
+        start = np.asarray(close_from_the_top(len(b), lambda i, j: np.sum(b[i:j]) > 0)[:-1])
         binning = self.binning.without(np.setdiff1d(np.arange(1, len(b)), start))
 
         def rebin(h: hist.Hist[Any]) -> hist.Hist[Any]:

@@ -167,11 +167,34 @@ class _Ranked:
 
     @classmethod
     def of(cls, y: ArrayLike, score: ArrayLike, weight: ArrayLike | None) -> Self:
-        label, value, w = _checked(y, score, weight)
+        label, value = np.asarray(y), np.asarray(score, dtype=np.float64)
+        w = np.ones(len(value)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if label.ndim != 1 or not label.shape == value.shape == w.shape:
+            raise InputError(
+                f"labels, scores and weights have shapes {label.shape}, {value.shape} and {w.shape}; "
+                "give one each an event"
+            )
+        others = np.setdiff1d(np.unique(label), [0, 1])
+        if len(others):
+            raise InputError(
+                f"labels must be 0 (background) or 1 (signal), found {others[:3].tolist()}; cut data away first"
+            )
+        for name, bad in (("score", np.isnan(value)), ("weight", ~np.isfinite(w))):
+            if np.any(bad):
+                raise InputError(
+                    f"the {name} of event {int(np.argmax(bad))} is not a number ({int(np.sum(bad))} events)"
+                )
+        signal = label.astype(bool)
+        for name, mask in (("signal", signal), ("background", ~signal)):
+            total = float(np.sum(w[mask]))
+            if not total > 0:
+                raise InputError(
+                    f"{int(np.sum(mask))} {name} events with a sum of weights of {total:g}: nothing to measure against"
+                )
         order = np.argsort(-value, kind="stable")
         value = value[order]
         last = np.append(np.flatnonzero(value[1:] != value[:-1]), len(value) - 1)
-        return cls(label[order], value, w[order], order, last)
+        return cls(signal[order], value, w[order], order, last)
 
 
 def roc(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
@@ -383,30 +406,3 @@ def performance(
         min_events=min_events,
         curve=curve,
     )
-
-
-def _checked(
-    y: ArrayLike, score: ArrayLike, weight: ArrayLike | None
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    label, value = np.asarray(y), np.asarray(score, dtype=np.float64)
-    w = np.ones(len(value)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if label.ndim != 1 or not label.shape == value.shape == w.shape:
-        raise InputError(
-            f"labels, scores and weights have shapes {label.shape}, {value.shape} and {w.shape}; give one each an event"
-        )
-    others = np.setdiff1d(np.unique(label), [0, 1])
-    if len(others):
-        raise InputError(
-            f"labels must be 0 (background) or 1 (signal), found {others[:3].tolist()}; cut data away first"
-        )
-    for name, bad in (("score", np.isnan(value)), ("weight", ~np.isfinite(w))):
-        if np.any(bad):
-            raise InputError(f"the {name} of event {int(np.argmax(bad))} is not a number ({int(np.sum(bad))} events)")
-    signal = label.astype(bool)
-    for name, mask in (("signal", signal), ("background", ~signal)):
-        total = float(np.sum(w[mask]))
-        if not total > 0:
-            raise InputError(
-                f"{int(np.sum(mask))} {name} events with a sum of weights of {total:g}: nothing to measure against"
-            )
-    return signal, value, w

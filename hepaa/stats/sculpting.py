@@ -11,6 +11,7 @@ from scipy import special
 from hepaa.errors import InputError
 from hepaa.stats.bumps import Bump, bump_hunt
 from hepaa.stats.likelihood import ToyP
+from hepaa.stats.significance import z_to_p
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -220,8 +221,6 @@ def sculpting_gate(
     InputError
         As `bump_hunt` and `hepaa.stats.sculpting.sculpting`, and if the toys cannot tell such a significance.
     """
-    from hepaa.stats.significance import z_to_p
-
     if z_to_p(limit) * (toys + 1) < 1:
         raise InputError(
             f"{toys} toys never show a p-value below {1 / (toys + 1):.2g}: a limit of {limit:g} sigma needs "
@@ -238,7 +237,8 @@ def sculpting_gate(
         bump = bump_hunt(counts, grid, parameters=parameters, sqrt_s=sqrt_s, toys=toys, rng=rng)
     shape = sculpting(m, keep, rng=rng)
     fine = bump is not None and bump.overall.z <= limit and shape.jsd - shape.expected <= divergence
-    return Gate(fine, limit, divergence, events, _floats(grid), _whole(counts), _whole(before), bump, shape)
+    bounds, after, everything = (tuple(x.tolist()) for x in (grid, counts, before))
+    return Gate(fine, limit, divergence, events, bounds, after, everything, bump, shape)
 
 
 def spectrum_edges(mass: ArrayLike, bins: int, limits: tuple[float, float] | None = None) -> NDArray[np.float64]:
@@ -267,11 +267,3 @@ def spectrum_edges(mass: ArrayLike, bins: int, limits: tuple[float, float] | Non
     if not 0 < limits[0] < limits[1]:
         raise InputError(f"a mass spectrum from {limits[0]:g} to {limits[1]:g} GeV: give 0 < low < high")
     return np.linspace(*limits, bins + 1)
-
-
-def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(values.tolist())
-
-
-def _whole(values: NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(values.tolist())

@@ -230,6 +230,7 @@ def _profiled(
     """
     free = v > 0
     m = np.where(free, b**2 / np.where(free, v, 1.0), np.inf)
+    finite = np.where(free, m, 1.0)
 
     def parts(t: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         mu = b * (1 + t @ r)
@@ -247,7 +248,7 @@ def _profiled(
     scaled = r * b
     for _ in range(200):
         slope = scaled @ (gamma - n / mu) + t
-        observed = n / mu**2 - _over_square(n, mu, m, free)
+        observed = n / mu**2 - np.where(free, (n + finite) / (mu + finite) ** 2, 0.0)
         curvature = np.where(observed > 0, observed, gamma / (mu * (1 + mu / m)))
         step = np.linalg.solve((scaled * curvature) @ scaled.T + np.eye(len(r)), -slope)
         if float(-slope @ step) < 1e-12 * (1 + abs(value)):
@@ -267,14 +268,6 @@ def _profiled(
     by_b = 2 * (nu - n) / b
     by_b[free] += 2 * (m / b)[free] * (gamma - 1 - np.log(gamma))[free]
     return value, by_n, by_b
-
-
-def _over_square(
-    n: NDArray[np.float64], mu: NDArray[np.float64], m: NDArray[np.float64], free: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """(n + m) / (mu + m)^2, which is 0 for infinite m."""
-    finite = np.where(free, m, 1.0)
-    return np.where(free, (n + finite) / (mu + finite) ** 2, 0.0)
 
 
 def s_over_sqrt_b(s: ArrayLike, b: ArrayLike) -> Any:
@@ -351,14 +344,11 @@ def poisson_z(n_obs: ArrayLike, b: ArrayLike) -> Any:
     if np.any(deep):  # P(n, mu) = mu^n e^-mu / n! * 1F1(1; n+1; mu), DLMF 8.5.1
         nd, md = np.atleast_1d(n1)[deep], np.atleast_1d(mu)[deep]
         log_p[deep] = nd * np.log(md) - md - special.gammaln(nd + 1) + np.log(special.hyp1f1(1.0, nd + 1, md))
-    return _scalar(np.where(n == 0, -np.inf, _z_of(log_p.reshape(n1.shape), n1, mu)))
-
-
-def _z_of(log_p: NDArray[np.float64], n: NDArray[np.float64], mu: NDArray[np.float64]) -> NDArray[np.float64]:
+    log_p = log_p.reshape(n1.shape)
     # near p = 1 the complement has the digits
-    near_one = special.ndtri(special.gammaincc(n, mu))
-    z: NDArray[np.float64] = np.where(log_p > np.log(0.5), near_one, -special.ndtri_exp(np.minimum(log_p, np.log(0.5))))
-    return z
+    near_one = special.ndtri(special.gammaincc(n1, mu))
+    z = np.where(log_p > np.log(0.5), near_one, -special.ndtri_exp(np.minimum(log_p, np.log(0.5))))
+    return _scalar(np.where(n == 0, -np.inf, z))
 
 
 def p_to_z(p: ArrayLike) -> Any:

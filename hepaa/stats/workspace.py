@@ -73,20 +73,11 @@ def workspace(
     out: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}
     for channel, h in channels.items():
         _refuse_unusable(channel, h, signal)
-        samples = {signal: h.signals[signal], **h.backgrounds}
-        out["channels"].append(
-            {
-                "name": channel,
-                "samples": [
-                    {
-                        "name": name,
-                        "data": values.values().tolist(),
-                        "modifiers": _modifiers(channel, name, values, signal, uncertainties, luminosity_error),
-                    }
-                    for name, values in samples.items()
-                ],
-            }
-        )
+        samples = []
+        for name, values in {signal: h.signals[signal], **h.backgrounds}.items():
+            modifiers = _modifiers(channel, name, values, signal, uncertainties, luminosity_error)
+            samples.append({"name": name, "data": values.values().tolist(), "modifiers": modifiers})
+        out["channels"].append({"name": channel, "samples": samples})
         counts = (observed or {}).get(channel)
         if counts is None:
             counts = h.b if h.data is None else h.data.values()
@@ -140,13 +131,8 @@ def _modifiers(
             if u.acts_on(channel, name, signal):
                 out.append({"name": _parameter(u.name), "type": "normsys", "data": {"hi": u.up, "lo": u.down}})
         elif u.acts_on(channel, name, len(values.values())):
-            out.append(
-                {
-                    "name": _parameter(u.name),
-                    "type": "histosys",
-                    "data": {"hi_data": list(u.up), "lo_data": list(u.down)},
-                }
-            )
+            varied = {"hi_data": list(u.up), "lo_data": list(u.down)}
+            out.append({"name": _parameter(u.name), "type": "histosys", "data": varied})
     return out
 
 
@@ -183,14 +169,9 @@ def datacard(
                         content[f"{bin_name}/{_word(name)}_{_word(u.name)}{way}"] = (np.asarray(varied), edges)
     rows = [("bin", [_word(c[0]) for c in columns]), ("process", [_word(c[1]) for c in columns])]
     rows += [("process", [str(c[2]) for c in columns]), ("rate", [f"{c[3]:.8g}" for c in columns])]
-    lines = [
-        "imax *",
-        "jmax *",
-        "kmax *",
-        "-" * 40,
-        f"shapes * * {shapes} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC",
-    ]
-    lines += ["-" * 40, "bin " + " ".join(_word(c) for c in channels)]
+    lines = ["imax *", "jmax *", "kmax *", "-" * 40]
+    lines += [f"shapes * * {shapes} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC", "-" * 40]
+    lines.append("bin " + " ".join(_word(c) for c in channels))
     lines += ["observation " + " ".join(f"{sum(observed[c]):.8g}" for c in channels), "-" * 40]
     lines += [f"{key} {' '.join(cells)}" for key, cells in rows] + ["-" * 40]
     if luminosity_error:
