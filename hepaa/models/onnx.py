@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,36 +17,19 @@ from hepaa.errors import InputError, NotFittedError
 from hepaa.io.files import atomic_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
 
-    from hepaa.models.engine.optimiser import MemberParameters
+    from hepaa.models.engine.neural import NeuralDetector
     from hepaa.table.preprocess import SkewLogStandardize
 
 OPSET = 17
 _ROWS = 5  # of the piece that is recorded; the graph takes any number
 
 
-class Traceable(Protocol):
-    """A fitted detector whose score is a function of its parameters and of preprocessed events."""
-
-    n_features_in_: int
-    threshold_: float
-    preprocessor_: SkewLogStandardize | None
-    parameters_: MemberParameters
-
-    def _names(self) -> tuple[str, ...] | None:
-        """Columns, where they have names."""
-        ...
-
-    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Score (n,) of preprocessed x (n, d) with one member's parameters, in operations that ONNX knows."""
-        ...
-
-
-def export(detector: Traceable, path: str | Path) -> None:
+def export(detector: NeuralDetector, path: str | Path) -> None:
     """Write the detector as an ONNX model: input `features` float32 (n, d), output `score` float64 (n,).
 
     Columns are in the order of training, preprocessing is in the graph, members are averaged. The model's metadata have
@@ -74,7 +57,7 @@ def export(detector: Traceable, path: str | Path) -> None:
         partial.write_bytes(model.SerializeToString())
 
 
-def _traced(detector: Traceable) -> bytes:
+def _traced(detector: NeuralDetector) -> bytes:
     """The serialised graph."""
     example = torch.zeros(_ROWS, detector.n_features_in_) + torch.linspace(0, 1, _ROWS)[:, None]
     file = io.BytesIO()
@@ -136,7 +119,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 class _Scorer(torch.nn.Module):
     """From features to the score, in operations that can be recorded: one member after the other."""
 
-    def __init__(self, detector: Traceable) -> None:
+    def __init__(self, detector: NeuralDetector) -> None:
         super().__init__()
         self.detector = detector
         frozen = {name: t.cpu() for name, t in detector.parameters_.frozen().items()}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
@@ -22,11 +22,10 @@ from hepaa.models.processes import is_first
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from hepaa.models.base import Detector
 
 FORMAT = "hepaa-detector"
 FORMAT_VERSION = 1
-_Saved_co = TypeVar("_Saved_co", covariant=True)
 
 
 def _sidecar(path: str | Path) -> tuple[Path, Path]:
@@ -36,27 +35,7 @@ def _sidecar(path: str | Path) -> tuple[Path, Path]:
     return path, path.with_suffix(".json")
 
 
-class Savable(Protocol):
-    """A detector that can be saved."""
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays that there are to keep."""
-        ...
-
-    def to_record(self) -> dict[str, Any]:
-        """All else, as JSON: "parameters" are those of the class, and "threshold" what fitting ends with."""
-        ...
-
-
-class SavableClass(Protocol[_Saved_co]):
-    """A class of detectors that can be read back."""
-
-    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> _Saved_co:
-        """The fitted detector from what `to_arrays` and `to_record` gave."""
-        ...
-
-
-def save(detector: Savable, path: str | Path) -> None:
+def save(detector: Detector, path: str | Path) -> None:
     """Write `path` (arrays) and the JSON file beside it; each appears under its name only when complete.
 
     Of several processes that train together, the first one writes.
@@ -86,7 +65,7 @@ def save(detector: Savable, path: str | Path) -> None:
     write_json(record, json_path)
 
 
-def load(path: str | Path, classes: Mapping[str, SavableClass[_Saved_co]]) -> _Saved_co:
+def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     """Read what `save` wrote.
 
     Parameters

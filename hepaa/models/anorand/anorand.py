@@ -208,12 +208,7 @@ class AnoRand(NeuralDetector):
         if self.pseudo == "around":
             return around_background(training, sigma=self.sigma, copies=self.copies, seed=self.seed)
         return with_pseudo_anomalies(
-            training,
-            sigma=self.sigma,
-            noised=self.noised,
-            grown=self.grown,
-            neighbours=self.neighbours,
-            seed=self.seed,
+            training, sigma=self.sigma, noised=self.noised, grown=self.grown, neighbours=self.neighbours, seed=self.seed
         )
 
     def _model(self, d: int) -> TrainableModel:

@@ -52,12 +52,7 @@ class PseudoLabelled(Detector):
 
     def _fit(self, training: Training) -> None:
         used = with_pseudo_anomalies(
-            training,
-            sigma=self.sigma,
-            noised=self.noised,
-            grown=self.grown,
-            neighbours=self.neighbours,
-            seed=self.seed,
+            training, sigma=self.sigma, noised=self.noised, grown=self.grown, neighbours=self.neighbours, seed=self.seed
         )
         self.detector_ = train_within(self.detector, self, used, self.seed)
         if not self.detector_.uses_labels:

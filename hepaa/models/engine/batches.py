@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,18 +39,6 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.x)
-
-
-class WindowSource(Protocol):
-    """Background that does not fit into memory."""
-
-    def __len__(self) -> int:
-        """Number of training events."""
-        ...
-
-    def windows(self, multiple: int) -> Iterator[Pool]:
-        """The training events of an epoch, in pools of a multiple of `multiple` events; the last has what is left."""
-        ...
 
 
 def shares_of(balance: str | Mapping[int, float], stratum: Tensor | None) -> dict[int, float]:

@@ -145,13 +145,8 @@ def _sample(net: Net, a: Floats, kl: Floats) -> None:
     for b in range(T):
         kl[b] = _ZERO
     for j in range(n):
-        mu, logvar, z, sigma, noise = (
-            a[net.head + j],
-            a[net.head + n + j],
-            a[net.z + j],
-            a[net.z + n + j],
-            a[net.z + 2 * n + j],
-        )
+        mu, logvar = a[net.head + j], a[net.head + n + j]
+        z, sigma, noise = a[net.z + j], a[net.z + n + j], a[net.z + 2 * n + j]
         for b in range(T):
             sigma[b] = exp(_HALF * logvar[b])
         for b in range(T):
@@ -210,12 +205,8 @@ def add_gradient(  # one batch
     count = inliers if objective.per_class else size
     count_rare = len(dealt) if objective.per_class else size
     d, n = common.x.shape[1], net.latent
-    kl, error, kl_share, share = (
-        np.empty(T, np.float32),
-        np.empty(T, np.float32),
-        np.empty(T, np.float32),
-        np.empty(T, np.float32),
-    )
+    kl, error = np.empty(T, np.float32), np.empty(T, np.float32)
+    kl_share, share = np.empty(T, np.float32), np.empty(T, np.float32)
     for start in range(0, size, T):
         filled = min(T, size - start)
         for b in range(T):
@@ -272,11 +263,8 @@ def _adam(
     root = sqrt(1.0 - rates.beta2**step)
     rate = np.float32(rates.learning_rate * root / (1.0 - rates.beta1**step) if moves else 0.0)
     epsilon = np.float32(rates.epsilon * root)
-    new_mean, old_square, new_square = (
-        np.float32(1.0 - rates.beta1),
-        np.float32(rates.beta2),
-        np.float32(1.0 - rates.beta2),
-    )
+    new_mean, new_square = np.float32(1.0 - rates.beta1), np.float32(1.0 - rates.beta2)
+    old_square = np.float32(rates.beta2)
     for i in range(len(p)):
         g = gradient[i] * shrink
         mean[i] += (g - mean[i]) * new_mean

@@ -52,7 +52,7 @@ class FusedSteps(TorchSteps):
         )
 
     def run(self, deal: Deal, background: Pool, anomalies: Pool | None, weights: Sequence[float], sums: Tensor) -> int:
-        """See `Steps`."""
+        """See `TorchSteps`."""
         fused, adam = self.fused, self.optimiser
         objective = self._objective(weights)
         b1, b2 = adam.betas
@@ -96,7 +96,8 @@ def is_small_vae(model: Any, parameters: MemberParameters, events: int) -> bool:
     """Whether this is a `GaussianVAE` on the CPU that a compiled loop over so many events beats torch on."""
     if type(model) is not GaussianVAE or parameters.flat.device.type != "cpu":
         return False
-    known = [name for net in (model.encoder, model.decoder) for layer in net.layers for name in layer]
+    nets: tuple[Any, Any] = model.encoder, model.decoder
+    known = [name for net in nets for layer in net.layers for name in layer]
     return [name for name, _ in parameters.layout] == known and parameters.flat[0].numel() * events < _FUSED_BELOW
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,22 +31,6 @@ class Diverged(Exception):
         self.member, self.step, self.what = member, step, what
 
 
-class Steps(Protocol):
-    """Takes the steps of an epoch; members where `active` (K, 1) is 0 stay as they are."""
-
-    active: Tensor | None
-
-    def run(self, deal: Deal, background: Pool, anomalies: Pool | None, weights: Sequence[float], sums: Tensor) -> int:
-        """Train on all batches of `deal`; add the value of each term (terms, K) to `sums`; returns how many there were.
-
-        Raises
-        ------
-        Diverged
-            When a gradient is not finite; the message names step and term.
-        """
-        ...
-
-
 def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
     """bfloat16 matrix products where they are wanted and the device is cuda; nothing elsewhere."""
     if wanted and device.type == "cuda":
@@ -55,7 +39,7 @@ def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
 
 
 class TorchSteps:
-    """Steps of torch operations, on any device."""
+    """Steps of torch operations, on any device; members where `active` (K, 1) is 0 stay as they are."""
 
     def __init__(
         self, model: Model, terms: Sequence[Term], parameters: MemberParameters, optimiser: Adam, *, amp: bool = False
@@ -65,7 +49,13 @@ class TorchSteps:
         self.active: Tensor | None = None
 
     def run(self, deal: Deal, background: Pool, anomalies: Pool | None, weights: Sequence[float], sums: Tensor) -> int:
-        """See `Steps`."""
+        """Train on all batches of `deal`; add the value of each term (terms, K) to `sums`; returns how many there were.
+
+        Raises
+        ------
+        Diverged
+            When a gradient is not finite; the message names step and term.
+        """
         factors = torch.tensor(weights, device=self.device)
         of_members = torch.zeros(len(self.terms), *sums.shape[1:], device=self.device)
         totals = of_members if len(self.parameters) > 1 else of_members[:, 0]

@@ -142,7 +142,7 @@ def pick(chunk: Chunk, rows: NDArray[np.bool_]) -> Chunk:
 
 
 class Stream:
-    """Background of a streamed table, preprocessed, in windows; a `batches.WindowSource`.
+    """Background of a streamed table, preprocessed, in windows.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Stream:
         return self
 
     def windows(self, multiple: int) -> Iterator[Pool]:
-        """See `batches.WindowSource`."""
+        """The training events of an epoch, in pools of a multiple of `multiple` events; the last has what is left."""
         size = max(multiple, self.survey.table.window // multiple * multiple)
         yield from self._windows(size, held_out=False)
 

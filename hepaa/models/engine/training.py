@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.engine.batches import WindowSource
-    from hepaa.models.engine.steps import Steps
+    from hepaa.models.engine.streaming import Stream
     from hepaa.models.losses.terms import Term
     from hepaa.progress import Advance
 
@@ -126,7 +125,7 @@ class Trainer:
     seeds: Sequence[int]
     settings: Settings
     anomalies: Pool | None = None
-    stream: WindowSource | None = None
+    stream: Stream | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -202,7 +201,7 @@ class Trainer:
             self.settings.callback(self.epoch, metrics)
         self.epoch += 1
 
-    def train_epoch(self, stage: Stage, weights: Sequence[float], steps: Steps) -> list[float]:
+    def train_epoch(self, stage: Stage, weights: Sequence[float], steps: TorchSteps) -> list[float]:
         """One pass over the background; returns the mean of each term over steps and members."""
         sums = torch.zeros(len(stage.terms), len(self.members), dtype=torch.float64, device=self.device)
         count = 0
@@ -312,7 +311,7 @@ class StageRun:
         trainer.epoch, trainer.history = record["epoch"], record["history"]
         trainer.stage_starts = record["stage_starts"]
 
-    def _steps(self) -> Steps:
+    def _steps(self) -> TorchSteps:
         t, stage = self.trainer, self.stage
         if processes() > 1:
             return ParallelSteps(t.model, stage.terms, t.parameters, self.optimiser, amp=t.settings.amp)
@@ -336,7 +335,7 @@ class StageRun:
             if self.checkpoint is not None and is_first():
                 self.checkpoint.save(self.state())
 
-    def _epoch(self, steps: Steps, advance: Advance) -> None:
+    def _epoch(self, steps: TorchSteps, advance: Advance) -> None:
         trainer, stage, stopper = self.trainer, self.stage, self.stopper
         weights = [float(term.weight(self.done)) for term in stage.terms]
         steps.active = stopper.active if stopper else None

@@ -64,25 +64,25 @@ def log_partition(z: Tensor, temperature: float) -> Tensor:
         return pairs.logsumexp(-1)
 
 
-def _refuse_temperature(temperature: float) -> None:
-    if not temperature >= 0.03:
-        raise InputError(f"temperature is {temperature}; below 0.03 the exponentials leave the range of float32")
-
-
 @dataclass(frozen=True)
-class SupCon:
-    """Supervised contrastive loss on latent means, positives being the events of the same group.
-
-    -mean_i 1/|P(i)| sum_{p in P(i)} log(exp(z_i.z_p / T) / sum_{a != i} exp(z_i.z_a / T)), z on the unit sphere
-    (Khosla et al., arXiv:2004.11362, eq. 2). Events without a positive in the batch do not count.
-    """
-
+class _Contrastive:
     temperature: float = 0.1
     weight: Schedule = ONE
     name: str = "contrastive"
 
     def __post_init__(self) -> None:
-        _refuse_temperature(self.temperature)
+        if not self.temperature >= 0.03:
+            raise InputError(
+                f"temperature is {self.temperature}; below 0.03 the exponentials leave the range of float32"
+            )
+
+
+class SupCon(_Contrastive):
+    """Supervised contrastive loss on latent means, positives being the events of the same group.
+
+    -mean_i 1/|P(i)| sum_{p in P(i)} log(exp(z_i.z_p / T) / sum_{a != i} exp(z_i.z_a / T)), z on the unit sphere
+    (Khosla et al., arXiv:2004.11362, eq. 2). Events without a positive in the batch do not count.
+    """
 
     def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 where no event has a positive."""
@@ -103,19 +103,11 @@ class SupCon:
         return loss.sum(-1) / (positives > 0).sum(-1).clamp(min=1)
 
 
-@dataclass(frozen=True)
-class NTXent:
+class NTXent(_Contrastive):
     """Normalised temperature-scaled cross-entropy of two views of each event (Chen et al., arXiv:2002.05709, eq. 1).
 
     The outputs carry the latent means of the views as `view_a` and `view_b`, (..., B, latent).
     """
-
-    temperature: float = 0.1
-    weight: Schedule = ONE
-    name: str = "contrastive"
-
-    def __post_init__(self) -> None:
-        _refuse_temperature(self.temperature)
 
     def __call__(self, batch: TrainingBatch, out: Mapping[str, Tensor]) -> Tensor:
         """Value of the term; 0 without noise, for there are no views then."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Integers = NDArray[np.int32]
 
 _BLOCK = 512  # partners at once
 _LOWEST = np.float32(-87.0)  # exp of less is below the smallest normal number
@@ -31,15 +32,7 @@ _ONE = np.float32(1)
 
 @reordered
 def _exponentials(
-    z: Floats,
-    i: int,
-    start: int,
-    m: int,
-    inverse: float,
-    bound: float,
-    e: Floats,
-    bits: NDArray[np.int32],
-    power: Floats,
+    z: Floats, i: int, start: int, m: int, inverse: float, bound: float, e: Floats, bits: Integers, power: Floats
 ) -> None:
     """e[b] = exp(inverse z_i . z_(start + b) - bound) for m partners; no exponent is above 0. z is (d, n)."""
     for b in range(m):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from hepaa.errors import InputError
 
-
-class Schedule(Protocol):
-    """Weight of a term in an epoch."""
-
-    def __call__(self, epoch: int) -> float:
-        """Weight in `epoch` (from 0)."""
-        ...
+Schedule = Callable[[int], float]
+"""Weight of a term in an epoch, counted from 0."""
 
 
 @dataclass(frozen=True)

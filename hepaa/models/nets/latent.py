@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hepaa.models.nets.mlp import gaussian_latent
 from hepaa.models.nets.posteriors import log_posterior
 from hepaa.models.nets.priors import Gaussian
 
@@ -18,6 +17,18 @@ if TYPE_CHECKING:
     from hepaa.models.nets.encoders import Network
     from hepaa.models.nets.posteriors import Posterior
     from hepaa.models.nets.priors import Prior
+
+
+def gaussian_latent(h: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sample and KL divergence of a Gaussian posterior: z (..., B, n) and KL (..., B) from h = (mu, log variance).
+
+    z = mu + exp(logvar / 2) * noise, or mu without noise; KL = -1/2 sum(1 + logvar - mu^2 - exp(logvar)).
+    """
+    mu, logvar = h.chunk(2, dim=-1)
+    sigma = torch.exp(0.5 * logvar)
+    z = mu if noise is None else torch.addcmul(mu, sigma, noise)
+    kl = 0.5 * ((torch.addcmul(mu.square(), sigma, sigma) - logvar).sum(-1) - mu.shape[-1])
+    return z, kl
 
 
 class LatentNet:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hepaa.models.nets.latent import LatentNet
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -20,18 +22,6 @@ if TYPE_CHECKING:
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b, for one member ((B, i), (i, o), (1, o)) or K at once ((K, B, i), (K, i, o), (K, 1, o))."""
     return torch.addmm(bias, x, weight) if weight.dim() == 2 else torch.baddbmm(bias, x, weight)
-
-
-def gaussian_latent(h: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Sample and KL divergence of a Gaussian posterior: z (..., B, n) and KL (..., B) from h = (mu, log variance).
-
-    z = mu + exp(logvar / 2) * noise, or mu without noise; KL = -1/2 sum(1 + logvar - mu^2 - exp(logvar)).
-    """
-    mu, logvar = h.chunk(2, dim=-1)
-    sigma = torch.exp(0.5 * logvar)
-    z = mu if noise is None else torch.addcmul(mu, sigma, noise)
-    kl = 0.5 * ((torch.addcmul(mu.square(), sigma, sigma) - logvar).sum(-1) - mu.shape[-1])
-    return z, kl
 
 
 class MLP:
@@ -67,33 +57,9 @@ class MLP:
         return x
 
 
-class GaussianVAE:
-    """Encoder d - hidden - (mu, log variance), decoder latent - reversed hidden - d; ReLU between layers.
-
-    Outputs: `mu`, `logvar` and `z` (..., B, latent), `kl` (..., B), the divergence of the posterior from N(0, 1), and
-    `x_hat` (..., B, d): for "bce" reconstruction these are logits.
-    """
+class GaussianVAE(LatentNet):
+    """Encoder d - hidden - (mu, log variance), decoder latent - reversed hidden - d; ReLU between layers."""
 
     def __init__(self, d: int, hidden: Sequence[int], latent: int) -> None:
-        self.latent = self.noise = latent
-        self.encoder = MLP("encoder", (d, *hidden, 2 * latent))
-        self.decoder = MLP("decoder", (latent, *reversed(tuple(hidden)), d))
-
-    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member."""
-        return self.encoder.init(generator) | self.decoder.init(generator)
-
-    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """mu (..., B, latent) for x (..., B, d)."""
-        return self.encoder(p, x)[..., : self.latent]
-
-    def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """x_hat (..., B, d) from z = mu, and nothing else."""
-        return self.decoder(p, self.means(p, x))
-
-    def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
-        """Outputs for x (..., B, d); z = mu + sigma * noise, or mu without noise, which makes scores deterministic."""
-        h = self.encoder(p, x)
-        z, kl = gaussian_latent(h, noise)
-        mu, logvar = h.chunk(2, dim=-1)
-        return {"mu": mu, "logvar": logvar, "z": z, "kl": kl, "x_hat": self.decoder(p, z)}
+        encoder, decoder = (d, *hidden, 2 * latent), (latent, *reversed(tuple(hidden)), d)
+        super().__init__(MLP("encoder", encoder), MLP("decoder", decoder), latent)

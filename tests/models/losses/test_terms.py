@@ -9,7 +9,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from hepaa.models.losses.reconstruction import EventError
 from hepaa.models.losses.terms import KL, AnomalyPenalty, Reconstruction, TrainingBatch, penalty
-from hepaa.models.nets.mlp import gaussian_latent
+from hepaa.models.nets.latent import gaussian_latent
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
