@@ -169,7 +169,8 @@ def test_sigterm_of_a_time_limit_keeps_what_is_stored(tmp_path, monkeypatch):
     assert 3 <= stored < 250
     assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
     assert max(Counter(computed(f"{out}.batch")).values()) == 1
-    assert len(computed(f"{out}.batch")) == 250
+    assert len(Store(f"{out}.batch").keys()) == 250
+    assert len(computed(f"{out}.batch")) >= 249  # a worker may be stopped between a result and its line in the journal
 
 
 def test_a_truncated_and_an_unreadable_file_are_listed_and_end_with_3(tmp_path):
