@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hepaa.errors import InputError
-from hepaa.plots.style import LINES, SIGNAL_COLOURS, Look, cycled, drawing, header, line_colours, single
+from hepaa.plots.style import LINES, SIGNAL_COLOURS, Look, drawing, header, line_colours, single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,6 @@ def score_by_generator(
     """
     if not backgrounds:
         raise InputError("there is no background to compare the generators of")
-    look = look or Look()
     everything = np.concatenate([np.asarray(x, dtype=np.float64) for x, _ in backgrounds.values()])
     edges = np.unique(np.quantile(everything, np.linspace(0, 1, max(2, min(bins, len(everything) // 40)) + 1)))
     if len(edges) < 2:
@@ -59,7 +59,7 @@ def score_by_generator(
         shares = {name: _share(*pair, edges) for name, pair in backgrounds.items()}
         mean = np.mean([share for share, _ in shares.values()], axis=0)
         for (name, (share, error)), colour, line in zip(
-            shares.items(), line_colours(len(shares)), cycled(LINES), strict=False
+            shares.items(), line_colours(len(shares)), cycle(LINES), strict=False
         ):
             top.stairs(share, k, color=colour, linestyle=line, linewidth=1.7, label=name)
             ratio, spread = (np.divide(x, mean, out=np.ones_like(x), where=mean > 0) for x in (share, error))
@@ -125,7 +125,6 @@ def latent_space(
     InputError
         If a group is not of shape (n, 2).
     """
-    look = look or Look()
     rng = np.random.default_rng(seed)
     groups = {name: np.asarray(p, dtype=np.float64) for name, p in points.items()}
     for name, p in groups.items():
@@ -159,12 +158,7 @@ def latent_space(
 
 
 def feature_pulls(
-    pulls: ArrayLike,
-    features: Sequence[str],
-    events: Sequence[str],
-    *,
-    limit: float = 5.0,
-    look: Look | None = None,
+    pulls: ArrayLike, features: Sequence[str], events: Sequence[str], *, limit: float = 5.0, look: Look | None = None
 ) -> Figure:
     """Pulls of single events, feature by feature: a coloured table with numbers.
 
@@ -186,7 +180,6 @@ def feature_pulls(
     values = np.asarray(pulls, dtype=np.float64)
     if values.shape != (len(events), len(features)) or not values.size:
         raise InputError(f"pulls have shape {values.shape} for {len(events)} events and {len(features)} features")
-    look = look or Look()
     with drawing(look) as new_figure:
         width, height = 1.9 + 0.55 * len(features), 1.5 + 0.3 * len(events)
         figure = new_figure(figsize=(width, height))
@@ -217,7 +210,6 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
     xlabel : str
     look : Look, optional
     """
-    look = look or Look()
     edges, after, before = (np.asarray(x, dtype=np.float64) for x in (gate.edges, gate.counts, gate.counts_all))
     scale = float(np.sum(after)) / max(float(np.sum(before)), 1.0)
     with drawing(look) as new_figure:

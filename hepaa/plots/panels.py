@@ -45,7 +45,6 @@ def loss_curves(
         terms.setdefault(name, {})["training" if name == key else "validation"] = values
     if not terms:
         raise InputError("the training history is empty: there is no loss to draw")
-    look = look or Look()
     with drawing(look) as new_figure:
         columns = min(len(terms), 3)
         panel = (2.75, 2.1) if columns > 1 else (4.9, 3.4)
@@ -112,7 +111,6 @@ def feature_distributions(
     if passed.shape != (len(table),):
         raise InputError(f"{len(passed)} scores for a table of {len(table)} events")
     names = tuple(columns or table.columns)
-    look = look or Look()
     groups = [
         (role + stage, (table.label == label) & rows, draw)
         for role, label, all_events, after in (
@@ -175,8 +173,9 @@ def _grid(
     return figure, axes[:n]
 
 
-def _corners(left: Axes, right: Axes, look: Look) -> None:
+def _corners(left: Axes, right: Axes, look: Look | None) -> None:
     """The header, spread over the top row: label above its first panel, luminosity and sqrt(s) above its last."""
+    look = look or Look()
     header(left, replace(look, luminosity=None, sqrt_s=None))
     header(right, Look(luminosity=look.luminosity, sqrt_s=look.sqrt_s))
 

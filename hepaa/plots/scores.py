@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Literal, get_args
 
 import mplhep
@@ -10,19 +11,7 @@ from matplotlib import patheffects
 from matplotlib.ticker import MaxNLocator
 
 from hepaa.errors import InputError, nearest
-from hepaa.plots.style import (
-    HATCHES,
-    LINES,
-    SIGNAL_COLOURS,
-    Look,
-    cycled,
-    drawing,
-    fills,
-    header,
-    line_colours,
-    single,
-    thin,
-)
+from hepaa.plots.style import HATCHES, LINES, SIGNAL_COLOURS, Look, drawing, fills, header, line_colours, single, thin
 from hepaa.stats.significance import combine
 
 if TYPE_CHECKING:
@@ -82,7 +71,6 @@ def score_histogram(
     """
     if panel not in ("asimov", "s/sqrt(b)"):
         raise InputError(f"there is no lower panel {panel!r}; {nearest(panel, ('asimov', 's/sqrt(b)'))}")
-    look = look or Look()
     axis = _axis(np.asarray(histograms.binning.edges), axis)
     edges = np.arange(len(histograms.binning) + 1.0) if axis == "bins" else np.asarray(histograms.binning.edges)
     # the largest background lies at the bottom in the lightest colour
@@ -129,8 +117,10 @@ def score_histogram(
             low.set_xscale("log")
         low.set_xlim(edges[0], edges[-1])
         low.set_xlabel((xlabel or first.axes[0].label) + (", bins of equal width" if axis == "bins" else ""))
-        if axis == "bins":
-            _label_edges(low, histograms.binning.edges)
+        if axis == "bins":  # the score at each edge, or at every second, third ... where they are many
+            shown = range(0, len(edges), -(-len(edges) // 9))
+            low.set_xticks(list(shown), labels=[f"{histograms.binning.edges[i]:.3g}" for i in shown])
+            low.set_xticks(edges, minor=True)
     return figure
 
 
@@ -150,17 +140,9 @@ def _axis(edges: NDArray[np.float64], axis: Axis) -> Axis:
     return "bins"
 
 
-def _label_edges(axes: Axes, edges: Sequence[float]) -> None:
-    """The score at each edge of bins that are drawn equally wide; every second, third ... where they are many."""
-    step = -(-len(edges) // 9)
-    shown = range(0, len(edges), step)
-    axes.set_xticks(list(shown), labels=[f"{edges[i]:.3g}" for i in shown])
-    axes.set_xticks(np.arange(len(edges)), minor=True)
-
-
 def _stack(axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, names: Sequence[str]) -> None:
     below = np.zeros(len(histograms.binning))
-    for name, colour, hatch in zip(names, fills(len(names)), cycled(HATCHES), strict=False):
+    for name, colour, hatch in zip(names, fills(len(names)), cycle(HATCHES), strict=False):
         above = below + histograms.backgrounds[name].values()
         axes.stairs(
             above, edges, baseline=below, fill=True, facecolor=colour, edgecolor="#303030",
@@ -235,11 +217,10 @@ def roc(
         Beyond the cut that fewer raw background events pass, a curve is drawn thin.
     look : Look, optional
     """
-    look = look or Look()
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         lowest = 1.0
-        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
+        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycle(LINES), strict=False):
             keep = thin(curve.eps_s)
             x, eps, error, n = curve.eps_s[keep], curve.eps_b[keep], curve.error_b[keep], curve.n_b[keep]
             ok = (n >= min_events) & (eps > 0)
@@ -273,7 +254,6 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
         Maxima that others have published: horizontal lines with their names.
     look : Look, optional
     """
-    look = look or Look()
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         top = max([1.2, *(levels or {}).values()])
@@ -283,7 +263,7 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
                 f"{name} {level:g}", (1, level), (-4, 1), xycoords=("axes fraction", "data"),
                 textcoords="offset points", ha="right", va="bottom", color="#4a4a4a", fontsize=9,
             )  # fmt: skip
-        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycled(LINES), strict=False):
+        for (name, curve), colour, line in zip(curves.items(), line_colours(len(curves)), cycle(LINES), strict=False):
             index = thin(curve.eps_s)
             index = index[curve.quoted[index]]
             x, y, (low, high) = curve.eps_s[index], curve.sic[index], curve.interval(index)
@@ -297,18 +277,15 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
         axes.set_ylim(0, top * (1.12 + 0.1 * (len(curves) + 1)))
         axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
+        floors = " / ".join(str(n) for n in sorted({c.min_events for c in curves.values()}))
         axes.legend(
             loc="upper right",
-            title=f"cuts with at least {_floor(curves)} background events",
+            title=f"cuts with at least {floors} background events",
             title_fontsize=10,
             fontsize=None if len(curves) <= _MANY else 9,
         )
         header(axes, look)
     return figure
-
-
-def _floor(curves: Mapping[str, SIC]) -> str:
-    return " / ".join(str(n) for n in sorted({c.min_events for c in curves.values()}))
 
 
 def luminosity_reach(
@@ -342,10 +319,9 @@ def luminosity_reach(
     drawn = {name: np.asarray(z, dtype=np.float64) for name, z in curves.items()}
     if not drawn or not np.all(x > 0) or any(z.shape != x.shape for z in drawn.values()):
         raise InputError(f"give curves of {len(x)} values each, as many as luminosities, which must be positive")
-    look = look or Look()
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
-        for (name, z), colour, line in zip(drawn.items(), line_colours(len(drawn)), cycled(LINES), strict=False):
+        for (name, z), colour, line in zip(drawn.items(), line_colours(len(drawn)), cycle(LINES), strict=False):
             axes.plot(x, z, color=colour, linestyle=line, label=name)
             if bands and name in bands:
                 low, high = (np.asarray(side, dtype=np.float64) for side in bands[name])

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from hepaa.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -108,8 +108,9 @@ class StyledFigure(Figure):
 
 
 @contextmanager
-def drawing(look: Look) -> Iterator[Callable[..., Figure]]:
+def drawing(look: Look | None) -> Iterator[Callable[..., Figure]]:
     """Within it matplotlib has the style of `look`; gives the function that makes the figure."""
+    look = look or Look()
     style: dict[str, Any] = {} if look.style == "plain" else dict(getattr(mplhep.style, look.style))
     style = {key: value for key, value in style.items() if key.startswith("font.")}
     settings: Any = style | _COMMON | {"mathtext.fontset": _MATH[look.style]}
@@ -117,8 +118,9 @@ def drawing(look: Look) -> Iterator[Callable[..., Figure]]:
         yield partial(StyledFigure, settings)
 
 
-def header(axes: Axes, look: Look) -> None:
+def header(axes: Axes, look: Look | None) -> None:
     """Label above the frame on the left, luminosity and sqrt(s) on the right."""
+    look = look or Look()
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom", "fontsize": 12}
     if look.style == "plain":
         axes.text(0.0, 1.015, look.label, **place)
@@ -136,11 +138,6 @@ def fills(n: int) -> list[Any]:
 def line_colours(n: int) -> list[Any]:
     """n line colours, dark to light, evenly spaced in lightness."""
     return [mpl.colormaps["inferno"](x) for x in np.linspace(0.0, 0.72, max(n, 2))[:n]]
-
-
-def cycled(items: Sequence[Any], n: int = 100) -> list[Any]:
-    """The first n of the endlessly repeated items."""
-    return [items[i % len(items)] for i in range(n)]
 
 
 def single(new_figure: Callable[..., Figure]) -> tuple[Figure, Axes]:

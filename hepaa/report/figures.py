@@ -44,16 +44,14 @@ def look_of(run: SavedRun, *, style: str | None = None, label: str | None = None
 def score(run: SavedRun, look: Look) -> Figures:
     """Score histogram with the significance of each bin, of each detector."""
     for name in run.detectors:
-        yield (
-            f"score-{file_name(name)}",
-            plots.score_histogram(
-                run.histograms(name),
-                systematic=run.card.significance.background_uncertainty,
-                shifts=run.shifts(name),
-                xlabel=f"{name} anomaly score",
-                look=look,
-            ),
+        figure = plots.score_histogram(
+            run.histograms(name),
+            systematic=run.card.significance.background_uncertainty,
+            shifts=run.shifts(name),
+            xlabel=f"{name} anomaly score",
+            look=look,
         )
+        yield f"score-{file_name(name)}", figure
 
 
 def generators(run: SavedRun, look: Look) -> Figures:
@@ -63,15 +61,10 @@ def generators(run: SavedRun, look: Look) -> Figures:
     for name in run.detectors:
         values = run.score(name)
         groups = {g: (values[rows], weight[rows]) for g, rows in run.groups().items()}
-        yield (
-            f"generators-{file_name(name)}",
-            plots.score_by_generator(
-                {g: v for g, v in groups.items() if g not in signals},
-                {g: v for g, v in groups.items() if g in signals},
-                xlabel=f"{name} anomaly score",
-                look=look,
-            ),
-        )
+        backgrounds = {g: v for g, v in groups.items() if g not in signals}
+        drawn = {g: v for g, v in groups.items() if g in signals}
+        figure = plots.score_by_generator(backgrounds, drawn, xlabel=f"{name} anomaly score", look=look)
+        yield f"generators-{file_name(name)}", figure
 
 
 def roc(run: SavedRun, look: Look) -> Figures:
@@ -204,13 +197,15 @@ def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> li
     """
     if name not in FIGURES:
         raise InputError(f"there is no figure {name!r}; {nearest(name, FIGURES)}")
-    written = [
-        path
-        for stem, figure in FIGURES[name](run, look or look_of(run))
-        for path in plots.save_figure(figure, folder / stem)
-    ]
+    figures = FIGURES[name](run, look or look_of(run))
+    written = [path for stem, figure in figures for path in plots.save_figure(figure, folder / stem)]
     if not written:
-        raise InputError(f"{run.folder}: nothing to draw for {name!r}: {_why_not(name)}")
+        reasons = {
+            "sculpting": "its card has no section `sculpting`",
+            "training": "no detector of it is trained in epochs",
+        }
+        reason = reasons.get(name, "no detector of it has a latent space")
+        raise InputError(f"{run.folder}: nothing to draw for {name!r}: {reason}")
     return written
 
 
@@ -232,13 +227,6 @@ def event_name(run: SavedRun, row: int) -> str:
     """Process and number of an event in its file."""
     t = run.test
     return f"{t.processes[t.process[row]]}, event {t.event[row]}"
-
-
-def _why_not(name: str) -> str:
-    return {
-        "sculpting": "its card has no section `sculpting`",
-        "training": "no detector of it is trained in epochs",
-    }.get(name, "no detector of it has a latent space")
 
 
 def _signals(run: SavedRun) -> list[tuple[str, str]]:

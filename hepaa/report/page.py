@@ -37,33 +37,17 @@ TITLES = {
 """Titles of the figures of the page, by their name."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image in the page, and what it shows."""
-
-    source: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Unfolding:
-    """Text to unfold."""
-
-    title: str
-    text: str
-
-
 @dataclass
 class Section:
-    """A part of the page."""
+    """A part of the page: figures are pairs of image and words, blocks are titles with text to unfold."""
 
     id: str
     title: str
     words: list[str] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    figures: list[Picture] = field(default_factory=list)
-    blocks: list[Unfolding] = field(default_factory=list)
+    figures: list[tuple[str, str]] = field(default_factory=list)
+    blocks: dict[str, str] = field(default_factory=dict)
     wide: bool = False
     copy: str = ""
     copy_words: str = ""
@@ -102,7 +86,7 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             "run",
             "What was run",
             tables=[tables.samples(run), tables.parts(run), tables.sources(run)],
-            blocks=[Unfolding("The card, with all defaults", run.card.to_yaml())],
+            blocks={"The card, with all defaults": run.card.to_yaml()},
         ),
         Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
         Section("features", "Features", [cut], figures=_pictures(run, "features", look), wide=True),
@@ -155,11 +139,11 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
     return [p for p in parts if p.words or p.tables or p.figures or p.copy]
 
 
-def _pictures(run: SavedRun, name: str, look: Look) -> list[Picture]:
+def _pictures(run: SavedRun, name: str, look: Look) -> list[tuple[str, str]]:
     """The figures of a name, each with its title and with what tells it from the others of that name."""
     pictures = []
     for stem, figure in FIGURES[name](run, look):
         data = base64.b64encode(figure_svg(figure).encode()).decode()
         rest = stem.removeprefix(name).lstrip("-").replace("-", " ")
-        pictures.append(Picture(f"data:image/svg+xml;base64,{data}", f"{TITLES[name]}: {rest}".rstrip(": ")))
+        pictures.append((f"data:image/svg+xml;base64,{data}", f"{TITLES[name]}: {rest}".rstrip(": ")))
     return pictures

@@ -145,19 +145,15 @@ class SavedRun:
 
     def groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by generator of the background, then by signal process."""
-        t = self.test
-        groups: dict[str, NDArray[np.int64]] = {}
-        for i, generator in enumerate(t.generators):
-            rows = np.flatnonzero((t.label == BACKGROUND) & (t.generator == i))
-            if len(rows):
-                groups[generator] = rows
-        return groups | self.signal_groups()
+        return self._rows(BACKGROUND, self.test.generator, self.test.generators) | self.signal_groups()
 
     def signal_groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by signal process."""
-        t = self.test
-        rows = {p: np.flatnonzero((t.label == SIGNAL) & (t.process == i)) for i, p in enumerate(t.processes)}
-        return {process: events for process, events in rows.items() if len(events)}
+        return self._rows(SIGNAL, self.test.process, self.test.processes)
+
+    def _rows(self, label: int, ids: NDArray[np.int16], names: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+        rows = {name: np.flatnonzero((self.test.label == label) & (ids == i)) for i, name in enumerate(names)}
+        return {name: events for name, events in rows.items() if len(events)}
 
     def axis(self, column: str) -> tuple[str, str]:
         """Symbol and unit of a column."""
@@ -181,12 +177,10 @@ class SavedRun:
             if "x_hat" in out:
                 residual = out["x"].astype(np.float64) - out["x_hat"].mean(axis=0, dtype=np.float64)
                 rms = np.sqrt(np.mean(residual[background] ** 2, axis=0))
-                return residual[rows] / np.where(
-                    rms > 0, rms, 1.0
-                ), "reconstruction residual over its background r.m.s."
+                rms[~(rms > 0)] = 1.0
+                return residual[rows] / rms, "reconstruction residual over its background r.m.s."
         X = self.test.X.astype(np.float64)
         low, middle, high = np.quantile(X[background], [0.16, 0.5, 0.84], axis=0)
         width = (high - low) / 2
-        return (X[rows] - middle) / np.where(
-            width > 0, width, 1.0
-        ), "distance from the background's median, in its widths"
+        width[~(width > 0)] = 1.0
+        return (X[rows] - middle) / width, "distance from the background's median, in its widths"

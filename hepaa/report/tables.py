@@ -69,17 +69,9 @@ def summary(run: SavedRun) -> Table:
         shown: Any = number(z["total"], z["total_error"], 2)
         if gate is not None and not gate["passed"]:
             shown = Cell("no discovery: sculpting gate", "bad")
-        rows.append(
-            [
-                name,
-                signal,
-                number(p["auc"], p["auc_error"], 4),
-                number(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"]),
-                number(p["max_sic"], p["max_sic_error"], 2),
-                shown,
-                _limit(limit),
-            ]
-        )
+        efficiency = number(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"])
+        separation = [number(p["auc"], p["auc_error"], 4), efficiency, number(p["max_sic"], p["max_sic_error"], 2)]
+        rows.append([name, signal, *separation, shown, _limit(limit)])
     head = ["detector", "signal", "AUC", "signal eff. at 1 % bkg", "max SIC", "Z expected", "95 % limit on strength"]
     return _table("Expected of the test part, with statistical errors", head, rows, (0, 1))
 
@@ -158,22 +150,14 @@ def bins(run: SavedRun) -> list[Table]:
         rows = []
         for i, events in enumerate(detector["background_events"]):
             any_z = next(iter(signals.values()))["significance"]
-            row = [
-                f"{edges[i]:.4g} .. {edges[i + 1]:.4g}",
-                events,
-                f"{any_z['b'][i]:.4g} \u00b1 {any_z['stat_b'][i]:.2g}",
-                f"{any_z['sigma_b'][i]:.2g}",
-            ]
+            background = f"{any_z['b'][i]:.4g} \u00b1 {any_z['stat_b'][i]:.2g}"
+            row = [f"{edges[i]:.4g} .. {edges[i + 1]:.4g}", events, background, f"{any_z['sigma_b'][i]:.2g}"]
             for numbers in signals.values():
                 z = numbers["significance"]
-                row += [
-                    f"{z['s'][i]:.4g} \u00b1 {z['stat_s'][i]:.2g}",
-                    f"{z['z'][i]:.3f} \u00b1 {z['z_error'][i]:.3f}",
-                ]
+                row += [f"{z['s'][i]:.4g} \u00b1 {z['stat_s'][i]:.2g}", f"{z['z'][i]:.3f} \u00b1 {z['z_error'][i]:.3f}"]
             rows.append(row)
         head = ["score", "simulated bkg", "background", "all uncertainties"]
-        for signal in signals:
-            head += [signal, "Z"]
+        head += [title for signal in signals for title in (signal, "Z")]
         out.append(_table(f"{name}: bins", head, rows))
     return out
 
@@ -187,19 +171,9 @@ def reach(run: SavedRun) -> Table:
         limit = r["limit"]
         low, high = limit["expected"][1], limit["expected"][3]
         observed = "" if limit["observed"] is None else f"{limit['observed']:.3g}"
-        rows.append(
-            [
-                name,
-                signal,
-                number(z["total_known"], z["total_known_error"], 2),
-                number(z["total"], z["total_error"], 2),
-                *needed,
-                _limit(limit),
-                f"{low:.3g} .. {high:.3g}",
-                f"{limit['expected_pb'][2]:.3g}",
-                observed,
-            ]
-        )
+        expected = [number(z["total_known"], z["total_known_error"], 2), number(z["total"], z["total_error"], 2)]
+        limits = [_limit(limit), f"{low:.3g} .. {high:.3g}", f"{limit['expected_pb'][2]:.3g}", observed]
+        rows.append([name, signal, *expected, *needed, *limits])
     head = ["detector", "signal", "Z, statistics only", "Z", "fb\u207b\u00b9 for 3\u03c3", "fb\u207b\u00b9 for 5\u03c3",
             "95 % limit on strength", "68 % range", "limit [pb]", "observed"]  # fmt: skip
     return _table("Reach, expected, with statistical errors of the simulation", head, rows, (0, 1))

@@ -11,14 +11,7 @@ from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.run.variations import BACKGROUND_UNCERTAINTY, overall_uncertainty, uncertainties
 from hepaa.stats.binning import Binning, choose_binning
-from hepaa.stats.histogram import (
-    BinnedSignificance,
-    Class,
-    Counts,
-    ScoreHistograms,
-    histograms_of_counts,
-    score_histograms,
-)
+from hepaa.stats.histogram import histograms_of_counts, score_histograms
 from hepaa.stats.limits import median_limit_error, upper_limit
 from hepaa.stats.performance import Performance, performance
 from hepaa.stats.reach import luminosity_error, luminosity_for
@@ -34,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from hepaa.card import Card, Rules, SculptingCard
+    from hepaa.stats.histogram import BinnedSignificance, Class, Counts, ScoreHistograms
     from hepaa.stats.systematics import Uncertainty
     from hepaa.table import EventTable
 
@@ -117,7 +111,8 @@ def evaluate(
     histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
     processes = score_histograms(test, test[column], histograms.binning)
     min_events = card.histogram.min_events
-    samples = {signal: _against(test, signal) for signal in histograms.signals}
+    of_signal = {s: (test.label == SIGNAL) & (test.process == test.processes.index(s)) for s in histograms.signals}
+    samples = {signal: test[(test.label == BACKGROUND) | rows] for signal, rows in of_signal.items()}
     return DetectorResult(
         name=name,
         histograms=histograms,
@@ -300,12 +295,6 @@ def gate(card: Rules, options: SculptingCard, column: str, validation: EventTabl
     )
 
 
-def _against(table: EventTable, signal: str) -> EventTable:
-    """All background and one signal process."""
-    of_signal = (table.label == SIGNAL) & (table.process == table.processes.index(signal))
-    return table[np.flatnonzero((table.label == BACKGROUND) | of_signal)]
-
-
 def cross_sections(table: EventTable, luminosity_fb: float) -> dict[str, float]:
     """Cross-section of each process before selection, in pb: the first row of its cutflow over the luminosity."""
     sigma: dict[str, float] = {}
@@ -324,6 +313,7 @@ def summary(
 ) -> dict[str, Any]:
     """The content of `results.json`: every number of a run beside the settings that made it."""
     sigma = cross_sections(table, card.luminosity_fb)
+    roles = {"background": BACKGROUND, "signal": SIGNAL, "data": DATA}
     detectors = {r.name: r.to_dict() for r in results}
     for name, result in detectors.items():
         for signal, numbers in result["signals"].items():
@@ -336,7 +326,7 @@ def summary(
         "card": card.model_dump(by_alias=True, mode="json"),
         "samples": list(_yields(table)),
         "cutflow": [asdict(row) for row in table.cutflow],
-        "parts": {name: _counts(part) for name, part in parts.items()},
+        "parts": {n: {r: int(np.sum(part.label == label)) for r, label in roles.items()} for n, part in parts.items()},
         "sources": [asdict(source) for source in table.sources],
         "detectors": detectors,
     }
@@ -356,11 +346,6 @@ def _yields(table: EventTable) -> Iterable[dict[str, Any]]:
                     "n_eff": total**2 / squares if squares else 0.0,
                     "negative_fraction": float(np.mean(weights < 0)),
                 }
-
-
-def _counts(part: EventTable) -> dict[str, int]:
-    roles = (("background", BACKGROUND), ("signal", SIGNAL), ("data", DATA))
-    return {role: int(np.sum(part.label == label)) for role, label in roles}
 
 
 def root_histograms(results: Iterable[DetectorResult]) -> dict[str, hist.Hist[Any]]:

@@ -97,8 +97,12 @@ def write_fits(
             write_histograms_root(shapes, place / "shapes.root")
             if card.workspace.infer:
                 data = any(h.data is not None for h in model.channels.values())
-                numbers = fit.infer(spec, observed=data).to_dict()
-                fits.setdefault(result.name, {})[signal] = numbers | _in_pb(numbers, cross_sections[signal])
+                numbers, sigma = fit.infer(spec, observed=data), cross_sections[signal]
+                fits.setdefault(result.name, {})[signal] = numbers.to_dict() | {
+                    "cross_section_pb": sigma,
+                    "expected_limit_pb": [mu * sigma for mu in numbers.expected_limit],
+                    "observed_limit_pb": None if numbers.observed_limit is None else numbers.observed_limit * sigma,
+                }
     return fits
 
 
@@ -122,13 +126,3 @@ def _model(card: Card, result: DetectorResult, validation: EventTable, test: Eve
         channels[category] = score_histograms(counted, counted[f"score_{name}"], binning).merge_unusable()
         nuisances += uncertainties(card, name, counted, channels[category], channel=category)
     return FitModel(channels, tuple(dict.fromkeys(nuisances)))
-
-
-def _in_pb(numbers: dict[str, Any], sigma: float) -> dict[str, Any]:
-    """Limits as cross-sections before selection, in pb."""
-    observed = numbers["observed_limit"]
-    return {
-        "cross_section_pb": sigma,
-        "expected_limit_pb": [mu * sigma for mu in numbers["expected_limit"]],
-        "observed_limit_pb": None if observed is None else observed * sigma,
-    }
