@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-import zuko
 from torch.func import vmap
 
 from hepaa.errors import InputError
@@ -14,7 +13,7 @@ from hepaa.models.density.units import MEASURES, Measure, log_volume, traced_log
 from hepaa.models.engine.neural import NeuralDetector
 from hepaa.models.engine.training import Stage
 from hepaa.models.losses.schedules import ONE
-from hepaa.models.nets.zuko_flows import call_with
+from hepaa.models.nets.zuko_flows import call_with, zuko_flow
 from hepaa.models.parameters import one_of, whole, widths
 
 if TYPE_CHECKING:
@@ -52,12 +51,7 @@ class FlowNet:
     noise = 0
 
     def __init__(self, d: int, kind: Kind, transforms: int, hidden: tuple[int, ...], bins: int) -> None:
-        options: dict[str, Any] = {"transforms": transforms, "hidden_features": hidden}
-        with torch.random.fork_rng(devices=[]):  # torch draws start values that `init` replaces
-            if kind == "spline":
-                flow: torch.nn.Module = zuko.flows.NSF(d, bins=bins, **options)
-            else:
-                flow = zuko.flows.MAF(d, **options)
+        flow = zuko_flow(d, bins if kind == "spline" else None, transforms=transforms, hidden_features=hidden)
         self.module = _LogDensity(flow).requires_grad_(False)
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:

@@ -111,8 +111,7 @@ class GaussianMixture(Detector):
         """Expectation maximisation on x (n, d)."""
         k, d = min(self.components, len(x)), x.shape[1]
         means, _ = kmeans_plusplus(x, k, sample_weight=weight, random_state=rng)
-        nearest = np.concatenate([KDTree(means).query(x, return_distance=False)[:, 0]])
-        share = np.eye(k)[nearest]
+        share = np.eye(k)[KDTree(means).query(x, return_distance=False)[:, 0]]
         state = self._maximise(x, weight[:, None] * share)
         before = -np.inf
         for _ in range(self.iterations):

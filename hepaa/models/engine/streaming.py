@@ -104,11 +104,6 @@ class Survey:
             raise InputError(f"the weights of the background sum to {survey.sum_weights:g}; the sum must be positive")
         return survey
 
-    @property
-    def weight_scale(self) -> float | None:
-        """Factor that makes the background's mean weight 1; None where all weights are equal."""
-        return None if self.equal_weights else self.background / self.sum_weights
-
     def preprocessor(self, threshold: float | None) -> SkewLogStandardize:
         """What `SkewLogStandardize.fit` learns from the same background, to rounding."""
         names = self.table.columns
@@ -166,7 +161,8 @@ class Stream:
         self.held_out = np.zeros(n, bool)
         if held_out:
             self.held_out[torch.randperm(n, generator=generator(seed, "split"))[:held_out].numpy()] = True
-        self.scale = survey.weight_scale if weighted else None
+        # makes the background's mean weight 1
+        self.scale = n / survey.sum_weights if weighted and not survey.equal_weights else None
         self.device = torch.device("cpu")
         self.first = next(self._windows(survey.table.window, held_out=False))
         kept = list(self._windows(max(held_out, 1), held_out=True))

@@ -26,6 +26,13 @@ def particles_of(x: Tensor, particles: int) -> Tensor:
     return torch.unflatten(x, -1, (-1, particles, CHANNELS))
 
 
+def pt_shares(jets: Tensor) -> Tensor:
+    """Share of each particle in the pT of its jet (..., jets, particles); 0 in a jet without particles."""
+    pt = jets[..., 0].clamp(min=0)
+    total = pt.sum(-1, keepdim=True)
+    return pt / torch.where(total > 0, total, 1.0)
+
+
 @dataclass(frozen=True)
 class EventError:
     """E(x) of any kind from an event and a model's outputs, summed over features.
@@ -60,7 +67,7 @@ class EventError:
             logvar = out["x_logvar"]
             return 0.5 * ((x - x_hat).square() * torch.exp(-logvar) + logvar)
         if self.kind == "pt-weighted":
-            share = self._shares(particles_of(x, self.particles))[..., None]
+            share = pt_shares(particles_of(x, self.particles))[..., None]
             weight = (share * x.new_tensor([0.0, 1.0, 1.0]) + x.new_tensor([1.0, 0.0, 0.0])).flatten(-3)
             return weight * (x - x_hat).square()
         return (x - x_hat).square()
@@ -77,16 +84,9 @@ class EventError:
             return self(x, out)
         return 0.5 * ((x - out["x_hat"]).square() * torch.exp(-out["x_logvar"])).sum(-1)
 
-    @staticmethod
-    def _shares(jets: Tensor) -> Tensor:
-        """Share of each particle in the pT of its jet (..., jets, particles); 0 in a jet without particles."""
-        pt = jets[..., 0].clamp(min=0)
-        total = pt.sum(-1, keepdim=True)
-        return pt / torch.where(total > 0, total, 1.0)
-
     def _emd(self, x: Tensor, x_hat: Tensor) -> Tensor:
         true, image = particles_of(x, self.particles), particles_of(x_hat, self.particles)
-        shares = self._shares(true)
+        shares = pt_shares(true)
         there = shares.sum(-1) > 0
         # an absent jet is compared with itself, so that nothing in it is infinite, and then left out
         a = torch.where(there[..., None], shares, 1.0 / self.particles)

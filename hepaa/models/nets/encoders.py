@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from hepaa.errors import InputError
-from hepaa.models.losses.reconstruction import CHANNELS, particles_of
+from hepaa.models.losses.reconstruction import CHANNELS, particles_of, pt_shares
 from hepaa.models.nets.mlp import MLP, affine
 
 if TYPE_CHECKING:
@@ -122,14 +122,10 @@ class DeepSets:
     def __call__(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Outputs (..., B, outputs) for x (..., B, jets * particles * 3)."""
         each = particles_of(x, self.particles)
-        pt = each[..., 0].clamp(min=0)
-        there = (pt > 0).to(x.dtype)
+        there = (each[..., 0] > 0).to(x.dtype)
         flat = (each / each.new_tensor(UNITS)).flatten(-4, -2)
         features = torch.unflatten(torch.relu(self.phi(p, flat)), -2, (-1, self.jets, self.particles))
-        total = pt.sum(-1, keepdim=True)
-        weights = torch.stack(
-            [pt / torch.where(total > 0, total, 1.0), there / there.sum(-1, keepdim=True).clamp(min=1)], dim=-2
-        )
+        weights = torch.stack([pt_shares(each), there / there.sum(-1, keepdim=True).clamp(min=1)], dim=-2)
         return self.rho(p, (weights @ features).flatten(-3))
 
 

@@ -8,7 +8,7 @@ so many numbers (amortised flows).
 from __future__ import annotations
 
 from math import ceil, e, log, pi, prod
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.nn import functional as F
@@ -29,35 +29,6 @@ POSTERIORS: tuple[PosteriorKind, ...] = (
     "spline",
 )  # fmt: skip
 _SMALL = 0.01  # size of start values that keep a flow near the identity
-
-
-class Posterior(Protocol):
-    """A flow from the Gaussian sample of an event to its latent point."""
-
-    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member."""
-        ...
-
-    def __call__(self, p: Mapping[str, Tensor], z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """End point (..., B, latent) and log |det dz'/dz| (..., B) of the flow from z (..., B, latent)."""
-        ...
-
-
-def posterior_flow(kind: PosteriorKind, latent: int, steps: int, context: int = 0) -> Posterior | None:
-    """The flow of a posterior by name, of `steps` steps; None for "gaussian"."""
-    if kind == "gaussian":
-        return None
-    if kind == "planar":
-        return Planar(latent, steps, context)
-    if kind == "conv":
-        return Conv(latent, steps, context)
-    if kind == "sylvester-orthogonal":
-        return OrthogonalSylvester(latent, steps, context)
-    if kind == "sylvester-householder":
-        return HouseholderSylvester(latent, steps, context)
-    if kind == "sylvester-triangular":
-        return TriangularSylvester(latent, steps, context)
-    return Autoregressive(kind, latent, steps, context)
 
 
 def above_minus_one(x: Tensor) -> Tensor:
@@ -242,10 +213,7 @@ class Conv(_Flow):
 
     def _start(self, generator: torch.Generator) -> dict[str, Tensor]:
         kernel = min(3, self.latent)
-        return {
-            "u": self._draw(generator, _SMALL, self.latent),
-            "w": self._draw(generator, kernel**-0.5, kernel),
-        }
+        return {"u": self._draw(generator, _SMALL, self.latent), "w": self._draw(generator, kernel**-0.5, kernel)}
 
     def _dilation(self, k: int) -> int:
         reach = self.shapes["w"][-1] - 1
@@ -268,6 +236,23 @@ class Conv(_Flow):
         bend = torch.where(near, (e - 1) / e + 0 * wu, slope / torch.where(near, 1.0, wu))
         moved = x + u * bend * h
         return (moved if k % 2 == 0 else moved.flip(-1)), torch.log1p((1 - h.square()) * bend * wu).sum(-1)
+
+
+Posterior = _Flow | Autoregressive
+_FLOWS: dict[str, type[_Flow]] = {
+    "planar": Planar,
+    "sylvester-orthogonal": OrthogonalSylvester,
+    "sylvester-householder": HouseholderSylvester,
+    "sylvester-triangular": TriangularSylvester,
+    "conv": Conv,
+}
+
+
+def posterior_flow(kind: PosteriorKind, latent: int, steps: int, context: int = 0) -> Posterior | None:
+    """The flow of a posterior by name, of `steps` steps; None for "gaussian"."""
+    if kind in ("iaf", "maf", "spline"):
+        return Autoregressive(kind, latent, steps, context)
+    return None if kind == "gaussian" else _FLOWS[kind](latent, steps, context)
 
 
 def log_posterior(noise: Tensor | None, logvar: Tensor, log_det: Tensor | None) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from math import log, pi
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -18,24 +19,26 @@ PriorKind = Literal["standard", "mixture", "vamp", "dirichlet"]
 PRIORS: tuple[PriorKind, ...] = ("standard", "mixture", "vamp", "dirichlet")
 
 
-class Prior(Protocol):
+class Prior(ABC):
     """Density of latent points, and what the decoder is given of them."""
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member."""
-        ...
+        """Parameters of one member; none where a prior has nothing to learn."""
+        del generator
+        return {}
 
+    @abstractmethod
     def log_density(self, p: Mapping[str, Tensor], z: Tensor, encode: Encode) -> Tensor:
         """log p(z) (..., B) of z (..., B, latent); `encode` gives mean and log variance of the posterior of inputs."""
-        ...
 
     def divergence(self, mu: Tensor, logvar: Tensor) -> Tensor | None:
         """KL of N(mu, exp(logvar)) from the prior (..., B), or None where it has no closed form."""
-        ...
+        del mu, logvar
+        return None
 
     def point(self, z: Tensor) -> Tensor:
-        """What the decoder is given."""
-        ...
+        """What the decoder is given: the latent point itself, if nothing else is said."""
+        return z
 
 
 def prior_of(kind: PriorKind, latent: int, d: int, components: int, concentration: float, *, unit: bool) -> Prior:
@@ -65,16 +68,11 @@ def log_gauss(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * ((z - mean).square() * torch.exp(-logvar) + logvar + log(2 * pi)).sum(-1)
 
 
-class Gaussian:
+class Gaussian(Prior):
     """N(0, variance) in every dimension."""
 
     def __init__(self, variance: float = 1.0) -> None:
         self.variance = variance
-
-    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Nothing: it has no parameters."""
-        del generator
-        return {}
 
     def log_density(self, p: Mapping[str, Tensor], z: Tensor, encode: Encode) -> Tensor:
         """log p(z) (..., B)."""
@@ -85,10 +83,6 @@ class Gaussian:
         """KL (..., B)."""
         scaled = (mu.square() + torch.exp(logvar)) / self.variance
         return 0.5 * (scaled - logvar + (log(self.variance) - 1)).sum(-1)
-
-    def point(self, z: Tensor) -> Tensor:
-        """The latent point itself."""
-        return z
 
 
 class Dirichlet(Gaussian):
@@ -113,19 +107,7 @@ def _mixture(z: Tensor, mean: Tensor, logvar: Tensor, log_weight: Tensor) -> Ten
     return torch.logsumexp(each + log_weight[..., None, :], dim=-1)
 
 
-class _Learned:
-    """A prior of many Gaussians, on latent points as they are."""
-
-    def divergence(self, mu: Tensor, logvar: Tensor) -> None:
-        """There is no closed form."""
-        del mu, logvar
-
-    def point(self, z: Tensor) -> Tensor:
-        """The latent point itself."""
-        return z
-
-
-class Mixture(_Learned):
+class Mixture(Prior):
     """Gaussians with learned weights, means and variances."""
 
     def __init__(self, latent: int, components: int) -> None:
@@ -145,7 +127,7 @@ class Mixture(_Learned):
         return _mixture(z, p["prior.mean"], p["prior.logvar"], torch.log_softmax(p["prior.logit"], dim=-1))
 
 
-class Vamp(_Learned):
+class Vamp(Prior):
     """Mean of the Gaussian posteriors of learned pseudo-inputs (VampPrior, Tomczak and Welling, arXiv:1705.07120)."""
 
     def __init__(self, d: int, components: int, *, unit: bool) -> None:

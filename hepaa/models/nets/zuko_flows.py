@@ -38,6 +38,15 @@ def _put(module: torch.nn.Module, parameters: Mapping[str, Any]) -> None:
         module.get_submodule(owner)._parameters[leaf] = values
 
 
+def zuko_flow(d: int, bins: int | None, **options: Any) -> torch.nn.Module:
+    """Spline flow in d dimensions, or one of affine maps without bins; its start values are to be replaced."""
+    with torch.random.fork_rng(devices=[]):  # which torch draws
+        flow: torch.nn.Module = (
+            zuko.flows.MAF(d, **options) if bins is None else zuko.flows.NSF(d, bins=bins, **options)
+        )
+    return flow
+
+
 class _Transform(torch.nn.Module):
     """End point and log-determinant of a zuko flow as a module's forward, so that its parameters can be exchanged."""
 
@@ -69,11 +78,7 @@ class Autoregressive:
         options: dict[str, Any] = {"context": context, "transforms": steps, "hidden_features": _WIDTHS}
         if latent == 1 and not context:
             del options["hidden_features"]  # a component without others or context has plain numbers, no network
-        with torch.random.fork_rng(devices=[]):  # torch draws start values that `init` replaces
-            if kind == "spline":
-                flow = zuko.flows.NSF(latent, bins=_BINS, **options)
-            else:
-                flow = zuko.flows.MAF(latent, **options)
+        flow = zuko_flow(latent, bins=_BINS if kind == "spline" else None, **options)
         self.module = _Transform(flow, backward=kind == "maf").requires_grad_(False)
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ A view is a function of events and of standard normal numbers, so that the train
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -25,16 +25,6 @@ ViewKind = Literal["noise", "physical"]
 VIEWS: tuple[ViewKind, ...] = ("noise", "physical")
 SOFT = 0.02  # share of pT below which a particle is likely to be dropped
 _COMPONENT = re.compile(r"(px|py|pz|pt|eta|phi|m|e)(?=[A-Zb-z0-9])(\w+)")
-
-
-class View(Protocol):
-    """A random change of events."""
-
-    noise: int
-
-    def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
-        """A view of x (..., B, d) from standard normal numbers (..., B, noise)."""
-        ...
 
 
 class Noise:
@@ -148,3 +138,6 @@ class Momenta:
         mean, scale, logged = self._statistics(raw)
         values = torch.where(logged, torch.log1p(torch.where(logged, raw, 0.0).clamp(min=0)), raw)
         return (values - mean) / scale
+
+
+View = Noise | Jets | Momenta
