@@ -207,8 +207,8 @@ class Detector(Estimator):
             )
         if inlier.sum() < 2:
             raise InputError(f"n_samples = {int(inlier.sum())}: training needs at least 2 background events")
-        used = inlier | rare if self.uses_labels else inlier
-        refuse_not_finite(numbers[used], names)
+        taught = rare if self.uses_labels else np.zeros(n, bool)
+        refuse_not_finite(numbers[inlier | taught], names)
         w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if w is not None and w.shape != (n,):
             raise InputError(f"sample_weight has shape {w.shape} for {n} events; give one weight an event")
@@ -224,11 +224,9 @@ class Detector(Estimator):
             background=self._transform(numbers[inlier]),
             weight=weight,
             group=None if g is None else g[inlier],
-            anomalies=self._transform(numbers[rare])
-            if self.uses_labels
-            else np.empty((0, numbers.shape[1]), np.float32),
-            anomaly_weight=mean_one(w, rare) if self.uses_labels else None,
-            anomaly_group=None if g is None else g[rare],
+            anomalies=self._transform(numbers[taught]),
+            anomaly_weight=mean_one(w, taught),
+            anomaly_group=None if g is None else g[taught],
             spectator=None if spectator is None else spectator[inlier],
         )
 

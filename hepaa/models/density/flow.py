@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.func import vmap
 
 from hepaa.errors import InputError
 from hepaa.models.density.units import MEASURES, Measure, log_volume, traced_log_volume
@@ -68,14 +67,7 @@ class FlowNet:
     def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Outputs for x (..., B, d)."""
         del noise
-        self.module.to(x.device)
-
-        def density(parameters: dict[str, Tensor], events: Tensor) -> Tensor:
-            log_density: Tensor = call_with(self.module, parameters, events)
-            return log_density
-
-        one = density if x.dim() == 2 else vmap(density)
-        return {"log_density": one(dict(p), x)}
+        return {"log_density": call_with(self.module, p, x)}
 
 
 @dataclass(frozen=True)

@@ -248,9 +248,3 @@ def _pick(values: Tensor, index: Tensor, steps: int) -> Tensor:
     """Rows (K, steps, B, ...) of `values` (n, ...) for indices (K, steps * B)."""
     rows = values.index_select(0, index.reshape(-1).to(values.device))
     return rows.view(len(index), steps, -1, *values.shape[1:])
-
-
-def whole_batch(background: Pool, index: Tensor) -> TrainingBatch:
-    """Events (K, B) of the background as one batch without noise."""
-    (batch,) = Deal(index, None, None, index.shape[1], 0).batches(background, None)
-    return batch

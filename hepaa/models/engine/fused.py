@@ -2,7 +2,8 @@
 
 A step of a 16-2 net on 128 events is 0.2 million multiply-adds, some ten microseconds; as torch operations it takes a
 millisecond or two. The objective is that of `terms.py` with squared errors: reconstruction, KL and anomaly penalty.
-`plan` says whether a model and its terms are of this kind. Gradients equal autograd's to the rounding of float32.
+`fused_steps.can_fuse` says whether a model and its terms are of this kind. Gradients equal autograd's to the rounding
+of float32.
 
 Events are worked on in blocks of `T`, of `T_SCORES` where no gradient is needed; activations lie in memory as (neuron,
 event), so that a loop over the events of a block is a vector instruction. The last block is filled up with events that

@@ -116,11 +116,6 @@ def can_fuse(model: Any, terms: Sequence[Term], parameters: MemberParameters, ba
     return all(replace(term, weight=ONE) == known_one for term, known_one in zip(terms, plain, strict=True))  # type: ignore[type-var]
 
 
-def can_score_fused(model: Any, parameters: MemberParameters) -> bool:
-    """Whether `fused_scores` is faster than torch."""
-    return is_small_vae(model, parameters, 512)
-
-
 def fused_scores(model: Any, parameters: MemberParameters, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """|x - x_hat|^2 (K, n) of rows x (n, d) with z = mu."""
     from hepaa.models.engine import fused

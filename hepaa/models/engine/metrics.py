@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Callback = Callable[[int, Mapping[str, float]], None]
+    from collections.abc import Mapping
 
 
 class MetricsFile:
@@ -57,16 +55,3 @@ class MetricsFile:
             return ""
         lines = self.path.read_text(encoding="utf-8").splitlines()[:epoch]
         return "".join(line + "\n" for line in lines)
-
-
-def both(*callbacks: Callback | None) -> Callback | None:
-    """All callbacks that there are, one after the other."""
-    present = [c for c in callbacks if c is not None]
-    if not present:
-        return None
-
-    def call(epoch: int, losses: Mapping[str, float]) -> None:
-        for callback in present:
-            callback(epoch, losses)
-
-    return call

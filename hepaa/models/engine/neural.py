@@ -14,8 +14,8 @@ from hepaa.models import onnx
 from hepaa.models.base import Detector, Training, checked_threshold, mean_one, weighted_quantile
 from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
-from hepaa.models.engine.fused_steps import can_score_fused, fused_scores
-from hepaa.models.engine.metrics import MetricsFile, both
+from hepaa.models.engine.fused_steps import fused_scores, is_small_vae
+from hepaa.models.engine.metrics import MetricsFile
 from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.parallel import own_device
 from hepaa.models.engine.streaming import Stream, Survey, pick
@@ -192,6 +192,12 @@ class NeuralDetector(Detector, abstract=True):
         if stream is not None and not np.shares_memory(training.background, stream.first.x.numpy()):
             raise InputError(f"{type(self).__name__} works on the whole background: give it a table in memory")
         metrics = None if self.metrics is None else MetricsFile(self.metrics)
+        callbacks = [c for c in (self.callback, metrics if is_first() else None) if c is not None]
+
+        def report(epoch: int, losses: Mapping[str, float]) -> None:
+            for callback in callbacks:
+                callback(epoch, losses)
+
         settings = Settings(
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -199,7 +205,7 @@ class NeuralDetector(Detector, abstract=True):
             validation_fraction=self.validation_fraction,
             patience=self.patience,
             verbose=self.verbose,
-            callback=both(self.callback, metrics if is_first() else None),
+            callback=report,
             balance=training.shares,
             checkpoint=self.checkpoint,
             amp=self.amp,
@@ -243,7 +249,7 @@ class NeuralDetector(Detector, abstract=True):
 
     def member_scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (members, n) of rows that are preprocessed already (see `prepared`)."""
-        if self._scores_squared_error and can_score_fused(self.model_, self.parameters_):
+        if self._scores_squared_error and is_small_vae(self.model_, self.parameters_, 512):
             return fused_scores(self.model_, self.parameters_, x)
         data = torch.from_numpy(x).to(self.parameters_.flat.device)
         parts = []

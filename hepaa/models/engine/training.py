@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 
 from hepaa.errors import HepaaError, InputError
-from hepaa.models.engine.batches import Deal, Member, Pool, Strata, shares_of, whole_batch
+from hepaa.models.engine.batches import Deal, Member, Pool, Strata, shares_of
 from hepaa.models.engine.checkpoint import Checkpoint, State
 from hepaa.models.engine.device import generator, threads_for
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse
@@ -245,7 +245,7 @@ class Trainer:
         parameters = self.parameters.frozen()
         total = torch.zeros(len(self.members), dtype=torch.float64, device=self.device)
         for part in torch.split(index, 8192, dim=1):
-            batch = whole_batch(self.background, part)
+            (batch,) = Deal(part, None, None, part.shape[1], 0).batches(self.background, None)
             out = self.model(parameters, batch.x, None)
             for factor, term in zip(weights, stage.terms, strict=True):
                 total += factor * term(batch, out).double() * part.shape[1]

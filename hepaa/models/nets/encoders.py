@@ -1,6 +1,6 @@
 """Encoders and decoders for inputs that are more than a list of features: the particles of jets, and images.
 
-They are functions of stacked parameters, as the networks of `networks.py`.
+They are functions of stacked parameters, as the networks of `mlp.py`.
 """
 
 from __future__ import annotations

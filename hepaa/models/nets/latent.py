@@ -54,7 +54,6 @@ class LatentNet:
         encoder: Network,
         decoder: Network,
         latent: int,
-        *,
         posterior: Posterior | None = None,
         context: int = 0,
         prior: Prior | None = None,

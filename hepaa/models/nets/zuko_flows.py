@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -20,7 +21,10 @@ _SMALL = 0.01
 
 
 def call_with(module: torch.nn.Module, parameters: Mapping[str, Tensor], *inputs: Tensor) -> Any:
-    """What `module` gives with these parameters in place of its own."""
+    """What `module` gives for inputs (B, ...) with these parameters for its own, or for (K, B, ...) with K of each."""
+    module.to(inputs[0].device)
+    if inputs[0].dim() > 2:
+        return vmap(partial(call_with, module))(dict(parameters), *inputs)
     if torch._C._get_tracing_state() is None:
         return functional_call(module, dict(parameters), inputs)
     # the recorder for ONNX refuses functional_call: parameters are put in and taken out by hand
@@ -98,13 +102,7 @@ class Autoregressive:
 
     def __call__(self, p: Mapping[str, Tensor], z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """End point (..., B, latent) and log |det dz'/dz| (..., B) of the flow from z (..., B, latent)."""
-        self.module.to(z.device)
         own = {n.removeprefix("posterior."): t for n, t in p.items() if n.startswith("posterior.")}
-
-        def run(parameters: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, Tensor]:
-            end_and_log_det: tuple[Tensor, Tensor] = call_with(self.module, parameters, *inputs)
-            return end_and_log_det
-
         inputs = (z,) if context is None or not self.context else (z, context)
-        end_and_log_det: tuple[Tensor, Tensor] = (run if z.dim() == 2 else vmap(run))(own, *inputs)
+        end_and_log_det: tuple[Tensor, Tensor] = call_with(self.module, own, *inputs)
         return end_and_log_det

@@ -71,18 +71,9 @@ class AnomalyAwareVAE(VAE):
         super()._fit(mixed(training, self.mixup, self.seed))
 
     def _stages(self) -> list[Stage]:
-        penalty = AnomalyPenalty(
-            self._error(),
-            self.penalty,
-            self.clip,
-            self.normalisation,
-            Linear(0.0, self.lambda_max, self.finetune_epochs),
-        )
-        objective = (
-            self._reconstruction(self.normalisation),
-            self._kl(self.normalisation, grown=True),
-            penalty,
-            *self._penalties(),
-        )
+        ramp = Linear(0.0, self.lambda_max, self.finetune_epochs)
+        penalty = AnomalyPenalty(self._error(), self.penalty, self.clip, self.normalisation, ramp)
+        background = self._reconstruction(self.normalisation), self._kl(self.normalisation, grown=True)
+        objective = (*background, penalty, *self._penalties())
         finetune = Stage(self.finetune_epochs, objective, anomaly_fraction=self.anomaly_fraction, watch=False)
         return [*super()._stages(), finetune]

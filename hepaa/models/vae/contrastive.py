@@ -13,6 +13,7 @@ from hepaa.models.engine.training import Stage
 from hepaa.models.losses.contrastive import NTXent, SupCon
 from hepaa.models.losses.schedules import Fixed, Linear
 from hepaa.models.nets.encoders import jets_of
+from hepaa.models.nets.latent import LatentNet
 from hepaa.models.parameters import between, one_of, whole
 from hepaa.models.vae.vae import VAE
 from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
@@ -20,48 +21,37 @@ from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from hepaa.models.base import Training
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import Term
-    from hepaa.models.vae.vae import Autoencoder
     from hepaa.models.vae.views import View
 
 Contrastive = Literal["supcon", "ntxent"]
 _CONTRASTIVE: tuple[Contrastive, ...] = ("supcon", "ntxent")
 
 
-class ContrastiveNet:
+class ContrastiveNet(LatentNet):
     """An autoencoder that in training also gives the latent means of two random views of each event.
 
     Outputs are those of the autoencoder, and with noise `view_a`, `view_b` (..., B, latent).
     """
 
-    def __init__(self, net: Autoencoder, view: View) -> None:
-        self.net, self.view = net, view
+    def __init__(self, net: LatentNet, view: View) -> None:
+        super().__init__(net.encoder, net.decoder, net.latent, net.posterior, net.context, net.prior, net.variances)
+        self.view = view
         self.noise = net.noise + 2 * view.noise
-
-    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member."""
-        return self.net.init(generator)
-
-    def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """x_hat (..., B, d), without noise."""
-        return self.net.reconstruct(p, x)
-
-    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """mu (..., B, latent)."""
-        return self.net.means(p, x)
 
     def __call__(self, p: Mapping[str, Tensor], x: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Outputs for x (..., B, d)."""
         if noise is None:
-            return self.net(p, x)
-        own, first, second = noise.tensor_split((self.net.noise, self.net.noise + self.view.noise), dim=-1)
-        out = self.net(p, x, own)
+            return super().__call__(p, x)
+        own, first, second = noise.tensor_split((self.latent, self.latent + self.view.noise), dim=-1)
+        out = super().__call__(p, x, own)
         views = torch.cat([self.view(x, first), self.view(x, second)], dim=-2)
-        out["view_a"], out["view_b"] = self.net.means(p, views).chunk(2, dim=-2)
+        out["view_a"], out["view_b"] = self.means(p, views).chunk(2, dim=-2)
         return out
 
 
@@ -106,6 +96,7 @@ class ContrastiveVAE(VAE):
         between("temperature", self.temperature, 0.03)
         if self.anneal_epochs is not None:
             whole("anneal_epochs", self.anneal_epochs)
+        numbers: NDArray[np.int64] | None = None
         if self.contrastive == "supcon":
             groups = np.zeros(0, np.int64) if training.group is None else training.group
             names, numbers = np.unique(groups, return_inverse=True)
@@ -114,12 +105,9 @@ class ContrastiveVAE(VAE):
                     "contrastive='supcon' needs background of two groups (generators) or more, and there is "
                     f"{'one' if len(names) else 'none'}; pass groups, or take contrastive='ntxent'"
                 )
-            training = replace(training, group=numbers)
-        else:
-            training = replace(training, group=None)
-        super()._fit(training)
+        super()._fit(replace(training, group=numbers))
 
-    def _model(self, d: int) -> Autoencoder:
+    def _model(self, d: int) -> LatentNet:
         net = super()._model(d)
         return net if self.contrastive == "supcon" else ContrastiveNet(net, self._view(d))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from hepaa.errors import InputError, nearest
 from hepaa.models.engine.device import generator
 from hepaa.models.engine.neural import NeuralDetector
-from hepaa.models.engine.training import Stage, TrainableModel, pieces
+from hepaa.models.engine.training import Stage, pieces
 from hepaa.models.losses.disco import DisCo
 from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, ErrorKind, EventError
 from hepaa.models.losses.schedules import Fixed, Linear
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 
     from hepaa.models.base import Training
     from hepaa.models.losses.terms import Term
-
-
-class Autoencoder(TrainableModel, Protocol):
-    """A model that can give the reconstruction alone, and the latent means alone."""
-
-    def reconstruct(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """x_hat (..., B, d) for x (..., B, d), without noise."""
-        ...
-
-    def means(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """mu (..., B, latent) for x (..., B, d)."""
-        ...
 
 
 class VAE(NeuralDetector):
@@ -111,7 +99,7 @@ class VAE(NeuralDetector):
     decorrelate: str | None = None
     disco_weight: float = 10.0
 
-    def _model(self, d: int) -> Autoencoder:
+    def _model(self, d: int) -> LatentNet:
         plain = (self.posterior, self.prior, self.encoder) == ("gaussian", "standard", "mlp")
         if plain and self.reconstruction != "gaussian":
             return GaussianVAE(d, self.hidden, self.latent)
@@ -220,7 +208,7 @@ class VAE(NeuralDetector):
         return self.reconstruction == "mse"
 
     def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        net = cast("Autoencoder", self.model_)
+        net = cast("LatentNet", self.model_)
         out = {"x_hat": net.reconstruct(p, x)}
         if self.reconstruction == "gaussian":
             out["x_logvar"] = p["decoder.logvar"]
