@@ -96,14 +96,10 @@ class DetectorCard(_Section):
     detector: str = Field(description="a preset, such as aa-zh, or a class, such as VAE")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the detector")
     labelled: int | None = Field(
-        None,
-        gt=0,
-        description="labelled anomalies at most, for detectors that use them; null: all that are in train",
+        None, gt=0, description="labelled anomalies at most, for detectors that use them; null: all that are in train"
     )
-
     flatten: str | None = Field(
-        None,
-        description="make the score independent of this column in background, learned on validation, such as mjj",
+        None, description="make the score independent of this column in background, learned on validation, such as mjj"
     )
 
     @property

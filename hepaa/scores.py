@@ -127,10 +127,8 @@ class LatentDistance:
         for name in self.groups_:
             count = int((group == name).sum())
             if count < least:
-                what = (
-                    f"{self.neighbours} neighbours" if self.metric == "knn" else f"a covariance of {latent} dimensions"
-                )
-                raise InputError(f"group {name} has {count} events, too few for {what}")
+                need = f"{least} neighbours" if self.metric == "knn" else f"a covariance of {latent} dimensions"
+                raise InputError(f"group {name} has {count} events, too few for {need}")
         rows = [[mu[k, group == name] for name in self.groups_] for k in range(members)]
         if self.metric == "knn":
             self._trees = [[cKDTree(points) for points in member] for member in rows]
@@ -158,8 +156,7 @@ class LatentDistance:
 
     def __call__(self, X: Any) -> NDArray[np.float64]:
         """Distance of each event from the nearest cluster, (n,)."""
-        nearest_one: NDArray[np.float64] = self.distances(X).min(axis=1)
-        return nearest_one
+        return np.asarray(self.distances(X).min(axis=1))
 
 
 def _unit(points: NDArray[np.float64]) -> NDArray[np.float64]:

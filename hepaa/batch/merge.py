@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 def tally(outcome: Outcome, task: int = 0) -> Tally:
     """Events and sums of weights of one task of a plan; the same bits whatever the shards were."""
-    names = [field.name for field in fields(Tally)]
-    return Tally.total(Tally(**{name: receipt[name] for name in names}) for _, receipt in outcome.of_task(task))
+    receipts = [receipt for _, receipt in outcome.of_task(task)]
+    return Tally.total(Tally(*(receipt[field.name] for field in fields(Tally))) for receipt in receipts)
 
 
 def table(outcome: Outcome, task: int | None = None) -> EventTable:
@@ -64,18 +64,15 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
         listed = []
         for number, (key, receipt) in enumerate(receipts):
             name = f"part-{number:05d}.parquet"
-            _link(outcome.store.table_path(key), made / name)
+            source = outcome.store.table_path(key)
+            try:
+                os.link(source, made / name)
+            except OSError:  # another filesystem, or one without links
+                with atomic_path(made / name) as partial:
+                    shutil.copyfile(source, partial)
             listed.append({"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}})
         write_json({"parts": listed, "missing": [vars(m) for m in outcome.missing]}, made / "index.json")
     return sum(receipt["rows"] for _, receipt in receipts)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another filesystem, or one without links
-        with atomic_path(target) as partial:
-            shutil.copyfile(source, partial)
 
 
 def counts(outcome: Outcome, task: int = 0) -> dict[Class, Counts]:

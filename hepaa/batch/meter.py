@@ -18,10 +18,10 @@ class Meter:
     """Progress: a bar, and one line a minute in `log.txt`."""
 
     def __init__(self, plan: Plan, stored: dict[str, Any], folder: Path, progress: Reporter) -> None:
-        self._total, self._done, self._new, self._new_events = len({shard.key for shard in plan.shards}), 0, 0, 0
+        self._total, self._done = len({shard.key for shard in plan.shards}), 0
         self._events, self._weights, self._files = 0, 0.0, set[str]()
         self._count(stored)
-        self._new = self._new_events = 0
+        self._done_before, self._events_before = self._done, self._events
         self._path, self._progress = folder / "log.txt", progress
         self._began = self._logged = time.monotonic()
 
@@ -32,36 +32,35 @@ class Meter:
 
     def __exit__(self, *_: object) -> None:
         self._bar.__exit__(None, None, None)
-        self._log(self._done)
+        self._log()
 
     def update(self, receipts: dict[str, dict[str, Any]]) -> None:
         """More receipts came."""
         self._count(receipts)
         self._advance(self._done, self._words())
         if time.monotonic() - self._logged >= _LOG_EVERY_S:
-            self._log(self._done)
+            self._log()
 
     def _count(self, receipts: dict[str, dict[str, Any]]) -> None:
         for receipt in receipts.values():
             if "error" not in receipt:
                 self._done += 1
-                self._new += 1
                 self._events += receipt["events"]
-                self._new_events += receipt["events"]
                 self._weights += receipt["sum_weights"]
                 self._files.add(receipt["path"])
 
     def _words(self) -> str:
-        spent = max(time.monotonic() - self._began, 1e-9)
-        left = f"{spent / self._new * (self._total - self._done):.0f} s" if self._new else "unknown"
+        spent, new = max(time.monotonic() - self._began, 1e-9), self._done - self._done_before
+        left = f"{spent / new * (self._total - self._done):.0f} s" if new else "unknown"
+        rate = (self._events - self._events_before) / spent
         return (
-            f"{len(self._files)} files, {self._events} events, {self._new_events / spent:.4g} events/s, "
+            f"{len(self._files)} files, {self._events} events, {rate:.4g} events/s, "
             f"sum of weights {self._weights:.6g}, left {left}"
         )
 
-    def _log(self, done: int) -> None:
+    def _log(self) -> None:
         self._logged = time.monotonic()
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {done}/{self._total} shards, {self._words()}\n"
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {self._done}/{self._total} shards, {self._words()}\n"
         try:
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(line)

@@ -77,18 +77,10 @@ class BatchSetup:
         )  # fmt: skip
 
 
-def note_missing(outcome: Outcome, beside: Path) -> Path | None:
-    """Write which events an incomplete result lacks to `NAME.missing.json` beside it; remove that of an earlier one."""
-    listing = beside.with_name(f"{beside.name}.missing.json")
-    if not outcome.missing:
-        listing.unlink(missing_ok=True)
-        return None
-    write_json({"shards": [asdict(failure) for failure in outcome.missing]}, listing)
-    return listing
-
-
 def save_rows(outcome: Outcome, output: Path) -> int:
     """All rows of a batch: as one table where `output` ends in .parquet or .root, else as a folder of parts.
+
+    `NAME.missing.json` beside it says which events an incomplete result lacks; that of an earlier one is removed.
 
     Returns
     -------
@@ -101,7 +93,11 @@ def save_rows(outcome: Outcome, output: Path) -> int:
         table = merge.table(outcome)
         table.save(output)
         n = table.n
-    note_missing(outcome, output)
+    listing = output.with_name(f"{output.name}.missing.json")
+    if outcome.missing:
+        write_json({"shards": [asdict(failure) for failure in outcome.missing]}, listing)
+    else:
+        listing.unlink(missing_ok=True)
     return n
 
 

@@ -73,7 +73,8 @@ def trials(
         content = json.loads(json.dumps(plain))
         for key, value in choice:
             _put(content, key, value)
-        name = ",".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in choice)
+        texts = [(key, "+".join(map(str, v)) if isinstance(v, list) else str(v)) for key, v in choice]
+        name = ",".join(f"{key.rpartition('.')[2]}={file_name(text)}" for key, text in texts)
         cards[name] = parse_card(content, source=Path(name))
     return cards
 
@@ -108,11 +109,6 @@ def _put(content: Any, path: str, value: Any) -> None:
         if isinstance(content, dict) and key not in content:
             raise InputError(f"{path}: no key {step!r}; {nearest(step, content)}")
         content = content[key]
-
-
-def _word(value: Any) -> str:
-    text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
-    return file_name(text)
 
 
 @dataclass(frozen=True)
@@ -203,7 +199,9 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
         _write_card(card, path)
         plan = features[name]
         stored = [] if plan is None else [shard.key for shard in plan.shards]
-        inputs = keys.digest([stored, _limited(card, batch.identity)])
+        # files that are not read in batches enter by their state
+        limited = [f for s in card.samples if s.max_events is not None for f in io.expand(s.files)]
+        inputs = keys.digest([stored, [[file, keys.identify(file, batch.identity)] for file in limited]])
         task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
         state = keys.identify(str(path), "content")
         tasks.append(task)
@@ -234,21 +232,12 @@ def _joined(plans: Iterator[Plan]) -> Plan | None:
     return Plan(tuple(tasks), tuple(shards.values()), versions) if shards else None
 
 
-def _limited(card: Card, identity: Identity) -> list[Any]:
-    """State of the files that are not read in batches."""
-    files = [f for s in card.samples if s.max_events is not None for f in io.expand(s.files)]
-    return [[path, keys.identify(path, identity)] for path in files]
-
-
 def _write_card(card: Card, path: Path) -> None:
     """Write a card with absolute names of files; an equal one is left alone, with its time of change."""
-    samples = [s.model_copy(update={"files": [_absolute(f) for f in s.files]}) for s in card.samples]
+    absolute = [[f if is_remote(f) else str(Path(f).absolute()) for f in s.files] for s in card.samples]
+    samples = [s.model_copy(update={"files": files}) for s, files in zip(card.samples, absolute, strict=True)]
     text = card.model_copy(update={"samples": samples}).to_yaml()
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
-
-
-def _absolute(name: str) -> str:
-    return name if is_remote(name) else str(Path(name).absolute())

@@ -81,14 +81,11 @@ class Store:
         except (OSError, ValueError) as damage:
             raise InputError(f"{self._path(key, '.json')}: cannot be read ({damage}); remove it to redo it") from damage
         size = receipt["table_bytes"]
-        if size is not None:
-            try:
-                whole = self._path(key, ".parquet").stat().st_size == size
-            except FileNotFoundError:
-                whole = False
-            if not whole:
-                return None
-        return receipt
+        try:
+            whole = size is None or self.table_path(key).stat().st_size == size
+        except FileNotFoundError:
+            whole = False
+        return receipt if whole else None
 
     def receipts(self, shards: Iterable[Shard]) -> dict[str, dict[str, Any]]:
         """Receipts of those shards that have a whole result, by key."""

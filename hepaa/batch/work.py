@@ -84,7 +84,9 @@ class Work:
             if stored is None:
                 stored = self._compute(shard, store, here)
         except Exception as failure:  # whatever goes wrong with one shard must not end the others
-            answer: dict[str, Any] = {"error": _reason(failure), **here}
+            text = one_line(failure)
+            reason = text if isinstance(failure, InputError) else f"{type(failure).__name__}: {text}"
+            answer: dict[str, Any] = {"error": reason, **here}
             if isinstance(failure, TruncatedInputError):
                 answer["good_events"] = failure.good_events
             try:
@@ -162,8 +164,3 @@ def _check_versions(planned: dict[str, str]) -> None:
             f"{socket.gethostname()} has other versions than the machine that made the plan ({'; '.join(other)}); "
             "install the same, or use one container"
         )
-
-
-def _reason(failure: Exception) -> str:
-    text = one_line(failure)
-    return text if isinstance(failure, InputError) else f"{type(failure).__name__}: {text}"
