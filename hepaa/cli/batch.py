@@ -60,15 +60,9 @@ class BatchOptions:
         from hepaa.batch.runs import BatchSetup
         from hepaa.progress import reporter
 
-        return BatchSetup(
-            folder=self.work or output.with_name(f"{output.name}.batch"),
-            executor=executor(self.executor or "serial"),
-            retries=self.retries,
-            allow_missing=self.allow_missing,
-            identity=self.identity,
-            shard_events=self.shard_events,
-            progress=reporter(),
-        )
+        limits = {name: value for name, value in vars(self).items() if name not in ("executor", "work")}
+        folder = self.work or output.with_name(f"{output.name}.batch")
+        return BatchSetup(folder, executor(self.executor or "serial"), progress=reporter(), **limits)
 
 
 def batch_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -89,10 +83,8 @@ def batch_options(command: Callable[..., None]) -> Callable[..., None]:
 def say_missing(outcome: Any) -> None:
     """Warn on standard error that shards are missing from a result, as was allowed."""
     if outcome.missing:
-        listing = f"all are listed in {outcome.store.failures_path}"
-        click.echo(
-            f"hepaa: {len(outcome.missing)} shards are missing from this result, as allowed; {listing}", err=True
-        )
+        missing = f"{len(outcome.missing)} shards are missing from this result, as allowed"
+        click.echo(f"hepaa: {missing}; all are listed in {outcome.store.failures_path}", err=True)
 
 
 @click.group()
@@ -225,11 +217,8 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
     if output is not None:
         loaded = loaded.model_copy(update={"output": str(output)})
     setup = replace(batch.batch(Path(loaded.output)), executor=SiteExecutor(target))
-    if array:
-        click.echo(target.array_script(str(setup.folder)), nl=False)
-        return
-    if dry_run:
-        click.echo(target.worker_script(), nl=False)
+    if array or dry_run:
+        click.echo(target.array_script(str(setup.folder)) if array else target.worker_script(), nl=False)
         return
     click.echo(f"results: {run(loaded, setup, overwrite=overwrite) / 'results.json'}")
 
@@ -253,10 +242,7 @@ def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, 
 
     changes = {key: value if isinstance(value, list) else [value] for key, value in words(sets).items()}
     setup = batch.batch(card)
-    for name, detectors in run_all(
-        trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds), setup
-    ).items():
-        click.echo(f"== {name}")
-        for line in table_of({"detectors": detectors}):
-            click.echo(line)
+    cards = trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds)
+    for name, detectors in run_all(cards, setup).items():
+        click.echo("\n".join([f"== {name}", *table_of({"detectors": detectors})]))
     click.echo(f"runs: {setup.folder / 'runs'}")

@@ -49,8 +49,7 @@ def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> No
     else:
         folder = pipeline.run(card, overwrite=overwrite, progress=reporter())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    for line in table_of(results):
-        click.echo(line)
+    click.echo("\n".join(table_of(results)))
     click.echo(f"results: {folder / 'results.json'}    figures: {folder / 'figures'}")
 
 

@@ -113,8 +113,7 @@ def hist(
         numbers = histogram_in_batches(name, load([validation]), tables, rules, output, batch.batch(output))
     else:
         numbers = histogram(name, load([validation]), load(tables), rules, output)
-    for line in table_of({"detectors": {name: numbers}}):
-        click.echo(line)
+    click.echo("\n".join(table_of({"detectors": {name: numbers}})))
     if numbers["missing"]:
         click.echo(f"hepaa: {len(numbers['missing'])} shards are missing from this result, as allowed", err=True)
     click.echo(f"results: {output}")
@@ -144,8 +143,7 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
         [line.card, line.detector, line.signal, *(_spread(line.mean(quantity)) for quantity in QUANTITIES)]
         for line in lines
     ]
-    for text in aligned(rows):
-        click.echo(text)
+    click.echo("\n".join(aligned(rows)))
 
 
 def _spread(statistics: tuple[float, float, int] | None) -> str:

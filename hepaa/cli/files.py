@@ -58,11 +58,7 @@ def info(file: str, as_json: bool) -> None:
     from hepaa import io
 
     summary = io.probe(file)
-    if as_json:
-        click.echo(json.dumps(summary, indent=2, default=str))
-        return
-    for line in _lines(summary):
-        click.echo(line)
+    click.echo(json.dumps(summary, indent=2, default=str) if as_json else "\n".join(_lines(summary)))
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:

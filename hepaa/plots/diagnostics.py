@@ -75,14 +75,12 @@ def score_by_generator(
         top.legend(ncols=2, loc="upper left")
         top.set_ylim(top=top.get_ylim()[1] * 3)
         low.axhline(1.0, color="#8a8a8a", linewidth=0.9)
-        low.set_ylim(0.55, 1.45)
-        low.set_ylabel("Ratio to mean")
         low.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
-        low.set_xlim(0, len(edges) - 1)
+        low.set(xlim=(0, len(edges) - 1), ylim=(0.55, 1.45))
         shown = np.unique(np.linspace(0, len(edges) - 1, 7).round().astype(int))
         low.set_xticks(shown, [f"{edges[i]:.3g}" for i in shown])
         low.minorticks_off()
-        low.set_xlabel(f"{xlabel}, bins of equal background")
+        low.set(xlabel=f"{xlabel}, bins of equal background", ylabel="Ratio to mean")
         header(top, look)
     return figure
 
@@ -150,8 +148,7 @@ def latent_space(
             low, high = np.quantile(everything[:, axis], [0.002, 0.998])
             pad = 0.08 * (high - low) or 0.5
             scale(low - pad, high + (3 if axis else 1) * pad)
-        axes.set_xlabel(axes_labels[0])
-        axes.set_ylabel(axes_labels[1])
+        axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1])
         axes.legend(loc="upper right", markerscale=2, ncols=2)
         header(axes, look)
     return figure
@@ -225,12 +222,9 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
         colour = "#1b5e20" if gate.passed else "#b00020"
         axes.text(0.97, 0.62, f"sculpting gate {verdict}", transform=axes.transAxes, ha="right", color=colour,
                   fontsize=12, fontweight="bold")  # fmt: skip
-        axes.set_yscale("log")
         highest = max(float(np.max(after)), float(np.max(before)) * scale, 1.0)
-        axes.set_ylim(0.3, highest * 20)
-        axes.set_xlim(edges[0], edges[-1])
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel("Simulated events / bin")
+        axes.set(yscale="log", xlim=(edges[0], edges[-1]), ylim=(0.3, highest * 20))
+        axes.set(xlabel=xlabel, ylabel="Simulated events / bin")
         axes.legend(loc="upper right")
         header(axes, look)
     return figure

@@ -60,8 +60,8 @@ def loss_curves(
             if boundary is not None:
                 axes.axvline(boundary + 0.5, color="#7a7a7a", linestyle=":", linewidth=1.2)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.set_xlabel("Epoch")
-            axes.set_ylabel(f"{name.replace('_', ' ')} {'' if name.endswith('loss') else 'loss'}".strip())
+            words = f"{name.replace('_', ' ')} {'' if name.endswith('loss') else 'loss'}".strip()
+            axes.set(xlabel="Epoch", ylabel=words)
             axes.margins(y=0.12)
         if any(len(lines) > 1 for lines in terms.values()):
             grid[0].legend(loc="upper right")
@@ -195,8 +195,7 @@ def _feature_panel(
         share = counts / total if total > 0 else counts
         axes.stairs(share, edges, label=name, **draw)
         top = max(top, float(np.max(share)))
-    axes.set_xlim(low, high)
-    axes.set_ylim(0, 1.12 * top if top > 0 else 1)
+    axes.set(xlim=(low, high), ylim=(0, 1.12 * top if top > 0 else 1))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=9.5)

@@ -233,11 +233,8 @@ def roc(
             lowest = min([lowest, *eps[ok]])
         x = np.linspace(0.002, 1, 400)
         axes.plot(x, 1 / x, color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
-        axes.set_yscale("log")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(1, 10 ** (np.log10(max(1 / lowest, 10)) * 1.25))
-        axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
-        axes.set_ylabel(r"Background rejection $1/\varepsilon_B$")
+        axes.set(yscale="log", xlim=(0, 1), ylim=(1, 10 ** (np.log10(max(1 / lowest, 10)) * 1.25)))
+        axes.set(xlabel=r"Signal efficiency $\varepsilon_S$", ylabel=r"Background rejection $1/\varepsilon_B$")
         axes.legend(loc="upper right")
         header(axes, look)
     return figure
@@ -273,8 +270,7 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
             top = max([top, *high])
         x = np.linspace(0, 1, 300)
         axes.plot(x, np.sqrt(x), color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, top * (1.12 + 0.1 * (len(curves) + 1)))
+        axes.set(xlim=(0, 1), ylim=(0, top * (1.12 + 0.1 * (len(curves) + 1))))
         axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
         floors = " / ".join(str(n) for n in sorted({c.min_events for c in curves.values()}))
@@ -335,11 +331,8 @@ def luminosity_reach(
             )  # fmt: skip
         if now is not None:
             axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)
-        axes.set_xscale("log")
-        axes.set_xlim(x[0], x[-1])
-        axes.set_ylim(0, top)
-        axes.set_xlabel(r"Luminosity [fb$^\mathrm{-1}$]")
-        axes.set_ylabel(r"Expected significance $Z$")
+        axes.set(xscale="log", xlim=(x[0], x[-1]), ylim=(0, top))
+        axes.set(xlabel=r"Luminosity [fb$^\mathrm{-1}$]", ylabel=r"Expected significance $Z$")
         axes.legend(loc="upper left")
         header(axes, look)
     return figure

@@ -44,19 +44,11 @@ _COMMON: dict[str, Any] = {
     "lines.linewidth": 1.7,
     "xaxis.labellocation": "right",
     "yaxis.labellocation": "top",
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
     "xtick.top": True,
     "ytick.right": True,
-    "xtick.minor.visible": True,
-    "ytick.minor.visible": True,
-    "xtick.major.size": 6,
-    "ytick.major.size": 6,
-    "xtick.minor.size": 3,
-    "ytick.minor.size": 3,
 }
+_TICKS = {"labelsize": 11, "direction": "in", "minor.visible": True, "major.size": 6, "minor.size": 3}
+_COMMON |= {f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,6 @@ class Section:
     blocks: dict[str, str] = field(default_factory=dict)
     wide: bool = False
     copy: str = ""
-    copy_words: str = ""
 
 
 def write_report(run: SavedRun, path: Path, *, style: str | None = None, label: str | None = None) -> None:
@@ -129,12 +128,7 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             ["For each detector, the test events with the highest scores and how far each of their features lies off."],
             tables=tables.events(run),
         ),
-        Section(
-            "numbers",
-            "Numbers to copy",
-            copy=tables.as_text(tables.summary(run)),
-            copy_words="Tab-separated values of the summary",
-        ),
+        Section("numbers", "Numbers to copy", copy=tables.as_text(tables.summary(run))),
     ]
     return [p for p in parts if p.words or p.tables or p.figures or p.copy]
 

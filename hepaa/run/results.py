@@ -253,14 +253,14 @@ def reach_of(z: BinnedSignificance, luminosity_fb: float, n_obs: ArrayLike | Non
         its median, observed.
     """
     errors = {"stat_s": z.stat_s, "stat_b": z.stat_b, "shifts": z.shared}
-    luminosity: dict[str, float | None] = {}
-    luminosity_errors: dict[str, float | None] = {}
-    for level in (3.0, 5.0):
-        needed = luminosity_for(level, z.s, z.b, z.stat_b, at=luminosity_fb, shifts=z.shared)
-        luminosity[f"{level:g}"] = needed
-        luminosity_errors[f"{level:g}"] = (
-            None if needed is None else luminosity_error(needed, z.s, z.b, z.stat_b, at=luminosity_fb, **errors)
-        )
+    yields = z.s, z.b, z.stat_b
+    luminosity = {
+        level: luminosity_for(float(level), *yields, at=luminosity_fb, shifts=z.shared) for level in ("3", "5")
+    }
+    luminosity_errors = {
+        level: None if fb is None else luminosity_error(fb, *yields, at=luminosity_fb, **errors)
+        for level, fb in luminosity.items()
+    }
     s = np.maximum(z.s, 0.0)
     limit = upper_limit(s, z.b, z.stat_b, n_obs=n_obs, shifts=z.shared)
     return {

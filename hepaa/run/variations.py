@@ -153,9 +153,8 @@ def _template(
     s: SystematicCard, detector: str, table: EventTable, sample: str, histograms: ScoreHistograms, channel: str
 ) -> list[Uncertainty]:
     """A Shape of one sample from varied weights or scores; none where nothing changes."""
-    rows = np.flatnonzero((table.label != DATA) & (table.process == table.processes.index(sample)))
-    part, score = table[rows], f"score_{detector}"
-    nominal = ({**histograms.backgrounds, **histograms.signals})[sample].values()
+    part = table[(table.label != DATA) & (table.process == table.processes.index(sample))]
+    score, nominal = f"score_{detector}", (histograms.backgrounds | histograms.signals)[sample].values()
 
     def yields(way: Way) -> NDArray[np.float64]:
         if s.kind == "weight":
@@ -188,8 +187,7 @@ def _spread(
             f"({', '.join(s.processes or histograms.backgrounds)}) has two of them"
         )
     for process in several:
-        rows = (table.label == BACKGROUND) & (table.process == table.processes.index(process))
-        part = table[np.flatnonzero(rows)]
+        part = table[(table.label == BACKGROUND) & (table.process == table.processes.index(process))]
         by = score_histograms(part, part[f"score_{detector}"], histograms.binning, by="generator").backgrounds
         name = s.name if len(several) == 1 else f"{s.name} {process}"
         spread = generator_spread(
