@@ -111,11 +111,14 @@ def make_plan(
         tasks.append(task)
         request = keys.request_of(task, code)
         for path in io.expand(files):
+            ranges: list[tuple[int | None, int | None]] = [(None, None)]
             try:
                 state = keys.identify(path, identity, hashes)
-                ranges = _ranges(path, shard_events, task)
+                n = task.count(path)
+                if n is not None and n > shard_events:
+                    ranges = list(row_ranges(n, shard_events))
             except InputError as failure:  # one bad file of a thousand must not stop the others: its shard fails
-                state, ranges = {"unreadable": str(failure)}, [(None, None)]
+                state = {"unreadable": str(failure)}
                 broken.append(failure)
             if "sha256" in state:
                 hashes[keys.state_of(split_key(path)[0], state)] = state["sha256"]
@@ -140,8 +143,3 @@ def _remembered(folder: Path) -> dict[str, str]:
             f"{folder / _HASHES}: cannot be read ({damage}); remove it, and files are hashed again"
         ) from None
     return hashes
-
-
-def _ranges(path: str, size: int, task: Task) -> list[tuple[int | None, int | None]]:
-    n = task.count(path)
-    return [(None, None)] if n is None or n <= size else list(row_ranges(n, size))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_path, atomic_paths, write_json
+from hepaa.io.files import atomic_paths, write_json
 from hepaa.table import EventTable
 
 if TYPE_CHECKING:
@@ -118,17 +118,13 @@ class Store:
             If the disk is full, or not to be written to.
         """
         place = self._path(key, ".json")
-        if not place.parent.is_dir():
-            place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         stored = {**receipt, "rows": None, "table_bytes": None}
-        if table is None:
-            with atomic_path(place) as partial:
-                _write_receipt(stored, partial)
-            return stored
-        with atomic_paths(self._path(key, ".parquet"), place) as (rows, partial):
-            table.write(rows)
-            stored |= {"rows": table.n, "table_bytes": rows.stat().st_size}
-            _write_receipt(stored, partial)
+        with atomic_paths(*([] if table is None else [self.table_path(key)]), place) as (*rows, partial):
+            if table is not None:
+                table.write(rows[0])
+                stored |= {"rows": table.n, "table_bytes": rows[0].stat().st_size}
+            partial.write_text(json.dumps(stored, allow_nan=False) + "\n", encoding="utf-8")
         return stored
 
     # -- journal ------------------------------------------------------------------------------------------------------
@@ -163,7 +159,3 @@ class Store:
             self.failures_path.unlink(missing_ok=True)
         else:
             write_json(content, self.failures_path)
-
-
-def _write_receipt(content: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")

@@ -94,12 +94,11 @@ def _analysis(card: dict[str, Any]) -> str:
 def _lines(group: Sequence[dict[str, Any]]) -> Iterable[Line]:
     for detector, first in group[0]["detectors"].items():
         for signal in first["signals"]:
-            values: dict[str, list[float]] = {quantity: [] for quantity in QUANTITIES}
+            rows = []
             for results in group:
                 numbers = results["detectors"][detector]["signals"][signal]
                 p = numbers["performance"]
-                row = (p["auc"], p["eps_s"]["0.01"], p["max_sic"], numbers["significance"]["total"])
-                for quantity, value in zip(QUANTITIES, row, strict=True):
-                    if value is not None:
-                        values[quantity].append(value)
+                rows.append((p["auc"], p["eps_s"]["0.01"], p["max_sic"], numbers["significance"]["total"]))
+            columns = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
+            values: dict[str, list[float]] = dict(zip(QUANTITIES, columns, strict=True))
             yield Line(group[0]["card"]["name"], detector, signal, values)
