@@ -28,8 +28,7 @@ def smote(x: NDArray[np.float32], count: int, neighbours: int, rng: np.random.Ge
     start = rng.integers(len(x), size=count)
     end = index[start, rng.integers(near, size=count)]
     step = rng.random((count, 1), dtype=np.float32)
-    grown: NDArray[np.float32] = x[start] + step * (x[end] - x[start])
-    return grown
+    return np.asarray(x[start] + step * (x[end] - x[start]))
 
 
 def with_pseudo_anomalies(

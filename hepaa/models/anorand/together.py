@@ -17,7 +17,7 @@ from hepaa.models.base import weighted_quantile
 from hepaa.models.engine.batches import Member, Pool
 from hepaa.models.engine.device import pick_device
 from hepaa.models.engine.optimiser import MemberParameters
-from hepaa.models.engine.training import Settings, Trainer
+from hepaa.models.engine.training import Trainer
 from hepaa.models.parameters import whole
 
 if TYPE_CHECKING:
@@ -127,14 +127,7 @@ def fit_together(
             hand_out()
             watch(epoch)
 
-    settings = Settings(
-        batch_size=first.batch_size,
-        learning_rate=first.learning_rate,
-        gradient_clip=first.gradient_clip,
-        callback=lambda epoch, _: look(epoch + 1),
-        verbose=first.verbose,
-        amp=first.amp,
-    )
+    settings = first._settings(lambda epoch, _: look(epoch + 1), None)
     model = first._model(trainings[0].background.shape[1])
     members = [(place, d.seed + k) for place, d in enumerate(detectors) for k in range(first.seeds)]
     trainer = Trainer(model, pools[0], [seed for _, seed in members], settings, pools[1])

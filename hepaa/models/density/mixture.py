@@ -30,17 +30,6 @@ _ROWS, _BLOCK = 8192, 1024  # at once, in training and scoring: n x components n
 _TREE_UP_TO = 8  # dimensions; in more, a tree visits most points, and comparing with all of them takes less time
 
 
-def _positive(weight: Array | None, n: int, who: str) -> Array:
-    if weight is None:
-        return np.ones(n)
-    if (weight < 0).any():
-        raise InputError(
-            f"{int((weight < 0).sum())} of {n} background events have negative weights, with which {who} is no "
-            "density; take a detector that can use them (Flow, VAE), or train without weights"
-        )
-    return weight
-
-
 class GaussianMixture(Detector):
     """Mixture of Gaussians with full covariances; score: -log p(x), by default per unit of the features as given.
 
@@ -85,7 +74,12 @@ class GaussianMixture(Detector):
         between("floor", self.floor, 0, ends="high")
         one_of("measure", self.measure, MEASURES)
         x = training.background.astype(np.float64)
-        weight = _positive(training.weight, len(x), "a mixture")
+        weight = np.ones(len(x)) if training.weight is None else training.weight
+        if (weight < 0).any():
+            raise InputError(
+                f"{int((weight < 0).sum())} of {len(x)} background events have negative weights, with which a mixture "
+                "is no density; take a detector that can use them (Flow, VAE), or train without weights"
+            )
         fits = [self._one(x, weight, np.random.RandomState(self.seed * 1000 + i)) for i in range(self.restarts)]
         self.log_weights_, self.means_, self.precisions_ = (np.stack(part) for part in zip(*fits, strict=True))
 
@@ -145,8 +139,7 @@ class GaussianMixture(Detector):
         for state in zip(self.log_weights_, self.means_, self.precisions_, strict=True):
             total -= [logsumexp(_log_joint(rows, *state), axis=1) for rows in blocks]
         total = total.reshape(-1)[: len(x)]
-        score: Array = total / len(self.means_) + log_volume(self.preprocessor_, x, self.measure)
-        return score
+        return np.asarray(total / len(self.means_) + log_volume(self.preprocessor_, x, self.measure))
 
 
 def _log_joint(x: Array, log_weights: Array, means: Array, precisions: Array) -> Array:
@@ -155,8 +148,7 @@ def _log_joint(x: Array, log_weights: Array, means: Array, precisions: Array) ->
     for j, (mean, root) in enumerate(zip(means, precisions, strict=True)):
         white = (x - mean) @ root.T
         out[:, j] = -0.5 * np.einsum("ij,ij->i", white, white) + np.log(np.diag(root)).sum()
-    joint: Array = out + log_weights - 0.5 * means.shape[1] * np.log(2 * np.pi)
-    return joint
+    return np.asarray(out + log_weights - 0.5 * means.shape[1] * np.log(2 * np.pi))
 
 
 class NearestNeighbours(Detector):

@@ -36,8 +36,7 @@ def log_volume(
     if not log.any():
         return constant
     logged = x[:, log].astype(np.float64) * scale[log] + preprocessor.mean_[log]
-    total: NDArray[np.float64] = np.maximum(logged, 0.0).sum(axis=1) + constant
-    return total
+    return np.asarray(np.maximum(logged, 0.0).sum(axis=1) + constant)
 
 
 def traced_log_volume(preprocessor: SkewLogStandardize | None, x: Tensor, measure: Measure) -> Tensor:

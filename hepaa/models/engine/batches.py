@@ -204,17 +204,13 @@ class Deal:
         cuts = [(min(at_once, full - s), self.common, self.rare) for s in range(0, full, at_once)]
         if rest:
             cuts.append((1, rest, ceil(self.rare * rest / self.common)))
-        a = b = c = 0
+        a = b = 0
         for steps, k, r in cuts:
-            yield from self._block(
-                background,
-                anomalies,
-                steps,
-                self.order[:, a : a + steps * k],
-                self.dealt[:, b : b + steps * r] if self.dealt is not None else None,
-                self.noise[:, c : c + steps * (k + r)] if self.noise is not None else None,
-            )
-            a, b, c = a + steps * k, b + steps * r, c + steps * (k + r)
+            c, d = a + steps * k, b + steps * r
+            dealt = None if self.dealt is None else self.dealt[:, b:d]
+            noise = None if self.noise is None else self.noise[:, a + b : c + d]
+            yield from self._block(background, anomalies, steps, self.order[:, a:c], dealt, noise)
+            a, b = c, d
 
     @staticmethod
     def _block(

@@ -34,17 +34,15 @@ class FusedSteps(TorchSteps):
 
         self.fused = fused
         self.net = fused.lay_out(model.encoder.sizes, model.decoder.sizes)
-        self.at = [(Reconstruction, KL, AnomalyPenalty).index(type(term)) for term in terms]
 
     def _objective(self, weights: Sequence[float]) -> fused.Objective:
-        by_kind = dict(zip(self.at, zip(weights, self.terms, strict=True), strict=True))
-        anomaly: Any = by_kind[2][1] if 2 in by_kind else None
+        anomaly: Any = self.terms[2] if len(self.terms) > 2 else None  # see `can_fuse` for their order
         clip = None if anomaly is None else anomaly.clip
         normalisation = self.terms[0].normalisation  # type: ignore[attr-defined]
         return self.fused.Objective(
-            reconstruction=float(by_kind[0][0]),
-            kl=float(by_kind[1][0]),
-            anomaly=float(by_kind[2][0]) if anomaly is not None else 0.0,
+            reconstruction=float(weights[0]),
+            kl=float(weights[1]),
+            anomaly=float(weights[2]) if anomaly is not None else 0.0,
             literal=normalisation == "literal",
             per_class=normalisation == "per-class",
             penalty=self.fused.NO_PENALTY if clip is None else 1 + PENALTIES.index(anomaly.penalty),
@@ -67,27 +65,18 @@ class FusedSteps(TorchSteps):
         steps = -(-deal.order.shape[1] // deal.common)
         for k in range(len(self.parameters)):
             values = np.zeros(3)
+            p, mean, square = (t[k].numpy() for t in (self.parameters.flat, adam.mean, adam.square))
+            moves = self.active is None or bool(self.active[k] > 0)
+            order, noise = deal.order[k].numpy(), deal.noise[k].numpy()  # type: ignore[index]
+            dealt = np.empty(0, np.int64) if deal.dealt is None else deal.dealt[k].numpy()
             failed = fused.train(
-                self.parameters.flat[k].numpy(),
-                adam.mean[k].numpy(),
-                adam.square[k].numpy(),
-                adam.steps,
-                self.active is None or bool(self.active[k] > 0),
-                self.net,
-                objective,
-                rates,
-                common,
-                deal.order[k].numpy(),
-                rare,
-                np.empty(0, np.int64) if deal.dealt is None else deal.dealt[k].numpy(),
-                deal.noise[k].numpy(),  # type: ignore[index]
-                (deal.common, deal.rare),
-                values,
-            )
+                p, mean, square, adam.steps, moves, self.net, objective, rates,
+                common, order, rare, dealt, noise, (deal.common, deal.rare), values,
+            )  # fmt: skip
             if failed >= 0:
                 batch = next(b for i, b in enumerate(deal.batches(background, anomalies)) if i == failed)
                 raise self.diagnosis(batch, weights, failed)
-            sums[:, k] += torch.from_numpy(values)[self.at]
+            sums[:, k] += torch.from_numpy(values)[: len(self.terms)]
         adam.steps += steps
         return steps
 

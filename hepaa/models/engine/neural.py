@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,6 @@ from hepaa.models import onnx
 from hepaa.models.base import Detector, Training, checked_threshold, mean_one, weighted_quantile
 from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
-from hepaa.models.engine.fused_steps import fused_scores, is_small_vae
 from hepaa.models.engine.metrics import MetricsFile
 from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.parallel import own_device
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Balance
-    from hepaa.models.engine.training import Stage, TrainableModel
+    from hepaa.models.engine.training import Callback, Stage, TrainableModel
     from hepaa.table.streamed import StreamedTable
 
 
@@ -198,18 +197,7 @@ class NeuralDetector(Detector, abstract=True):
             for callback in callbacks:
                 callback(epoch, losses)
 
-        settings = Settings(
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            gradient_clip=self.gradient_clip,
-            validation_fraction=self.validation_fraction,
-            patience=self.patience,
-            verbose=self.verbose,
-            callback=report,
-            balance=training.shares,
-            checkpoint=self.checkpoint,
-            amp=self.amp,
-        )
+        settings = self._settings(report, training.shares)
         device = own_device(pick_device(self.device))
         background, anomalies = self._pools(training, device)
         if stream is not None:
@@ -222,6 +210,11 @@ class NeuralDetector(Detector, abstract=True):
         self.history_ = trainer.history
         self.stage_starts_ = trainer.stage_starts
         self.parameters_ = trainer.parameters.copy()
+
+    def _settings(self, callback: Callback, shares: dict[int, float] | None) -> Settings:
+        """This detector's parameters of the training loop, with a callback and the shares of `balance`."""
+        names = {f.name for f in fields(Settings)} - {"callback", "balance", "fused"}
+        return Settings(**{name: getattr(self, name) for name in names}, callback=callback, balance=shares)
 
     def _pools(self, t: Training, device: torch.device) -> tuple[Pool, Pool | None]:
         """Both classes on the device; where one has weights, so has the other."""
@@ -244,13 +237,10 @@ class NeuralDetector(Detector, abstract=True):
         return pool(t.background, weights[0], t.group, t.stratum, t.spectator), rare
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        mean: NDArray[np.float64] = self.member_scores(x).mean(axis=0)
-        return mean
+        return np.asarray(self.member_scores(x).mean(axis=0))
 
     def member_scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (members, n) of rows that are preprocessed already (see `prepared`)."""
-        if self._scores_squared_error and is_small_vae(self.model_, self.parameters_, 512):
-            return fused_scores(self.model_, self.parameters_, x)
         data = torch.from_numpy(x).to(self.parameters_.flat.device)
         parts = []
         with torch.no_grad(), threads_for(self.parameters_.flat.numel() * 128.0):
@@ -259,11 +249,6 @@ class NeuralDetector(Detector, abstract=True):
                 scores = self._piece_score(frozen, piece)
                 parts.append(scores.reshape(self.seeds, -1).cpu().numpy())
         return np.concatenate(parts, axis=1, dtype=np.float64)
-
-    @property
-    def _scores_squared_error(self) -> bool:
-        """Whether the score is |x - x_hat|^2 with z = mu, which `fused` computes for small VAEs."""
-        return False
 
     def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Score (..., B) of x (..., B, d); a subclass may leave out outputs that the score does not need."""
@@ -332,5 +317,4 @@ def _mean_one_in_each(w: NDArray[np.float64], stratum: NDArray[np.int64]) -> NDA
     sums = np.bincount(kind, w)
     if sums.min() <= 0:
         raise InputError("balance: the weights of a group do not have a positive sum; leave the group out")
-    scaled: NDArray[np.float64] = w * (np.bincount(kind) / sums)[kind]
-    return scaled
+    return np.asarray(w * (np.bincount(kind) / sums)[kind])

@@ -65,21 +65,17 @@ class Adam:
     ----------
     flat : (K, P)
         Updated in place.
-    learning_rate, betas, epsilon : float
-        As in the paper.
+    learning_rate : float
+        The other constants are the paper's.
     clip : float or None
         The gradient of each member is scaled down to this norm when it is longer.
     """
 
-    def __init__(
-        self,
-        flat: Tensor,
-        learning_rate: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        epsilon: float = 1e-8,
-        clip: float | None = None,
-    ) -> None:
-        self.flat, self.learning_rate, self.betas, self.epsilon, self.clip = flat, learning_rate, betas, epsilon, clip
+    betas = (0.9, 0.999)
+    epsilon = 1e-8
+
+    def __init__(self, flat: Tensor, learning_rate: float, clip: float | None = None) -> None:
+        self.flat, self.learning_rate, self.clip = flat, learning_rate, clip
         self.mean = torch.zeros_like(flat)
         self.square = torch.zeros_like(flat)
         self.steps = 0
@@ -97,7 +93,4 @@ class Adam:
         root = (1 - b2**self.steps) ** 0.5
         rate = self.learning_rate * root / (1 - b1**self.steps)
         scale = self.square.sqrt().add_(self.epsilon * root)
-        if active is None:
-            self.flat.addcdiv_(self.mean, scale, value=-rate)
-        else:
-            self.flat.addcdiv_(self.mean * active, scale, value=-rate)
+        self.flat.addcdiv_(self.mean if active is None else self.mean * active, scale, value=-rate)

@@ -207,9 +207,9 @@ class Stream:
         x = np.concatenate([np.empty((0, d), np.float32), *(c.X for c in chunks)])
         weight = np.concatenate([np.empty(0), *(c.weight for c in chunks)])
         group = np.concatenate([np.empty(0, np.int64), *(c.generator for c in chunks)])
-        scaled = None if self.scale is None else torch.from_numpy((weight * self.scale).astype(np.float32))
+        scaled = None if self.scale is None else (weight * self.scale).astype(np.float32)
         return Pool(
             x=torch.from_numpy(self.transform(x)).to(self.device),
-            weight=None if scaled is None else scaled.to(self.device),
+            weight=None if scaled is None else torch.from_numpy(scaled).to(self.device),
             group=torch.from_numpy(group).to(self.device),
         )

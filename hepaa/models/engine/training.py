@@ -292,10 +292,8 @@ class StageRun:
         """Go where the training stood, which is at the end of this stage, in its middle, or before its beginning."""
         arrays, record = state
         trainer = self.trainer
-        if self.index > record["stage"]:
-            return
-        if self.index < record["stage"]:
-            self.finished = True
+        self.finished = self.index < record["stage"]
+        if self.index != record["stage"]:
             return
         self.done, self.finished = record["done"], record["finished"]
         self.optimiser.flat.copy_(arrays["parameters"])
@@ -315,8 +313,7 @@ class StageRun:
         t, stage = self.trainer, self.stage
         if processes() > 1:
             return ParallelSteps(t.model, stage.terms, t.parameters, self.optimiser, amp=t.settings.amp)
-        fuses = t.settings.fused and can_fuse(t.model, stage.terms, t.parameters, t.settings.batch_size)
-        if fuses:
+        if t.settings.fused and can_fuse(t.model, stage.terms, t.parameters, t.settings.batch_size):
             return FusedSteps(t.model, stage.terms, t.parameters, self.optimiser)
         return TorchSteps(t.model, stage.terms, t.parameters, self.optimiser, amp=t.settings.amp)
 
@@ -327,11 +324,10 @@ class StageRun:
         steps = self._steps()
         while not self.finished:
             self._epoch(steps, advance)
-            over = self.done == self.stage.epochs or (self.stopper is not None and not self.stopper.active.any())
-            if over:
-                self.finished = True
-                if self.stopper:
-                    self.stopper.restore()
+            stopped = self.stopper is not None and not self.stopper.active.any()
+            self.finished = self.done == self.stage.epochs or stopped
+            if self.finished and self.stopper:
+                self.stopper.restore()
             if self.checkpoint is not None and is_first():
                 self.checkpoint.save(self.state())
 

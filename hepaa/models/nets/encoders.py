@@ -6,7 +6,7 @@ They are functions of stacked parameters, as the networks of `mlp.py`.
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.nn import functional as F
@@ -26,18 +26,6 @@ PARTICLE_ENCODERS: tuple[EncoderKind, ...] = ("deepsets", "transformer")
 _FILTERS = (1, 16, 32)
 _HEADS = 4
 UNITS = (0.1, 0.3, 0.3)  # in which share of pT and angles of the particles of an R = 1 jet are of order one
-
-
-class Network(Protocol):
-    """A function of parameters and inputs."""
-
-    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member."""
-        ...
-
-    def __call__(self, p: Mapping[str, Tensor], x: Tensor, /) -> Tensor:
-        """Outputs (..., B, outputs) for inputs (..., B, inputs)."""
-        ...
 
 
 def coder(
@@ -250,3 +238,6 @@ def _filters(
         for key, size in (("weight", shape), ("bias", (n_out,))):
             parameters[f"{name}.conv{i}.{key}"] = torch.empty(size).uniform_(-bound, bound, generator=generator)
     return parameters
+
+
+Network = MLP | DeepSets | Transformer | ConvEncoder | ConvDecoder

@@ -72,8 +72,8 @@ class _Flow:
         if self.context:
             total = sum(prod(shape) for shape in self.shapes.values())
             bound = _SMALL * self.context**-0.5
-            weight = torch.empty(self.context, total).uniform_(-bound, bound, generator=generator)
-            parameters["posterior.context"] = weight
+            shape = (self.context, total)
+            parameters["posterior.context"] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
         return parameters
 
     def _numbers(self, p: Mapping[str, Tensor], context: Tensor | None) -> dict[str, Tensor]:

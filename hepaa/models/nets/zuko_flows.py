@@ -42,13 +42,10 @@ def _put(module: torch.nn.Module, parameters: Mapping[str, Any]) -> None:
         module.get_submodule(owner)._parameters[leaf] = values
 
 
-def zuko_flow(d: int, bins: int | None, **options: Any) -> torch.nn.Module:
+def zuko_flow(d: int, bins: int | None, **options: Any) -> Any:
     """Spline flow in d dimensions, or one of affine maps without bins; its start values are to be replaced."""
     with torch.random.fork_rng(devices=[]):  # which torch draws
-        flow: torch.nn.Module = (
-            zuko.flows.MAF(d, **options) if bins is None else zuko.flows.NSF(d, bins=bins, **options)
-        )
-    return flow
+        return zuko.flows.MAF(d, **options) if bins is None else zuko.flows.NSF(d, bins=bins, **options)
 
 
 class _Transform(torch.nn.Module):
@@ -88,9 +85,8 @@ class Autoregressive:
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Parameters of one member, as of linear layers; those that act on z directly are small: near the identity."""
         parameters = {}
-        linear = [m for m in self.module.modules() if isinstance(m, torch.nn.Linear)]
         networks = [m for m in self.module.modules() if isinstance(m, torch.nn.Sequential)]
-        last = {id(layers[-1]) for n in networks if (layers := [m for m in n if any(m is one for one in linear)])}
+        last = {id(layers[-1]) for n in networks if (layers := [m for m in n if isinstance(m, torch.nn.Linear)])}
         for prefix, module in self.module.named_modules():
             for name, tensor in module.named_parameters(prefix, recurse=False):
                 bound = module.in_features**-0.5 if isinstance(module, torch.nn.Linear) else 1.0

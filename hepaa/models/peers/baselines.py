@@ -29,8 +29,7 @@ class SumOfSquares(Detector):
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         values = x.astype(np.float64)
-        total: NDArray[np.float64] = np.einsum("ij,ij->i", values, values)
-        return total
+        return np.asarray(np.einsum("ij,ij->i", values, values))
 
 
 class IsolationForest(Detector):

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from hepaa.errors import InputError
-from hepaa.models.engine.training import Stage
 from hepaa.models.losses.contrastive import NTXent, SupCon
 from hepaa.models.losses.schedules import Fixed, Linear
 from hepaa.models.nets.encoders import jets_of
@@ -118,8 +117,8 @@ class ContrastiveVAE(VAE):
             return Jets(self.particles, jets_of(d, self.particles), self.view_noise)
         return Momenta(self._names(), self.preprocessor_, self.view_noise)
 
-    def _stages(self) -> list[Stage]:
+    def _penalties(self) -> tuple[Term, ...]:
         w = self.contrastive_weight
         ramp: Schedule = Fixed(w) if self.anneal_epochs is None else Linear(0.0, w, self.anneal_epochs)
         contrast: Term = (SupCon if self.contrastive == "supcon" else NTXent)(self.temperature, ramp)
-        return [Stage(self.epochs, (self._reconstruction(), self._kl(), contrast, *self._penalties()))]
+        return contrast, *super()._penalties()

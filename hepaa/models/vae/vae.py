@@ -10,6 +10,7 @@ import torch
 
 from hepaa.errors import InputError, nearest
 from hepaa.models.engine.device import generator
+from hepaa.models.engine.fused_steps import fused_scores, is_small_vae
 from hepaa.models.engine.neural import NeuralDetector
 from hepaa.models.engine.training import Stage, pieces
 from hepaa.models.losses.disco import DisCo
@@ -203,9 +204,11 @@ class VAE(NeuralDetector):
     def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         return self._error()(x, out)
 
-    @property
-    def _scores_squared_error(self) -> bool:
-        return self.reconstruction == "mse"
+    def member_scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (members, n) of rows that are preprocessed already (see `prepared`)."""
+        if self.reconstruction == "mse" and is_small_vae(self.model_, self.parameters_, 512):
+            return fused_scores(self.model_, self.parameters_, x)
+        return super().member_scores(x)
 
     def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         net = cast("LatentNet", self.model_)
