@@ -330,21 +330,17 @@ class Detector(Estimator):
         made.n_features_in_ = record["n_features"]
         if record["feature_names"] is not None:
             made.feature_names_in_ = np.array(record["feature_names"], dtype=object)
-        made.preprocessor_ = made._saved_preprocessor(arrays)
+        made.preprocessor_ = None
+        if made.preprocess is not None:
+            made.preprocessor_ = fitted = SkewLogStandardize(checked_threshold(made.preprocess))
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(made, name):
+                    setattr(fitted, name, getattr(made, name))
+            for name in _PREPROCESSING:
+                setattr(fitted, name, arrays[f"preprocess.{name}"])
         made.data_, made.threshold_ = record["data"], record["threshold"]
         made._restore(arrays, record)
         return made
-
-    def _saved_preprocessor(self, arrays: Mapping[str, NDArray[Any]]) -> SkewLogStandardize | None:
-        if self.preprocess is None:
-            return None
-        fitted = SkewLogStandardize(checked_threshold(self.preprocess))
-        for name in _PREPROCESSING:
-            setattr(fitted, name, arrays[f"preprocess.{name}"])
-        fitted.n_features_in_ = self.n_features_in_
-        if hasattr(self, "feature_names_in_"):
-            fitted.feature_names_in_ = self.feature_names_in_
-        return fitted
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays of the file: what `fit` has learned, and the preprocessing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 Labels = Literal["auto", "pseudo", "given"]
 Pseudo = Literal["around", "smote"]
 Combination = Literal["auto", "quartiles", "standardised"]
-_LABELS: tuple[Labels, ...] = ("auto", "pseudo", "given")
-_PSEUDO: tuple[Pseudo, ...] = ("around", "smote")
-_COMBINATIONS: tuple[Combination, ...] = ("auto", "quartiles", "standardised")
+_LABELS: tuple[Labels, ...] = get_args(Labels)
+_PSEUDO: tuple[Pseudo, ...] = get_args(Pseudo)
+_COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 
 
 class AnoRandNet:

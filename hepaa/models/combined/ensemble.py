@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from sklearn.base import clone
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 Method = Literal["score", "fisher", "max"]
-_METHODS: tuple[Method, ...] = ("score", "fisher", "max")
+_METHODS: tuple[Method, ...] = get_args(Method)
 _TAIL = 0.01
 
 
@@ -142,8 +142,14 @@ class Ensemble(Detector):
         if isinstance(self.members, str) or not len(self.members):
             raise InputError(f"members is {self.members!r}; give a list of detectors, such as ['flow', 'vae-zh']")
         for what, numbers in (("handicap", self.handicap), ("slope", self.slope)):
-            if numbers is not None:
-                self._check(what, numbers)
+            if numbers is None:
+                continue
+            if self.method != "max":
+                raise InputError(f"{what} is for method 'max', not for {self.method!r}")
+            if isinstance(numbers, (int, float, str)) or len(numbers) != len(self.members):
+                raise InputError(f"{what} is {numbers!r}; give one number for each of {len(self.members)} members")
+            for number in numbers:
+                between(f"a {what}", number, 0)
         self.members_: list[Detector] = []
         self.rarity_: list[Rarity] = []
         for name_or_detector in self.members:
@@ -151,14 +157,6 @@ class Ensemble(Detector):
             self.members_.append(member)
             if self.method != "score":
                 self.rarity_.append(Rarity(member._score(training.background), training.weight))
-
-    def _check(self, what: str, numbers: Sequence[float]) -> None:
-        if self.method != "max":
-            raise InputError(f"{what} is for method 'max', not for {self.method!r}")
-        if isinstance(numbers, (int, float, str)) or len(numbers) != len(self.members):
-            raise InputError(f"{what} is {numbers!r}; give one number for each of {len(self.members)} members")
-        for number in numbers:
-            between(f"a {what}", number, 0)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of all members.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hepaa.models.losses.terms import TrainingBatch
 
 Kind = Literal["spline", "maf"]
-_KINDS: tuple[Kind, ...] = ("spline", "maf")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class _LogDensity(torch.nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hepaa.table.preprocess import SkewLogStandardize
 
 Measure = Literal["features", "preprocessed"]
-MEASURES: tuple[Measure, ...] = ("features", "preprocessed")
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 def log_volume(

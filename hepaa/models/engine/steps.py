@@ -33,9 +33,7 @@ class Diverged(Exception):
 
 def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[Any]:
     """bfloat16 matrix products where they are wanted and the device is cuda; nothing elsewhere."""
-    if wanted and device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+    return torch.autocast("cuda", dtype=torch.bfloat16) if wanted and device.type == "cuda" else nullcontext()
 
 
 class TorchSteps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch.nn import functional as F
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ErrorKind = Literal["mse", "bce", "huber", "gaussian", "pt-weighted", "emd"]
-ERRORS: tuple[ErrorKind, ...] = ("mse", "bce", "huber", "gaussian", "pt-weighted", "emd")
+ERRORS: tuple[ErrorKind, ...] = get_args(ErrorKind)
 PARTICLE_ERRORS: tuple[ErrorKind, ...] = ("pt-weighted", "emd")
 CHANNELS = 3  # of a particle: pT fraction, delta eta, delta phi
 

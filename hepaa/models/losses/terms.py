@@ -6,7 +6,7 @@ A term's value has the shape of the members: () for one, (K,) for K trained at o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Normalisation = Literal["per-class", "batch", "literal"]
 Penalty = Literal["clip", "hinge", "log"]
 
-NORMALISATIONS: tuple[Normalisation, ...] = ("per-class", "batch", "literal")
-PENALTIES: tuple[Penalty, ...] = ("clip", "hinge", "log")
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+PENALTIES: tuple[Penalty, ...] = get_args(Penalty)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ They are functions of stacked parameters, as the networks of `mlp.py`.
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch.nn import functional as F
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EncoderKind = Literal["mlp", "deepsets", "transformer", "conv"]
-ENCODERS: tuple[EncoderKind, ...] = ("mlp", "deepsets", "transformer", "conv")
+ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 PARTICLE_ENCODERS: tuple[EncoderKind, ...] = ("deepsets", "transformer")
 _FILTERS = (1, 16, 32)
 _HEADS = 4

@@ -8,7 +8,7 @@ so many numbers (amortised flows).
 from __future__ import annotations
 
 from math import ceil, e, log, pi, prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch.nn import functional as F
@@ -24,10 +24,7 @@ PosteriorKind = Literal[
     "gaussian", "planar", "sylvester-orthogonal", "sylvester-householder", "sylvester-triangular", "conv", "iaf", "maf",
     "spline",
 ]  # fmt: skip
-POSTERIORS: tuple[PosteriorKind, ...] = (
-    "gaussian", "planar", "sylvester-orthogonal", "sylvester-householder", "sylvester-triangular", "conv", "iaf", "maf",
-    "spline",
-)  # fmt: skip
+POSTERIORS: tuple[PosteriorKind, ...] = get_args(PosteriorKind)
 _SMALL = 0.01  # size of start values that keep a flow near the identity
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import log, pi
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 PriorKind = Literal["standard", "mixture", "vamp", "dirichlet"]
-PRIORS: tuple[PriorKind, ...] = ("standard", "mixture", "vamp", "dirichlet")
+PRIORS: tuple[PriorKind, ...] = get_args(PriorKind)
 
 
 class Prior(ABC):

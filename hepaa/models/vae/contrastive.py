@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hepaa.models.vae.views import View
 
 Contrastive = Literal["supcon", "ntxent"]
-_CONTRASTIVE: tuple[Contrastive, ...] = ("supcon", "ntxent")
+_CONTRASTIVE: tuple[Contrastive, ...] = get_args(Contrastive)
 
 
 class ContrastiveNet(LatentNet):

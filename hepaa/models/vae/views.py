@@ -6,7 +6,7 @@ A view is a function of events and of standard normal numbers, so that the train
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hepaa.table.preprocess import SkewLogStandardize
 
 ViewKind = Literal["noise", "physical"]
-VIEWS: tuple[ViewKind, ...] = ("noise", "physical")
+VIEWS: tuple[ViewKind, ...] = get_args(ViewKind)
 SOFT = 0.02  # share of pT below which a particle is likely to be dropped
 _COMPONENT = re.compile(r"(px|py|pz|pt|eta|phi|m|e)(?=[A-Zb-z0-9])(\w+)")
 
