@@ -32,16 +32,16 @@ def children(pid):
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def workers_of(pid):
+def workers_of(pid, word=b"spawn_main"):
     """Processes of our pool: not the resource tracker, nor the executors' other helpers."""
-    found = []
+    workers = []
     for child in children(pid):
         try:
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
+            if word in Path(f"/proc/{child}/cmdline").read_bytes():
+                workers.append(child)
         except FileNotFoundError:
             continue
-    return found
+    return workers
 
 
 @pytest.mark.slow
@@ -84,8 +84,8 @@ def test_workers_of_a_job_array_killed_at_random_moments(tmp_path):
 
     def kill():
         while len(killed) < 5 and not done.is_set():
-            time.sleep(rng.uniform(1.0, 4.0))
-            victims = [c for c in children(os.getpid()) if b"hepaa.cli" in Path(f"/proc/{c}/cmdline").read_bytes()]
+            time.sleep(rng.uniform(0.3, 1.2))  # a job takes about 2 s
+            victims = workers_of(os.getpid(), b"hepaa.cli")
             if victims:
                 os.kill(rng.choice(victims), signal.SIGKILL)
                 killed.append(victims)
@@ -131,7 +131,7 @@ def wait_for_results(folder, n, limit_s=120):
 @pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    plan = make_plan([(TASK, lhe_files(tmp_path, 60, 25))], folder=tmp_path)
+    plan = make_plan([(TASK, lhe_files(tmp_path, 200, 25))], folder=tmp_path)
     plan.save(tmp_path / "plan.json")
     reference = undisturbed(plan, tmp_path / "reference")
     first = driver(tmp_path, tmp_path / "batch")
@@ -140,7 +140,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path, monkeypatch):
     first.kill()
     first.wait()
     before = Store(str(tmp_path / "batch")).keys()
-    assert 5 <= len(before) < 60
+    assert 5 <= len(before) < 200
     end = time.monotonic() + 20
     while any(alive(orphan) for orphan in orphans):
         assert time.monotonic() < end, "workers outlive their driver"
