@@ -154,6 +154,7 @@ def test_a_gradient_that_is_no_number_stops_at_its_step() -> None:
         loop.run([Stage(1, (Reconstruction(), KL()))])
 
 
+@pytest.mark.slow
 def test_a_fresh_compilation_trains_to_the_bits_of_a_cached_one(tmp_path: Path) -> None:
     code = (
         "import numpy as np, hepaa\n"
