@@ -22,6 +22,7 @@ from hepaa.batch import FeatureTask, HistogramTask, Processes, Store, make_plan,
 from hepaa.demo import path
 from hepaa.events import Sample
 from hepaa.features.registry import features
+from hepaa.io import files as file_hashes
 from hepaa.table import EventTable
 
 pytestmark = pytest.mark.bench
@@ -34,9 +35,9 @@ def lhe_files(folder, files, size):
     text = gzip.decompress(path("zh_sm.lhe.gz").read_bytes()).decode()
     head, first, rest = text.partition("<event>")
     events = (first + rest).rpartition("</LesHouchesEvents>")[0]
-    one = events[: events.index("</event>") + 9]
-    times = round(size / len(events))
-    body = events * times if times else events[: size // len(one) * len(one)].rpartition("</event>")[0] + "</event>\n"
+    times, rest = divmod(size, len(events))
+    part, end, _ = events[:rest].rpartition("</event>\n")
+    body = events * times + part + end
     made = []
     for i in range(files):
         where = folder / f"{i:04d}.lhe"
@@ -95,23 +96,23 @@ def overhead(folder, shards, size):
     links.mkdir()
     for i in range(shards):
         os.link(one, links / f"{i:03d}.lhe")  # a name of its own, so that no reader takes it for a file it has hashed
-    files, sample = str(links / "*.lhe"), Sample("ZH")
+    pattern, sample = str(links / "*.lhe"), Sample("ZH")
     taken = {"plainly": [], "batch": []}
     for attempt in range(4):  # the first one warms up
         where = folder / str(attempt)
         where.mkdir()
 
         def plainly(where=where):
-            features(io.iterate(files, sample=sample), "zh-paper").save(where / "plain.parquet")
+            features(io.iterate(pattern, sample=sample), "zh-paper").save(where / "plain.parquet")
 
         def batch(where=where):
-            outcome = process(make_plan([(TASK, [files])], folder=where), where, serial)
+            outcome = process(make_plan([(TASK, [pattern])], folder=where), where, serial)
             assert outcome.computed == shards
             merge.write_parts(outcome, where / "parts")
 
         for name, action in (("plainly", plainly), ("batch", batch)):
-            io.store._sha256.cache_clear()
-            io.store._KNOWN.clear()
+            file_hashes._sha256.cache_clear()
+            file_hashes._REMEMBERED.clear()
             taken[name].append(cpu(action))
     parts = [EventTable.load(p).X for p in sorted((folder / "0" / "parts").glob("part-*"))]
     np.testing.assert_array_equal(EventTable.load(folder / "0" / "plain.parquet").X, np.concatenate(parts))
