@@ -211,7 +211,10 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
     results = {}
     for name, shard in zip(cards, shards, strict=True):
         link = folder / "runs" / name
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
+        elif link.exists():
+            raise InputError(f"{link}: is no link of a scan; move it away and run the scan again")
         if shard.key in outcome.receipts:
             link.symlink_to(outcome.store.run_path(shard.key))
             results[name] = outcome.receipts[shard.key]["result"]["detectors"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hepaa.errors import InputError
 from hepaa.io import iterate
+from hepaa.io.files import refuse_input_as_output
 
 WRITERS = {
     ".lhe": "hepaa.io.lhe.write",
@@ -49,8 +50,7 @@ def convert(source: str | Path, target: str | Path, *, step_size: str | int = "1
     module = next((m for ending, m in WRITERS.items() if final.name.lower().endswith(ending)), None)
     if module is None:
         raise InputError(f"{target}: hepaa writes {', '.join(WRITERS)}; end the name of the target with one of these")
-    if final.exists() and Path(source).exists() and final.samefile(source):
-        raise InputError(f"{final} is both source and target; give the target another name")
+    refuse_input_as_output(final, [source])
     if final.is_dir():
         raise InputError(f"{final} is a folder; name a file in it")
     return int(import_module(module).write(iterate([source], step_size=step_size, **options), final))

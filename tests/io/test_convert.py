@@ -168,7 +168,7 @@ def test_a_source_that_breaks_leaves_nothing_behind(data, tmp_path):
 
 def test_source_and_target_must_differ(data, tmp_path):
     shutil.copy(data / "lhe" / "powheg-box-v2-W.lhe", tmp_path / "x.lhe")
-    with pytest.raises(InputError, match="both source and target"):
+    with pytest.raises(InputError, match="is the input"):
         convert(tmp_path / "x.lhe", tmp_path / "x.lhe")
     with pytest.raises(InputError, match="does not exist"):
         convert(tmp_path / "x.lhe", tmp_path / "none" / "y.lhe")
