@@ -9,8 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hepaa import html
-from hepaa.errors import CardError, nearest
+from hepaa.errors import CardError, InputError, nearest
 from hepaa.events import Role
+from hepaa.io.texts import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -302,11 +303,11 @@ def load_card(path: str | Path) -> Card:
     """
     source = Path(path)
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        content = read_yaml(source)
     except FileNotFoundError:
         raise CardError(f"{source}: no such file; `hepaa init zh` writes a card to start from") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as broken:
-        raise CardError(f"{source}: not a readable YAML card: {' '.join(str(broken).split())}") from broken
+    except InputError as broken:
+        raise CardError(str(broken)) from broken
     return parse_card(content, source=source)
 
 

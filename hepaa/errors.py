@@ -13,10 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LONGEST, _HEAD, _TAIL = 1500, 900, 400
+"""Characters of the longest message that is shown whole, and of the ends of a longer one."""
+
+
 class HepaaError(Exception):
     """Base of all errors that hepaa raises on purpose."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The message, without its middle where it is too long to be read."""
+        message = super().__str__()
+        if len(message) <= _LONGEST:
+            return message
+        left_out = len(message) - _HEAD - _TAIL
+        return f"{message[:_HEAD]} [... {left_out:,} characters left out ...] {message[-_TAIL:]}"
 
 
 class InputError(HepaaError, ValueError):

@@ -35,7 +35,7 @@ def load(paths: Sequence[Path | str]) -> EventTable:
 
 def words(pairs: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE words as a mapping; values are read as YAML, so that 3 is a number and [16, 8] a list."""
-    import yaml
+    from hepaa.io.texts import parse_yaml
 
     values = {}
     for pair in pairs:
@@ -43,9 +43,9 @@ def words(pairs: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise InputError(f"{pair!r} is not NAME=VALUE")
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"{pair!r}: the value cannot be read") from None
+            values[name] = parse_yaml(value)
+        except InputError as wrong:
+            raise InputError(f"{pair!r}: the value cannot be read: {wrong}") from None
     return values
 
 

@@ -82,10 +82,10 @@ def schema_of(schema: str | Path | Mapping[str, Any] | Schema) -> Schema:
     path = Path(schema)
     if not path.is_file():
         raise InputError(f"there is no schema or YAML file {str(schema)!r}; {nearest(str(schema), schemas())}")
-    return _parse(read_yaml(path), str(path))
+    return _parse(read_schema(path), str(path))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_schema(path: Path) -> dict[str, Any]:
     """Content of a schema's YAML file.
 
     Raises
@@ -93,12 +93,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     InputError
         If it is no YAML, or holds no mapping.
     """
-    import yaml
+    from hepaa.io.texts import read_yaml
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds no mapping; it needs {', '.join(_SECTIONS)}")
     return dict(content)
@@ -174,5 +171,5 @@ def _field(value: Any, place: str) -> Field:
 def schemas() -> dict[str, Schema]:
     """Schemas that hepaa knows: those of `hepaa/io/root/*.yaml`, "flat", and "hepaa" for its own files."""
     files = sorted((Path(__file__).parent / "root").glob("*.yaml"))
-    usual = {file.stem: replace(_parse(read_yaml(file), file.stem), name=file.stem) for file in files}
+    usual = {file.stem: replace(_parse(read_schema(file), file.stem), name=file.stem) for file in files}
     return {"flat": Schema("flat", flat=True), "hepaa": Schema("hepaa"), **usual}

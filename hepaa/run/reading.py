@@ -86,9 +86,9 @@ class SampleReading:
         if self.role not in LABEL:
             raise InputError(f"{self.process}: there is no role {self.role!r}; {nearest(str(self.role), LABEL)}")
         if isinstance(self.schema, str) and Path(self.schema).is_file():
-            from hepaa.io.schemas import read_yaml
+            from hepaa.io.schemas import read_schema
 
-            object.__setattr__(self, "schema", read_yaml(Path(self.schema)))
+            object.__setattr__(self, "schema", read_schema(Path(self.schema)))
 
     @classmethod
     def from_card(cls, sample: SampleCard, card: Card) -> Self:

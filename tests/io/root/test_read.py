@@ -217,7 +217,7 @@ def test_what_a_schema_cannot_be(data, schema, words):
 def test_schemas_and_yaml_faults(tmp_path):
     assert set(schemas()) >= {"flat", "nanoaod", "physlite", "delphes", "hepaa"}
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(InputError, match="is no YAML"):
+    with pytest.raises(InputError, match="not a readable YAML"):
         schema_of(tmp_path / "bad.yaml")
     (tmp_path / "bad.yaml").write_text("just text")
     with pytest.raises(InputError, match="holds no mapping"):
