@@ -9,7 +9,7 @@ import click
 from hepaa._version import __version__
 from hepaa.cli import batch, cards, detect, files, report
 from hepaa.cli.common import refuse_several_processes
-from hepaa.errors import HepaaError
+from hepaa.cli.failures import with_debug, worded
 
 
 class _Commands(click.Group):
@@ -20,11 +20,8 @@ class _Commands(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with worded(ctx):
             return super().invoke(ctx)
-        except HepaaError as wrong:
-            click.echo(f"hepaa: {' '.join(str(wrong).split())}", err=True)
-            ctx.exit(wrong.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -59,3 +56,4 @@ for _command in (
     batch.batch,
 ):
     main.add_command(_command)
+with_debug(main)

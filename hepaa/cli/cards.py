@@ -83,11 +83,12 @@ def init(kind: str, output: Path | None) -> None:
     Example: hepaa init zh --output my-analysis.yaml
     """
     from hepaa.demo import path
+    from hepaa.io.files import write_text
 
     target = output or Path(f"{kind}.yaml")
     if target.exists():
         raise InputError(f"{target}: exists already; choose another name with --output")
-    target.write_text(path(f"{kind}.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    write_text(path(f"{kind}.yaml").read_text(encoding="utf-8"), target)
     click.echo(f"{target}: edit the samples, then `hepaa run {target}`")
 
 
