@@ -78,7 +78,7 @@ class Child:
         seconds: int = SECONDS,
         memory: int = MEMORY,
     ) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115: closed by __exit__
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
         start = [sys.executable, "-Pm", "helpers.faults", function.__code__.co_filename, function.__name__]
         self._command = [*start, str(seconds), str(memory), *map(str, warm)]
         environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
@@ -198,7 +198,7 @@ _NUMBERS = (
 
 
 def mutated(content: bytes, rng: Random, text: bool = False) -> bytes:
-    """A content with one to four changes: bits, bytes, lengths, pieces cut, doubled or moved, the end; words of a text."""
+    """A content with one to four changes: bits, bytes, lengths, pieces cut, doubled or moved; words of a text."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         (_change_text if text and rng.random() < 0.7 else _change_bytes)(changed, rng)
