@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.batch.tasks.features import FeatureTask
 from hepaa.errors import InputError
 from hepaa.io.sniff import is_remote
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
     """
     source = Path(path)
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = parse_json(source.read_text(encoding="utf-8"))
     except (OSError, ValueError) as damage:
         raise InputError(f"{source}: not a readable fileset ({damage})") from None
     if not isinstance(content, dict) or not content:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from hepaa.cli.batch import BatchOptions, batch_options
 from hepaa.cli.common import FILE, table_of
 from hepaa.errors import InputError
+from hepaa.io.texts import parse_json
 
 
 @click.command()
@@ -48,7 +48,7 @@ def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> No
             )
     else:
         folder = pipeline.run(card, overwrite=overwrite, progress=reporter())
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = parse_json((folder / "results.json").read_text(encoding="utf-8"))
     click.echo("\n".join(table_of(results)))
     click.echo(f"results: {folder / 'results.json'}    figures: {folder / 'figures'}")
 

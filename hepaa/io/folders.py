@@ -9,7 +9,6 @@ leaves one of the two whole. What a killed process left behind is put right by t
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import socket
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hepaa.errors import IncompleteError, InputError
 from hepaa.io.files import write_json
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,7 +136,7 @@ def _state(path: Path) -> State:
 
 def _manifest(folder: Path) -> dict[str, State]:
     try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        content = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
         return {name: (int(size), int(time)) for name, (size, time) in content["files"].items()}
     except FileNotFoundError:
         raise InputError(f"{folder}: hepaa did not make this folder, so it does not replace it; move it away") from None

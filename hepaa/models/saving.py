@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import torch
 from hepaa._version import __version__
 from hepaa.errors import InputError, NotFittedError, nearest
 from hepaa.io.files import atomic_path, write_json
+from hepaa.io.texts import parse_json
 from hepaa.models.processes import is_first
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     """
     arrays_path, json_path = _sidecar(path)
     try:
-        record = json.loads(json_path.read_text())
+        record = parse_json(json_path.read_text())
         blob = arrays_path.read_bytes()
     except OSError as error:
         raise InputError(

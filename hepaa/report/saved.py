@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_info
 from hepaa.io.files import file_name
+from hepaa.io.texts import parse_json
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
 from hepaa.stats.performance import SIC, Roc, roc, sic_of
@@ -65,7 +65,7 @@ class SavedRun:
     def results(self) -> dict[str, Any]:
         """The content of `results.json`."""
         try:
-            content = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+            content = parse_json((self.folder / "results.json").read_text(encoding="utf-8"))
         except ValueError as broken:
             raise InputError(f"{self.folder / 'results.json'}: no JSON ({broken}); run the card again") from broken
         if not isinstance(content, dict) or not {"card", "detectors", "samples"} <= set(content):

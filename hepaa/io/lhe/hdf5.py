@@ -25,6 +25,7 @@ from hepaa.io.lhe import header as lhe_header
 from hepaa.io.lhe.kernel import codes
 from hepaa.io.lhe.read import describe, particles
 from hepaa.io.pieces import row_ranges
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +189,7 @@ def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
 def _generators(file: h5py.File) -> list[dict[str, Any]]:
     def row(name: Any, version: Any, description: Any, extra: Any) -> dict[str, Any]:
         try:
-            attributes = json.loads(_text(extra) or "{}")
+            attributes = parse_json(_text(extra) or "{}")
         except json.JSONDecodeError as error:
             raise InputError(f"{file.filename}: the attributes of a generator are no JSON: {extra!r}") from error
         return {

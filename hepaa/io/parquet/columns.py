@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.io.files import one_line
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
     if packed is None:
         raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
     try:
-        content: dict[str, Any] = {"units": {}, **json.loads(packed)}  # tables of hepaa 0.1.0 may have none
+        content: dict[str, Any] = {"units": {}, **parse_json(packed)}  # tables of hepaa 0.1.0 may have none
         if content["format"] > _FORMAT:
             raise InputError(
                 f"{path}: written by hepaa {content['version']} in a newer format; update hepaa to read it"

@@ -15,6 +15,7 @@ from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
 from hepaa.io.pieces import to_write
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,7 +128,7 @@ def _meta(file: pq.ParquetFile, path: str | Path) -> dict[str, Any]:
     packed = (file.schema_arrow.metadata or {}).get(KEY)
     if packed is None:
         raise InputError(f"{path} holds no event records of hepaa; make some with `hepaa convert`")
-    meta: dict[str, Any] = json.loads(packed)
+    meta: dict[str, Any] = parse_json(packed)
     if meta["format"] > _FORMAT:
         raise InputError(f"{path} was written by hepaa {meta['version']} in a newer format; update hepaa to read it")
     return meta

@@ -15,6 +15,7 @@ from hepaa.events import Events
 from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES, truth_labels
 from hepaa.io.files import one_line
 from hepaa.io.schemas import Field, Schema, schema_of, schemas
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -293,7 +294,7 @@ def _own_header(file: Any, path: str) -> dict[str, Any] | None:
     if HEADER_KEY not in file.keys(cycle=False):
         return None
     try:
-        content = json.loads(str(file[HEADER_KEY]))
+        content = parse_json(str(file[HEADER_KEY]))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: {HEADER_KEY!r} is damaged ({error}); write the file again") from error
     return dict(content)

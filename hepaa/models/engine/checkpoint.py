@@ -16,6 +16,7 @@ import safetensors.torch
 from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,10 @@ class Checkpoint:
             raise InputError(f"checkpoint {self.path} cannot be read ({error}); delete it to start anew") from error
         if packed is None:
             raise InputError(f"{self.path} is no checkpoint of a training; give another name")
-        record = json.loads(packed)
+        try:
+            record = parse_json(packed)
+        except json.JSONDecodeError as damage:
+            raise InputError(f"checkpoint {self.path} is damaged ({damage}); delete it to start anew") from damage
         if record["version"] > _VERSION:
             raise InputError(f"checkpoint {self.path} is of hepaa {record['hepaa']}, in a newer format; upgrade hepaa")
         if record["fingerprint"] != self.fingerprint:
