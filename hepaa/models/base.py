@@ -6,15 +6,15 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, dataclass_transform, get_args
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from hepaa import html
 from hepaa.errors import InputError
 from hepaa.models import saving
-from hepaa.models.parameters import between
+from hepaa.models.parameters import between, one_of, seed, typed
 from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
 from hepaa.table.streamed import StreamedTable, is_streamed
 
@@ -30,6 +30,7 @@ _PREPROCESSING = ("mean_", "scale_", "skewness_", "log_")
 _NOT_SAVED = ("callback", "checkpoint", "device", "metrics", "verbose")  # they belong to a session, not to a model
 
 Preprocess = Literal["skewlog", "standard"] | None
+NegativeWeights = Literal["signed", "absolute"]
 Balance = Literal["groups"] | Mapping[int | str, float] | None
 
 
@@ -88,6 +89,8 @@ class Detector(Estimator):
         Logarithm of skewed features and standardisation; standardisation alone; neither.
     contamination : float
         Fraction of training background that `predict` calls anomalous.
+    negative_weights : "signed" or "absolute"
+        Train with weights as they are, or with their absolute values, for detectors that cannot take negative ones.
 
     Attributes
     ----------
@@ -102,11 +105,13 @@ class Detector(Estimator):
     uses_labels: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     savable: ClassVar[bool] = False
+    takes_negative_weights: ClassVar[bool] = True
     fitted_arrays: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold all that a savable detector has learned, besides what all have."""
 
     preprocess: Preprocess = "skewlog"
     contamination: float = 0.05
+    negative_weights: NegativeWeights = "signed"
 
     def _repr_html_(self) -> str:
         """Settings that are not the default, and what was learned, for notebooks."""
@@ -126,6 +131,9 @@ class Detector(Estimator):
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
         # scikit-learn's own would win over `_repr_html_`
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "threshold_")  # what `fit` learns last
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -157,7 +165,7 @@ class Detector(Estimator):
         InputError
             If a value is NaN or infinite, a feature is constant, a class that is needed is empty, or lengths differ.
         """
-        between("contamination", self.contamination, 0, 1, ends="none")
+        self._check_parameters()
         if is_streamed(X):
             if any(values is not None for values in (y, sample_weight, groups)):
                 raise InputError(
@@ -166,10 +174,50 @@ class Detector(Estimator):
                 )
             return self._fit_stream(X if isinstance(X, StreamedTable) else StreamedTable(X))
         training = self._prepare(X, y, sample_weight, groups)
+        self._check_training(training)
         self._fit(training)
         scores = self._score(training.background)
         self.threshold_ = weighted_quantile(scores, 1 - self.contamination, training.weight)
         return self
+
+    def check(self, X: Any = None, **fit: Any) -> None:
+        """Raise InputError for what would stop `fit` before its first step: parameters, and events where X is given.
+
+        Parameters
+        ----------
+        X, **fit
+            As for `fit`; a table in memory.
+        """
+        self._check_parameters()
+        if X is not None:
+            again: Detector = clone(self)
+            again._check_training(again._prepare(X, fit.get("y"), fit.get("sample_weight"), fit.get("groups")))
+
+    def _check_parameters(self) -> None:
+        """Raise InputError for parameters of the wrong type or out of range."""
+        for parameter in fields(cast("Any", self)):
+            typed(parameter.name, getattr(self, parameter.name), str(parameter.type))
+        between("contamination", self.contamination, 0, 1, ends="none")
+        one_of("negative_weights", self.negative_weights, get_args(NegativeWeights))
+        if self.preprocess is not None:
+            checked_threshold(self.preprocess)
+        if "seed" in self._get_param_names():
+            seed("seed", getattr(self, "seed"))  # noqa: B009  (the base has none)
+
+    def _check_training(self, training: Training) -> None:
+        """Raise InputError for events that this detector cannot be trained on."""
+        if self.needs_labels and not len(training.anomalies):
+            raise InputError(
+                f"{type(self).__name__} learns from labelled anomalies, but none of the training events has label 1; "
+                "label some, or take a detector that needs none, such as VAE"
+            )
+        n_negative = 0 if training.weight is None else int((training.weight < 0).sum())
+        if n_negative and not self.takes_negative_weights:
+            raise InputError(
+                f"{type(self).__name__} cannot train with negative weights, which {n_negative} of "
+                f"{len(training.background)} background events have; set negative_weights='absolute', or take a "
+                "detector that can (VAE, Flow)"
+            )
 
     def _fit_stream(self, table: StreamedTable) -> Self:
         raise InputError(
@@ -200,11 +248,6 @@ class Detector(Estimator):
                 f"none of the {n} training events has label 0: a detector learns from background; "
                 "label it 0, or pass the features alone (table.X) to train on all events"
             )
-        if self.needs_labels and not rare.any():
-            raise InputError(
-                f"{type(self).__name__} learns from labelled anomalies, but none of the {n} training events has "
-                "label 1; label some, or take a detector that needs none, such as VAE"
-            )
         if inlier.sum() < 2:
             raise InputError(f"n_samples = {int(inlier.sum())}: training needs at least 2 background events")
         taught = rare if self.uses_labels else np.zeros(n, bool)
@@ -212,6 +255,8 @@ class Detector(Estimator):
         w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if w is not None and w.shape != (n,):
             raise InputError(f"sample_weight has shape {w.shape} for {n} events; give one weight an event")
+        if w is not None and self.negative_weights == "absolute":
+            w = np.abs(w)
         g = None if groups is None else _integers(groups, n, "groups")
         weight = mean_one(w, inlier)
         spectator = self._spectator(X)

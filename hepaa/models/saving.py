@@ -41,7 +41,7 @@ def save(detector: Detector, path: str | Path) -> None:
     Of several processes that train together, the first one writes.
     """
     arrays_path, json_path = _sidecar(path)
-    if not hasattr(detector, "threshold_"):
+    if not detector.__sklearn_is_fitted__():
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
     if not is_first():
         return

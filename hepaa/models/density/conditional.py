@@ -127,6 +127,9 @@ class ConditionalDensity(Estimator):
     degree: int = 2
     seed: int = 0
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")  # what `fit` learns last
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         DENSITIES[cls.__name__] = cls
@@ -154,8 +157,8 @@ class ConditionalDensity(Estimator):
         if constant or m.min() == m.max():
             raise InputError(f"{'the mass' if not constant else f'feature {constant[0]}'} is constant: leave it out")
         self.residuals_ = Residuals.of(x, m, w, self.degree)
-        self.n_features_in_ = x.shape[1]
         self._fit(self.residuals_(x, m)[0], (m - self.residuals_.centre) / self.residuals_.width, w)
+        self.n_features_in_ = x.shape[1]
         return self
 
     @abstractmethod
@@ -181,14 +184,14 @@ class ConditionalDensity(Estimator):
 
     def sample(self, mass: ArrayLike, rng: np.random.Generator) -> Array:
         """One event (n, d) for each mass (n,)."""
-        if not hasattr(self, "residuals_"):
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         m = np.asarray(mass, dtype=np.float64)
         r = self._sample((m - self.residuals_.centre) / self.residuals_.width, rng)
         return self.residuals_.inverse(r, m)
 
     def _checked(self, X: ArrayLike, mass: ArrayLike) -> tuple[Array, Array]:
-        if not hasattr(self, "residuals_"):
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         x, m = _rows(X, mass)
         if x.shape[1] != self.n_features_in_:
