@@ -139,14 +139,16 @@ class ByteStream:
         return block[:n]
 
     def advance(self, keep: int) -> bool:
-        """Slide the window on by one block, keeping `data[keep:stop]` in front; False at the end of the file."""
+        """Slide the window on by one block, keeping `data[keep:stop]` in front; False at the end of the file.
+
+        A window that is kept doubles, so that what is read again and again as it grows is read in linear time.
+        """
         if self._ended:
             return False
-        if self._pending is not None:
-            block = self._pending.result()
-        else:
-            block = memoryview(b"") if self._error else self._read()
-        if not block:
+        kept, blocks = self.stop - keep, list[memoryview]()
+        while sum(map(len, blocks)) < max(kept, 1) and (block := self._next()):
+            blocks.append(block)
+        if not blocks:
             self._ended = True
             if self._error is not None:
                 reason = str(self._error) or type(self._error).__name__
@@ -155,12 +157,19 @@ class ByteStream:
                     problem = f"cannot be read on ({reason})"
                 raise StreamError(f"{self.path}: {problem}") from self._error
             return False
-        self._window = b"".join((memoryview(self._window)[keep : self.stop], block))
+        self._window = b"".join((memoryview(self._window)[keep : self.stop], *blocks))
         self.origin += keep
         self.start, self.stop = 0, len(self._window)
         self.data = np.frombuffer(self._window, np.uint8)
-        self._pending = None if self._error else self._ahead()
         return True
+
+    def _next(self) -> memoryview:
+        """The next block; an empty one at the end of the file, or where it breaks."""
+        if self._pending is None:
+            return memoryview(b"") if self._error else self._read()
+        block = self._pending.result()
+        self._pending = self._ahead() if block and not self._error else None
+        return block
 
     def bytes(self, start: int, stop: int) -> builtins.bytes:
         """Copy of `data[start:stop]`."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PARTICLES, _EVENTS = 8192, 1024  # the first arrays
+_WEIGHTS = 1 << 22  # named weights that the first array has room for, if more than one event
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,21 @@ class Columns:
         self.head = np.empty((len(codes.EVENT_COLUMNS), events))
         self.offsets = np.zeros(events + 1, np.int64)
         self.spans = np.empty((events, 2), np.int64)
-        self.set_width(width)
+        self.width = width
+        self.flat = np.empty(events * width)
 
     def set_width(self, width: int) -> None:
         """Make room for so many named weights an event; values are lost."""
+        self.spans = self.spans[: max(1, _WEIGHTS // max(width, 1))]
         self.width = width
         self.flat = np.empty(len(self.spans) * width)
 
     def grown(self, n: int, k: int, least: int) -> Columns:
-        """Arrays twice as large, and longer by `least`, with the first n events and k particles of these.
+        """Arrays for twice as many events and particles, and `least` particles more, with the first n and k of these.
 
         Memory that is never filled costs nothing.
         """
-        new = Columns(2 * self.ints.shape[1] + least, 2 * len(self.spans) + least, self.width)
+        new = Columns(2 * self.ints.shape[1] + least, 2 * len(self.spans), self.width)
         new.ints[:, :k] = self.ints[:, :k]
         new.reals[:, :k] = self.reals[:, :k]
         new.head[:, :n] = self.head[:, :n]

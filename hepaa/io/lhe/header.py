@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
 from hepaa.errors import InputError
 
-_NAME = r"[A-Za-z_][\w.:-]*"
-_ATTRIBUTE = re.compile(rf"""({_NAME})\s*=\s*("[^"]*"|'[^']*')""")
-_WELL_FORMED = re.compile(rf"""<{_NAME}(?:\s+{_NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*/?>""")
+_NAME = r"[A-Za-z_][\w.:-]*(?![\w.:-])"
+# Quoted values hold no `<`, as in XML: a search that fails ends at the next tag, and so all of them take linear time.
+# The repetitions are unrolled, so that there is one way alone to match anything. They are not possessive, which Python
+# 3.11.2 matches wrongly.
+_QUOTED = """(?:"[^"<]*"|'[^'<]*')"""
+_ATTRIBUTE = re.compile(rf"""(?<![\w.:-])({_NAME})\s*=\s*("[^"]*"|'[^']*')""")
+_WELL_FORMED = re.compile(rf"""<{_NAME}(?:\s+{_NAME}\s*=\s*{_QUOTED})*\s*/?>""")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_ELEMENT = re.compile(rf"""<({_NAME})((?:[^<>"']|"[^"]*"|'[^']*')*?)(?:/>|>(.*?)</\1\s*>)""", re.DOTALL)
-# Files have hundreds of these: the repetitions are unrolled, so that there is one way alone to match anything. They are
-# not possessive, which Python 3.11.2 matches wrongly.
+_TAG = re.compile(rf"""<({_NAME})([^<>"']*(?:{_QUOTED}[^<>"']*)*)>""")
+_END = re.compile(rf"</({_NAME})\s*>")
 _GROUP_OR_WEIGHT = re.compile(
-    r"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>[^<>"']*(?:(?:"[^"]*"|'[^']*')[^<>"']*)*)>"""
-    r"""|<weight\b(?P<weight>[^<>"'/]*(?:(?:"[^"]*"|'[^']*'|/(?!>))[^<>"'/]*)*)"""
+    rf"""(?P<closing></weightgroup\s*>)|<weightgroup\b(?P<group>[^<>"']*(?:{_QUOTED}[^<>"']*)*)>"""
+    rf"""|<weight\b(?P<weight>[^<>"'/]*(?:(?:{_QUOTED}|/(?!>))[^<>"'/]*)*)"""
     r"""(?:/>|>(?P<text>[^<]*(?:<(?!/?weight\b)[^<]*)*)</weight\s*>)"""
 )
 _BLOCK = re.compile(rf"^[ \t]*<({_NAME})[^<>\n]*>", re.MULTILINE)
@@ -92,7 +96,14 @@ def integer(text: str) -> int:
 
 def attributes(text: str) -> dict[str, str]:
     """Attributes of a tag, entities resolved."""
-    return {name: html.unescape(value[1:-1]) for name, value in _ATTRIBUTE.findall(text)}
+    return {name: _unescaped(value[1:-1]) for name, value in _ATTRIBUTE.findall(text)}
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError as error:  # a character whose number has more digits than Python reads
+        raise InputError(f"an entity of a text is no character ({error})") from error
 
 
 def strict_attributes(tag: str) -> dict[str, str]:
@@ -106,7 +117,7 @@ def strict_attributes(tag: str) -> dict[str, str]:
     if not _WELL_FORMED.fullmatch(tag):
         raise ValueError("it is not well-formed")
     pairs = _ATTRIBUTE.findall(tag)
-    values = {name: html.unescape(value[1:-1]) for name, value in pairs}
+    values = {name: _unescaped(value[1:-1]) for name, value in pairs}
     if len(values) != len(pairs):
         raise ValueError("an attribute stands there twice")
     return values
@@ -120,21 +131,65 @@ def decode(text: bytes) -> str:
         return text.decode("latin-1")
 
 
+def _comments(text: str) -> tuple[list[str], str]:
+    """The comments of a text, and the text without them."""
+    last = text.rfind("-->") + 3  # behind it there is none, and nobody has to look for its end
+    return _COMMENT.findall(text, 0, last), _COMMENT.sub("", text[:last]) + text[last:]
+
+
+def _opening(name: str, text: str) -> tuple[int, str, int] | None:
+    """The first tag of that name: where it starts, what is in it, and where it ends."""
+    start = re.search(rf"<{name}\b", text)
+    end = text.find(">", start.end()) if start else -1
+    return (start.start(), text[start.end() : end], end + 1) if start and end >= 0 else None
+
+
+class _Ends:
+    """Where elements end."""
+
+    def __init__(self, text: str) -> None:
+        self._ends: dict[str, list[tuple[int, int]]] = {}
+        for match in _END.finditer(text):
+            self._ends.setdefault(match[1], []).append(match.span())
+
+    def next(self, name: str, at: int) -> tuple[int, int] | None:
+        """Start and end of the first `</name>` from `at` on."""
+        ends = self._ends.get(name, [])
+        i = bisect_left(ends, (at, at))
+        return ends[i] if i < len(ends) else None
+
+
 def _blocks(text: str) -> dict[str, str]:
     # Elements that start on a line of their own; what has no end is text of whatever it stands in.
     blocks: dict[str, str] = {}
-    endless: set[str] = set()
+    ends = _Ends(text)
     at = 0
     while match := _BLOCK.search(text, at):
         name, at = match[1], match.end()
-        end = -1 if name in endless else text.find(f"</{name}", at)
-        if end < 0:
-            endless.add(name)
+        end = ends.next(name, at)
+        if end is None:
             continue
         if name != "initrwgt":
-            blocks.setdefault(name, text[at:end].strip())
-        at = end
+            blocks.setdefault(name, text[at : end[0]].strip())
+        at = end[1]
     return blocks
+
+
+def _elements(text: str) -> tuple[list[tuple[str, str, str]], str]:
+    """Name, attributes and content of the elements of a text, and what stands outside of them."""
+    elements, outside = [], []
+    ends = _Ends(text)
+    at = last = 0
+    while match := _TAG.search(text, at):
+        at = match.end()
+        alone = match[2].endswith("/")
+        end = (at, at) if alone else ends.next(match[1], at)
+        if end is None:
+            continue
+        elements.append((match[1], match[2], text[at : end[0]]))
+        outside.append(text[last : match.start()])
+        at = last = end[1]
+    return elements, "\n".join([*outside, text[last:]])
 
 
 def _weights(text: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
@@ -157,7 +212,7 @@ def _weights(text: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]
             if name is None:
                 raise InputError("a <weight> of <initrwgt> has no id")
             declared.append(name)
-            description = html.unescape(match["text"] or "").strip()
+            description = _unescaped(match["text"] or "").strip()
             of_group = None if group is None else group["name"]
             info.setdefault(name, {"group": of_group, "text": description, "attributes": extra})
             if group is not None:
@@ -167,13 +222,13 @@ def _weights(text: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]
 
 def _init(text: str, info: dict[str, Any]) -> None:
     generators = []
-    for name, tag, content in _ELEMENT.findall(text):
+    elements, plain = _elements(text)
+    for name, tag, content in elements:
         if name == "generator":
             extra = attributes(tag)
             known = {key: extra.pop(key, "") for key in ("name", "version")}
-            generators.append({**known, "description": html.unescape(content).strip(), "attributes": extra})
-    plain = re.sub(r"#[^\n\r]*", "", _ELEMENT.sub("\n", text))
-    lines = [line.split() for line in plain.splitlines() if line.strip()]
+            generators.append({**known, "description": _unescaped(content).strip(), "attributes": extra})
+    lines = [line.split() for line in re.sub(r"#[^\n\r]*", "", plain).splitlines() if line.strip()]
     if not lines:
         raise InputError("<init> is empty: it has to give the beams and the cross-sections")
     try:
@@ -227,11 +282,12 @@ def declarations(inside: str) -> tuple[dict[str, Any], list[str]]:
     InputError
         `<initrwgt>` does not end, or a weight in it has no id.
     """
-    plain = _COMMENT.sub("", inside)
-    block = re.search(r"<initrwgt\b[^>]*>(.*?)</initrwgt\s*>", plain, re.DOTALL)
-    if block is None and re.search(r"<initrwgt[\s>]", plain):
+    _, plain = _comments(inside)
+    opening = _opening("initrwgt", plain)
+    end = re.compile(r"</initrwgt\s*>").search(plain, opening[2]) if opening else None
+    if end is None and re.search(r"<initrwgt[\s>]", plain):
         raise InputError("<initrwgt> in the header does not end")
-    weights, groups, declared = _weights(block[1]) if block else ({}, [], [])
+    weights, groups, declared = _weights(plain[opening[2] : end.start()]) if opening and end else ({}, [], [])
     return {"blocks": _blocks(inside), "weight_info": weights, "weight_groups": groups}, declared
 
 
@@ -250,15 +306,16 @@ def parse(preamble: str, init: str) -> Header:
     InputError
         A number or a declaration is malformed. The message does not name the file.
     """
-    root = re.search(r"<LesHouchesEvents\b([^>]*)>", preamble)
-    body = preamble[root.end() :] if root else preamble
-    opening = re.search(r"<header\b[^>]*>", body)
-    before, inside = (body[: opening.start()], body[opening.end() :]) if opening else (body, "")
-    comment = "\n".join(c[4:-3].strip() for c in _COMMENT.findall(before))
+    root = _opening("LesHouchesEvents", preamble)
+    body = preamble[root[2] :] if root else preamble
+    opening = _opening("header", body)
+    before, inside = (body[: opening[0]], body[opening[2] :]) if opening else (body, "")
+    comment = "\n".join(c[4:-3].strip() for c in _comments(before)[0])
     info, declared = declarations(inside)
     info["version"] = attributes(root[1]).get("version") if root else None
     info["comment"] = comment
-    _init(_COMMENT.sub("", init), info)
+    _init(_comments(init)[1], info)
     info["generator"] = _generator(info, comment + inside[:2000])
     promised = re.search(r"Number of Events\s*:\s*(\d+)", info["blocks"].get("MGGenerationInfo", ""))
-    return Header(info, declared, int(promised[1]) if promised else None)
+    # the first digits of more than a machine counts are a promise that no file keeps, too
+    return Header(info, declared, int(promised[1][:19]) if promised else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -16,13 +16,17 @@ from hepaa.io.stream import ByteStream, StreamError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST = 64 << 20
-"""A head or an event longer than this many bytes is taken for a broken file."""
+    from numpy.typing import NDArray
+
+LONGEST = 16 << 20
+"""A head, an event or a comment of more bytes than this, and up to twice as many, is taken for a broken file."""
 
 _SLOW = 4096
 _MOST_TAGS = 65536
+"""Different spellings of `<wgt>` in a file, and weights an event, at most."""
 _LANDMARK = re.compile(rb"<!--|<header[\s>]|<init[\s>]|<event[\s>]")
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
+_NO_NUMBERS = re.compile(rb"<!--.*?(?:-->|\Z)|#[^\n\r<]*", re.DOTALL)
 _WGT = re.compile(rb"""<wgt[\s>/](?:[^<>'"]|"[^"<]*"|'[^'<]*')*>|<wgt>""")
 _PLAIN_WGT = re.compile(rb"""<wgt id=("[^"<&]*"|'[^'<&]*')>""")
 _SPACE = b" \t\r\n"
@@ -61,9 +65,14 @@ class Reader:
         self._texts: list[bytes] | None = [] if texts else None
         self.good, self.waiting, self.complete = 0, 0, False
         self.names: dict[str, int] = {}
-        self._spellings: list[bytes] = []
-        self._columns: list[int] = []
+        self._spellings: set[bytes] = set()
+        # a table of tags for the kernel: the first `len(self._spellings)` rows are taken
+        self._tags = np.empty(0, np.uint8)
+        self._bounds = np.zeros(1, np.int64)
+        self._slots = np.full(8, -1, np.int64)
+        self._column_of = np.empty(0, np.int64)
         self._positions: list[int] = []
+        self._extended = -1  # the event whose `<weights>` was the longest so far
         self._state = np.zeros(codes.SLOTS, np.int64)
         self._slow = np.empty((_SLOW, 4), np.int64)
         self._store = Columns()
@@ -140,31 +149,47 @@ class Reader:
     # -- weights ----------------------------------------------------------------------------------------------------
 
     def _tables(self) -> None:
-        self._tags = np.frombuffer(bytearray(b"".join(self._spellings)), np.uint8)
-        self._bounds = np.cumsum([0, *map(len, self._spellings)], dtype=np.int64)
-        self._column_of = np.array(self._columns, np.int64)
         self._position_of = np.array(self._positions, np.int64)
         self._seen = np.zeros(len(self.names), np.int64)
         if self._store.width != len(self.names):  # before the first event
             self._store.set_width(len(self.names))
 
+    def _enter(self, new: dict[bytes, int]) -> None:
+        # Tags and their columns, into the kernel's table; arrays grow to twice the size, so that it takes linear time.
+        from hepaa.io.lhe.kernel.scan import enter_tags
+
+        old, rows = len(self._spellings), len(self._spellings) + len(new)
+        bounds = self._bounds[old] + np.cumsum([0, *map(len, new)], dtype=np.int64)
+        self._tags = _with_room(self._tags, int(bounds[-1]))
+        self._bounds = _with_room(self._bounds, rows + 1)
+        self._column_of = _with_room(self._column_of, rows)
+        self._tags[bounds[0] : bounds[-1]] = np.frombuffer(b"".join(new), np.uint8)
+        self._bounds[old : rows + 1] = bounds
+        self._column_of[old:rows] = list(new.values())
+        if 2 * rows > len(self._slots):
+            self._slots = np.full(1 << (4 * rows).bit_length(), -1, np.int64)
+            old = 0
+        enter_tags(self._tags, self._bounds, old, rows, self._slots)  # type: ignore[no-untyped-call]
+        self._spellings.update(new)
+
     def _column(self, name: str, at: int) -> int:
         if name not in self.names:
             if self.good:
                 self._broken(f"it has a weight {name!r} that the events before it lack", at)
+            if len(self.names) >= _MOST_TAGS:
+                self._broken(f"it has more than {_MOST_TAGS} weights", at)
             self.names[name] = len(self.names)
         return self.names[name]
 
-    def _new_ids(self, start: int) -> None:
-        # Enter the tag that stopped the kernel, and those behind it in the same block: they would stop it next.
+    def _new_ids(self, start: int, end: int) -> None:
+        # Enter the tag that stopped the kernel, and those behind it in the same event: they would stop it next.
         stream = self.stream
         first, last = self._state[[codes.STATE_A, codes.STATE_B]].tolist()
-        rest = stream.bytes(last, max(last, stream.find(b"</rwgt", last, stream.stop)))
-        rest = _COMMENT.sub(lambda comment: b" " * len(comment[0]), rest)
+        rest = _before(b"</event", stream.bytes(last, end), _COMMENT)
         tags = [(first, stream.bytes(first, last)), *((last + m.start(), m[0]) for m in _WGT.finditer(rest))]
-        known = set(self._spellings)
+        new: dict[bytes, int] = {}
         for at, tag in tags:
-            if tag in known:
+            if tag in self._spellings or tag in new:
                 continue
             plain = _PLAIN_WGT.fullmatch(tag)
             try:
@@ -173,18 +198,24 @@ class Reader:
             except (ValueError, KeyError) as error:
                 problem = "it has no id" if isinstance(error, KeyError) else str(error)
                 self._broken(f"a weight has the tag {lhe_header.decode(tag[:60])!r}: {problem}", at)
-            if len(known) >= _MOST_TAGS:
+            if len(self._spellings) + len(new) >= _MOST_TAGS:
                 self._broken(f"more than {_MOST_TAGS} different <wgt> tags in one file", start)
-            self._columns.append(self._column(name, at))
-            self._spellings.append(tag)
-            known.add(tag)
+            new[tag] = self._column(name, at)
+        self._enter(new)
         self._tables()
 
-    def _new_position(self, start: int) -> None:
-        k, declared = len(self._positions), self.header.declared
-        if declared and k >= len(declared):
-            self._broken(f"its <weights> has more than the {len(declared)} numbers that <initrwgt> declares", start)
-        self._positions.append(self._column(declared[k] if declared else str(k), start))
+    def _new_position(self, start: int, end: int) -> None:
+        # A position for the number that stopped the kernel, and for those behind it in the same block.
+        stream, declared = self.stream, self.header.declared
+        if self._extended == self.good:
+            self._broken("it has two <weights>, of which the second is longer", start)
+        self._extended = self.good
+        at = int(self._state[codes.LOCAL])
+        for _ in _before(b"</weights", stream.bytes(at, end), _NO_NUMBERS).split():
+            k = len(self._positions)
+            if declared and k >= len(declared):
+                self._broken(f"its <weights> has more than the {len(declared)} numbers that <initrwgt> declares", start)
+            self._positions.append(self._column(declared[k] if declared else str(k), start))
         self._tables()
 
     # -- events -----------------------------------------------------------------------------------------------------
@@ -213,9 +244,9 @@ class Reader:
                 elif status == codes.UNKNOWN:
                     p, need_more = self._between(p, more)
                 elif status == codes.NEW_ID:
-                    self._new_ids(p)
+                    self._new_ids(p, end)
                 elif status == codes.NEW_POSITION:
-                    self._new_position(p)
+                    self._new_position(p, end)
             if not need_more and not self.complete:
                 p, need_more = self._between(p, more)
             yield size
@@ -232,12 +263,12 @@ class Reader:
     def _last_end(self, p: int) -> int:
         # Index behind the last "</event>" of the window; p when there is none.
         stream = self.stream
-        stop = stream.stop
+        stop = last = stream.stop
         while (at := stream.rfind(b"</event", p, stop)) >= 0:
-            close = stream.find(b">", at, stream.stop)
+            close = stream.find(b">", at, last)
             if close >= 0 and not stream.bytes(at + 7, close).strip(_SPACE):
                 return close + 1
-            stop = at + 6
+            stop, last = at + 6, at  # an end whose '>' lies behind the next one is none
         return p
 
     def take(self) -> Batch:
@@ -247,7 +278,8 @@ class Reader:
         particles, heads = [column[:k] for column in (*store.ints, *store.reals)], [column[:n] for column in store.head]
         weights = store.flat[: n * store.width].reshape(n, store.width)
         batch = Batch(self.good - n, store.offsets[: n + 1], particles, heads, weights, self._texts or [])
-        self._store = Columns(width=store.width)
+        self._store = Columns()
+        self._store.set_width(store.width)
         self._texts = None if self._texts is None else []
         self.waiting = 0
         self._state[[codes.EVENTS, codes.PARTICLES]] = 0
@@ -260,7 +292,8 @@ class Reader:
         stream, state, store = self.stream, self._state, self._store
         parse(  # type: ignore[no-untyped-call]
             stream.data, p, end, store.ints, store.reals, store.head, store.offsets, store.spans, store.flat,
-            self._tags, self._bounds, self._column_of, self._position_of, self._seen, self._slow, state,
+            self._tags, self._bounds, self._slots, self._column_of[: len(self._spellings)], self._position_of,
+            self._seen, self._slow, state,
         )  # fmt: skip
         status, at, before = int(state[codes.STATUS]), int(state[codes.POSITION]), self.waiting
         n = int(state[codes.EVENTS])
@@ -325,12 +358,10 @@ class Reader:
         # Skip what may stand between events; (index behind it, does it take more bytes to tell?).
         stream = self.stream
         while p < stream.stop:
+            p = self._behind_space(p)
             text = stream.bytes(p, min(p + 32, stream.stop))
-            lead = len(text) - len(text.lstrip(_SPACE))
-            p += lead
-            text = text[lead:]
             if not text:
-                continue
+                break
             if re.match(rb"</LesHouchesEvents[\s>]", text):
                 self.complete = True
                 return p, False
@@ -347,6 +378,18 @@ class Reader:
                 return p, True
             p = end + len(ending)
         return p, True
+
+    def _behind_space(self, p: int) -> int:
+        # Index of the first byte from p on that is no white space: a file may have gigabytes of blanks.
+        stream, size = self.stream, 64
+        while p < stream.stop:
+            data = stream.data[p : min(p + size, stream.stop)]
+            ink = (data != 32) & (data != 10) & (data != 13) & (data != 9)
+            first = int(np.argmax(ink))
+            if ink[first]:
+                return p + first
+            p, size = p + len(data), 2 * size
+        return p
 
     def _drain(self, p: int) -> None:
         # Read on to the end: only there a compressed file proves to be whole, and nothing may follow that has events.
@@ -371,3 +414,14 @@ class Reader:
         promised = self.header.promised
         if promised is not None and self.good < promised:
             self._broken(f"the file ends here, though its header says {promised} events", stream.stop)
+
+
+def _with_room(array: NDArray[Any], n: int) -> NDArray[Any]:
+    """An array of at least n entries that begins with those of `array`."""
+    return array if len(array) >= n else np.concatenate([array, np.empty(2 * n - len(array), array.dtype)])
+
+
+def _before(ending: bytes, text: bytes, skipped: re.Pattern[bytes]) -> bytes:
+    """The text before an ending, with blanks in place of what is skipped, in which an ending does not count."""
+    plain = skipped.sub(lambda part: b" " * len(part[0]), text)
+    return plain.partition(ending)[0]

@@ -73,7 +73,9 @@ _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
 
 
 @compiled(no_cfunc_wrapper=True)
-def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, columns, positions, seen, slow, state):
+def parse(
+    buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, slots, columns, positions, seen, slow, state
+):
     """Read events from `buf[p:end]` until something stops the parse; `state` says what, and how far it came.
 
     Parameters
@@ -94,8 +96,8 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
         Bytes of each event, from `<event` to `</event`.
     flat : float64
         Named weights, `len(seen)` an event, for m events.
-    tags, bounds, columns : uint8, int64, int64
-        Table of `<wgt ...>` tags as they are spelt (joined, with n + 1 bounds), and the column of each.
+    tags, bounds, slots, columns : uint8, int64, int64, int64
+        Table of `<wgt ...>` tags as they are spelt (joined, with n + 1 bounds), its hash, and the column of each.
     positions : int64
         Column of each number of a `<weights>` block.
     seen : int64 (columns,)
@@ -214,10 +216,6 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                     state[STATE_A] = column
                     status = TWICE
                     break
-                if seen[column] == stamp:  # a bare one stood there; if it was left to float(), it must not come back
-                    for k in range(kept, noted):
-                        if slow[k, 0] == TO_BARE and slow[k, 1] == index:
-                            slow[k, 0] = TO_NOWHERE
                 flat[index] = value
                 seen[column] = mark
             # ---- what comes behind it
@@ -251,7 +249,7 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
                 if place == _RWGT:
                     entry = following  # the tag of the weight that comes next
                     if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
-                        entry = known_tag(buf, at, end, tags, bounds, rows)
+                        entry = known_tag(buf, at, end, tags, bounds, slots)
                     if entry >= 0:
                         index = row + columns[entry]
                         at += bounds[entry + 1] - bounds[entry]
@@ -327,6 +325,9 @@ def parse(buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, co
         if status != DONE:
             break
         # ---- </event>
+        for k in range(kept, noted):  # bare weights left to float() must not come back where a named one stands
+            if slow[k, 0] == TO_BARE and seen[slow[k, 1] - row] == stamp + 1:
+                slow[k, 0] = TO_NOWHERE
         column = 0
         while column < width and seen[column] >= stamp:
             column += 1

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepaa.io.lhe.kernel.numbers import helper
+from hepaa.compiled import compiled
+from hepaa.io.lhe.kernel.numbers import helper, pointer
 
 _WORDS = (b"<event", b"</event", b"<rwgt", b"</rwgt", b"<wgt", b"</wgt", b"<weights", b"</weights")
 EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS_END = np.arange(len(_WORDS))
@@ -102,11 +103,40 @@ def same_text(buf, p, end, tags, first, last):
 
 
 @helper
-def known_tag(buf, p, end, tags, bounds, rows):
+def _slot(text, first, last, slots):
+    """Where the search for `text[first:last]` begins in a table of slots, by its FNV-1a hash."""
+    code = np.uint64(0xCBF29CE484222325)
+    for i in range(first, last):
+        code = (code ^ np.uint64(text[i])) * np.uint64(0x100000001B3)
+    return np.int64((code ^ (code >> np.uint64(32))) & np.uint64(len(slots) - 1))
+
+
+@compiled(no_cfunc_wrapper=True)
+def enter_tags(tags, bounds, first, last, slots):
+    """Note the rows first .. last of a table of tags in `slots`, more than twice as many, -1 where there is none."""
+    tags = pointer(tags)
+    for row in range(first, last):
+        at = _slot(tags, bounds[row], bounds[row + 1], slots)
+        while slots[at] >= 0:
+            at = (at + 1) & (len(slots) - 1)
+        slots[at] = row
+
+
+@helper
+def known_tag(buf, p, end, tags, bounds, slots):
     """Row of the table whose text stands at p; -1: none."""
     if p + 1 < end and buf[p + 1] == 47:  # a closing tag, and so none of these
-        return -1
-    for row in range(rows):
-        if same_text(buf, p, end, tags, bounds[row], bounds[row + 1]):
+        return np.int64(-1)
+    close = tag_end(buf, p + 1, end)
+    if close == end:
+        return np.int64(-1)
+    at = _slot(buf, p, close + 1, slots)
+    row = slots[at]
+    while row >= 0:
+        if bounds[row + 1] - bounds[row] == close + 1 - p and same_text(
+            buf, p, end, tags, bounds[row], bounds[row + 1]
+        ):
             return row
-    return -1
+        at = (at + 1) & (len(slots) - 1)
+        row = slots[at]
+    return np.int64(-1)
