@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import re
+import socket
 import tempfile
+import time
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +45,9 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
                 raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
             if final.exists() and not final.is_file():
                 raise InputError(f"{final}: is no regular file, and nothing else is replaced; choose another output")
-            handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent)
+            remove_abandoned(final.parent, final.name)
+            prefix = f".{final.name}.hepaa-{_host()}-{os.getpid()}-"
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=final.suffix, dir=final.parent)
             os.close(handle)
             partials.append(Path(name))
         yield tuple(partials)
@@ -56,6 +61,41 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     finally:
         for partial in partials[kept:]:
             partial.unlink(missing_ok=True)
+
+
+_TEMPORARY = re.compile(r"\..+\.hepaa-([0-9a-f]{8})-([0-9]{1,7})-[a-z0-9_]{8}(\.[^.]*)?")
+"""Names of files that are being written: for what, the host and the process."""
+
+_ABANDONED_AFTER_S = 24 * 3600.0
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove unfinished files of hepaa, for one name or all, whose process is dead, or that lie untouched for a day."""
+    for left in folder.glob(f".{glob.escape(name) if name is not None else '*'}.hepaa-*"):
+        writer = _TEMPORARY.fullmatch(left.name)
+        try:
+            if writer is not None and not left.is_symlink() and left.is_file():
+                dead = writer[1] == _host() and not _lives(int(writer[2]))
+                if dead or time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
+                    left.unlink()
+        except FileNotFoundError:  # another process was faster
+            continue
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """8 hexadecimal digits for this machine's name."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @lru_cache(maxsize=1)

@@ -83,7 +83,7 @@ def test_batches_replace_no_folder_of_others(place):
 
 def test_hidden_files_of_others_stay_in_the_folder_of_a_batch(tmp_path):
     theirs = tmp_path / "results" / "ab" / ".git"
-    ours = tmp_path / "results" / "ab" / f".{'0' * 64}.json.x1y2.json"
+    ours = tmp_path / "results" / "ab" / f".{'0' * 64}.json.hepaa-01234567-1-x1y2z3_4.json"
     theirs.mkdir(parents=True)
     (theirs / "HEAD").write_text("ref: refs/heads/main")
     ours.write_text("{")
