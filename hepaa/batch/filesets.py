@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hepaa.batch.tasks.features import FeatureTask
 from hepaa.errors import InputError
@@ -12,6 +12,8 @@ from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hepaa.events import Role
 
 
 def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -48,6 +50,8 @@ def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
             listed = list(files)
         else:
             raise InputError(f"{source}: {name}: 'files' is a list of paths, or a mapping of path to tree")
+        if not isinstance(metadata, dict | None):
+            raise InputError(f"{source}: {name}: 'metadata' is a mapping, not {type(metadata).__name__}")
         datasets[name] = {
             "files": [file if is_remote(file) else str(source.parent / file) for file in listed],
             "metadata": dict(metadata or {}),
@@ -72,7 +76,7 @@ def fileset_tasks(
         task = FeatureTask(
             feature_set,
             process=str(metadata.get("process", name)),
-            role=metadata.get("role", "background"),
+            role=cast("Role", str(metadata.get("role", "background"))),
             generator=str(metadata.get("generator", "unknown")),
             selection=selection,
             schema=schema,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import os
 import platform
+import re
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hepaa._version import __version__
 from hepaa.errors import InputError, nearest
 from hepaa.io.files import sha256
+from hepaa.io.sealed import digest
 from hepaa.io.sniff import is_remote, split_key
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = ("numpy", "awkward", "numba", "fastjet", "pyarrow", "uproot", "h5py", "torch")
 _NO_RESULTS = ("cli", "plots", "report", "simulate", "demo")
 _EDGE = 1 << 16
+_KEY = re.compile("[0-9a-f]{64}")
 
 
-def digest(content: Any) -> str:
-    """SHA-256 of JSON content in its one canonical spelling."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def refuse_other(key: str) -> None:
+    """Raise InputError for anything but 64 hexadecimal digits, such as a key that leads out of the store."""
+    if not _KEY.fullmatch(key):
+        raise InputError(f"{key[:100]!r} is no key of a result, which has 64 hexadecimal digits; make the plan again")
 
 
 def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -> dict[str, Any]:

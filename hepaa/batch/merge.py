@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_path, write_json
+from hepaa.io.files import atomic_path, one_line, write_json
 from hepaa.io.folders import new_folder
 from hepaa.io.sniff import split_key
 from hepaa.stats.histogram import Class, Counts
@@ -38,7 +38,7 @@ def table(outcome: Outcome, task: int | None = None) -> EventTable:
         If there is no row to merge.
     """
     tasks = range(len(outcome.plan.tasks)) if task is None else (task,)
-    parts = [outcome.store.table(key) for number in tasks for key, _ in outcome.of_task(number)]
+    parts = [outcome.store.table(key, receipt) for number in tasks for key, receipt in outcome.of_task(number)]
     if not parts:
         raise InputError(f"{outcome.store.folder}: no shard has a result, so there is no table")
     return concatenate(parts)
@@ -64,7 +64,7 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
         listed = []
         for number, (key, receipt) in enumerate(receipts):
             name = f"part-{number:05d}.parquet"
-            source = outcome.store.table_path(key)
+            source = outcome.store.checked_table(key, receipt)
             try:
                 os.link(source, made / name)
             except OSError:  # another filesystem, or one without links
@@ -76,11 +76,20 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
 
 
 def counts(outcome: Outcome, task: int = 0) -> dict[Class, Counts]:
-    """Counts of a `HistogramTask` by process, generator and label, added up in the order of the plan."""
+    """Counts of a `HistogramTask` by process, generator and label, added up in the order of the plan.
+
+    Raises
+    ------
+    InputError
+        If a receipt has no such counts.
+    """
     totals: dict[Class, Counts] = {}
-    for _, receipt in outcome.of_task(task):
-        for entry in receipt["result"]["counts"]:
-            name = entry["process"], entry["generator"], entry["label"]
-            counted = Counts(*(np.asarray(entry[field.name]) for field in fields(Counts)))
-            totals[name] = totals[name] + counted if name in totals else counted
+    for key, receipt in outcome.of_task(task):
+        try:
+            for entry in receipt["result"]["counts"]:
+                name = entry["process"], entry["generator"], entry["label"]
+                counted = Counts(*(np.asarray(entry[field.name]) for field in fields(Counts)))
+                totals[name] = totals[name] + counted if name in totals else counted
+        except (KeyError, TypeError, ValueError) as other:
+            raise InputError(f"{key}: the receipt of this shard has no counts ({one_line(other)})") from other
     return totals

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hepaa import io
 from hepaa.batch import keys
 from hepaa.batch.shard import Shard
 from hepaa.batch.tasks.registry import task_from_dict
 from hepaa.errors import InputError
-from hepaa.io.files import write_json
+from hepaa.io.files import one_line
 from hepaa.io.pieces import row_ranges
+from hepaa.io.sealed import read_sealed, require_types, write_sealed
 from hepaa.io.sniff import split_key
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ SHARD_EVENTS = 100_000
 """Events in a shard, where a file can be read from any event on."""
 
 _HASHES = "hashes.json"
+_PLAN = {"versions": dict, "tasks": list, "shards": list}
+_SHARD = {"path": str, "start": int | None, "stop": int | None, "task": int, "key": str, "identity": dict}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Plan:
             "tasks": [task.to_dict() for task in self.tasks],
             "shards": [vars(shard) for shard in self.shards],
         }
-        write_json(content, path, indent=None)
+        write_sealed(content, path)
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -60,16 +62,28 @@ class Plan:
         Raises
         ------
         InputError
-            If there is no plan, or it cannot be read.
+            If there is no plan, it cannot be read, or it would write elsewhere than in its folder.
         """
+        remedy = "make it again with `hepaa batch plan`"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_sealed(path, remedy, _PLAN)
             tasks = tuple(task_from_dict(task) for task in content["tasks"])
-            return cls(tasks, tuple(Shard(**shard) for shard in content["shards"]), content["versions"])
+            shards = tuple(_shard(entry, len(tasks)) for entry in content["shards"])
         except FileNotFoundError:
             raise InputError(f"{path.parent}: there is no plan of a batch here; `hepaa batch plan` makes one") from None
-        except (OSError, ValueError, KeyError, TypeError) as damage:
-            raise InputError(f"{path}: not a readable plan ({damage}); make it again with `hepaa batch plan`") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as damage:
+            raise InputError(f"{path}: not a readable plan ({one_line(damage)}); {remedy}") from damage
+        for task in tasks:
+            if task.home() not in (None, str(path.parent.resolve())):
+                raise InputError(f"{path}: its runs belong into the folder {task.home()}, not here; scan again")
+        return cls(tasks, shards, content["versions"])
+
+
+def _shard(entry: Any, tasks: int) -> Shard:
+    require_types(entry, _SHARD)
+    if not 0 <= entry["task"] < tasks or "\0" in entry["path"]:
+        raise ValueError(f"no shard: task {entry['task']}, path {entry['path']!r}")
+    return Shard(**entry)
 
 
 def make_plan(
@@ -129,17 +143,14 @@ def make_plan(
     if len(broken) == len(shards):
         raise broken[0] if broken else InputError("no files were given")
     if hashes != remembered:
-        write_json(hashes, folder / _HASHES, indent=None)
+        write_sealed({"files": hashes}, folder / _HASHES)
     return Plan(tuple(tasks), tuple(shards), code)
 
 
 def _remembered(folder: Path) -> dict[str, str]:
     try:
-        hashes: dict[str, str] = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        content = read_sealed(folder / _HASHES, "remove it, and files are hashed again", {"files": dict})
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as damage:
-        raise InputError(
-            f"{folder / _HASHES}: cannot be read ({damage}); remove it, and files are hashed again"
-        ) from None
+    hashes: dict[str, str] = content["files"]
     return hashes

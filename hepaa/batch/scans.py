@@ -22,6 +22,7 @@ from hepaa.batch.store import Store
 from hepaa.card import Card, load_card, parse_card
 from hepaa.errors import IncompleteError, InputError, nearest
 from hepaa.io.files import atomic_path, file_name, write_json
+from hepaa.io.sealed import digest
 from hepaa.io.sniff import is_remote
 from hepaa.run import pipeline
 from hepaa.table.mixing import Tally
@@ -68,14 +69,16 @@ def trials(
     if leave_out is not None:
         axes.append([("split.train_without", [name]) for name in _folds(card, leave_out)])
     plain = card.model_dump(by_alias=True, mode="json")
-    cards = {}
+    cards: dict[str, Card] = {}
     for choice in itertools.product(*axes):
         content = json.loads(json.dumps(plain))
         for key, value in choice:
             _put(content, key, value)
         texts = [(key, "+".join(map(str, v)) if isinstance(v, list) else str(v)) for key, v in choice]
-        name = ",".join(f"{key.rpartition('.')[2]}={file_name(text)}" for key, text in texts)
-        cards[name] = parse_card(content, source=Path(name))
+        name = ",".join(f"{file_name(key.rpartition('.')[2])}={file_name(text)}" for key, text in texts)
+        trial = parse_card(content, source=Path(name))
+        if cards.setdefault(name, trial) != trial:
+            raise InputError(f"two runs of this scan would be called {name}; give values that differ as names of files")
     return cards
 
 
@@ -131,6 +134,10 @@ class TrialTask(Task):
     identity: Identity
     shard_events: int
     inputs: str
+
+    def home(self) -> str:
+        """Where the folders of runs are written."""
+        return self.folder
 
     def count(self, path: str) -> None:
         """A card is one piece of work."""
@@ -201,7 +208,7 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
         stored = [] if plan is None else [shard.key for shard in plan.shards]
         # files that are not read in batches enter by their state
         limited = [f for s in card.samples if s.max_events is not None for f in io.expand(s.files)]
-        inputs = keys.digest([stored, [[file, keys.identify(file, batch.identity)] for file in limited]])
+        inputs = digest([stored, [[file, keys.identify(file, batch.identity)] for file in limited]])
         task = TrialTask(str(folder), batch.identity, batch.shard_events, inputs)
         state = keys.identify(str(path), "content")
         tasks.append(task)

@@ -39,6 +39,9 @@ class Shard:
     key: str
     identity: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        keys.refuse_other(self.key)
+
     @property
     def events(self) -> int | None:
         """Events in it; None where only reading tells."""
@@ -106,6 +109,10 @@ class Task:
     def code(self) -> dict[str, str]:
         """Versions of code behind the result that is not hepaa's."""
         return {}
+
+    def home(self) -> str | None:
+        """Folder of the batch, if the task writes more than its result there."""
+        return None
 
     def count(self, path: str) -> int | None:
         """Events or rows of a file that can be entered anywhere; else None."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -78,9 +77,6 @@ def status(folder: Path) -> Status:
     recent = [(when, key) for when, key in times if when >= since]
     span = max(time.time() - max(since, times[0][0] - receipts[times[0][1]]["seconds"]), 1e-9) if times else 0.0
     rate = sum(receipts[key]["events"] for _, key in recent) / span if recent else 0.0
-    failures: list[dict[str, Any]] = []
-    if store.failures_path.exists():
-        failures = json.loads(store.failures_path.read_text(encoding="utf-8"))["shards"]
     return Status(
         shards=len(plan.shards),
         stored=sum(s.key in receipts for s in plan.shards),
@@ -91,7 +87,7 @@ def status(folder: Path) -> Status:
         events_per_s=rate,
         left_s=sum(s.key not in receipts for s in plan.shards) * span / len(recent) if recent else None,
         working=tuple(shard for key, shard in begun.items() if key not in receipts),
-        failures=tuple(failures),
+        failures=tuple(store.failures()),
     )
 
 

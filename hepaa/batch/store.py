@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hepaa.batch import keys
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_paths, write_json
+from hepaa.io.files import atomic_paths, one_line, remove_abandoned, sha256, write_json
+from hepaa.io.sealed import read_sealed, require_types, sealed
+from hepaa.io.texts import parse_json
 from hepaa.table import EventTable
 
 if TYPE_CHECKING:
@@ -29,9 +30,19 @@ if TYPE_CHECKING:
 
     from hepaa.batch.shard import Shard
 
-_ABANDONED_AFTER_S = 24 * 3600.0
-_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.")
-"""How temporary names of results begin; hidden files of others stay."""
+_NUMBER = float | int
+_RECEIPT = {
+    "key": str, "path": str, "start": int | None, "stop": int | None, "events": int, "sum_weights": _NUMBER,
+    "sum_weights2": _NUMBER, "rest": list, "cross_section_pb": _NUMBER | None, "result": dict | None,
+    "seconds": _NUMBER, "host": str, "pid": int, "rows": int | None, "table_bytes": int | None,
+    "table_sha256": str | None,
+}  # fmt: skip
+_FAILURE = {
+    "path": str, "start": int | None, "stop": int | None, "events": int | None, "good_events": int | None,
+    "attempts": int, "reason": str,
+}  # fmt: skip
+_LINE = {"event": str, "key": str, "time": _NUMBER}
+_LINES = {"began": {**_LINE, "shard": str}, "failed": {**_LINE, "error": str, "trace": str}, "stored": _LINE}
 
 
 @dataclass(frozen=True)
@@ -51,21 +62,16 @@ class Store:
         return Path(self.folder)
 
     def create(self) -> None:
-        """Make the folder where it is missing, and remove temporary files that nobody can still be writing."""
+        """Make the folder where it is missing, and remove unfinished files that nobody can still be writing."""
         for part in ("results", "journal"):
             (self.root / part).mkdir(parents=True, exist_ok=True)
-        oldest = time.time() - _ABANDONED_AFTER_S
-        for left in (self.root / "results").glob("*/.*"):
-            if not _TEMPORARY.match(left.name) or left.stat().st_mtime >= oldest:
-                continue
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink(missing_ok=True)
+        for folder in (self.root, *(self.root / "results").glob("??")):
+            remove_abandoned(folder)
 
     # -- results ------------------------------------------------------------------------------------------------------
 
     def _path(self, key: str, suffix: str) -> Path:
+        keys.refuse_other(key)
         return Path(f"{self.folder}/results/{key[:2]}/{key}{suffix}")
 
     def keys(self) -> set[str]:
@@ -73,13 +79,21 @@ class Store:
         return {path.stem for path in (self.root / "results").glob("*/*.json") if not path.name.startswith(".")}
 
     def receipt(self, key: str) -> dict[str, Any] | None:
-        """Receipt of a result, or None where there is no whole result."""
+        """Receipt of a result, or None where there is no whole result.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or that of another result.
+        """
+        path = self._path(key, ".json")
         try:
-            receipt: dict[str, Any] = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
+            receipt = read_sealed(path, "remove it to redo it", _RECEIPT)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as damage:
-            raise InputError(f"{self._path(key, '.json')}: cannot be read ({damage}); remove it to redo it") from damage
+        rest = receipt["rest"]
+        if receipt["key"] != key or len(rest) != 2 or not all(isinstance(lost, _NUMBER) for lost in rest):
+            raise InputError(f"{path}: is not the receipt of this result; remove it to redo it")
         size = receipt["table_bytes"]
         try:
             whole = size is None or self.table_path(key).stat().st_size == size
@@ -92,9 +106,24 @@ class Store:
         stored = ((shard.key, self.receipt(shard.key)) for shard in shards)
         return {key: receipt for key, receipt in stored if receipt is not None}
 
-    def table(self, key: str) -> EventTable:
-        """Table of a result."""
-        return EventTable.load(self._path(key, ".parquet"))
+    def table(self, key: str, receipt: dict[str, Any]) -> EventTable:
+        """Table of a result; errors as `checked_table`."""
+        return EventTable.load(self.checked_table(key, receipt))
+
+    def checked_table(self, key: str, receipt: dict[str, Any]) -> Path:
+        """File of the table of a result.
+
+        Raises
+        ------
+        InputError
+            If the result has no table, or its bytes are not those that its receipt was written for.
+        """
+        path = self.table_path(key)
+        if receipt["table_sha256"] is None:
+            raise InputError(f"{self._path(key, '.json')}: this result has no table, so there are no rows to merge")
+        if sha256(path) != receipt["table_sha256"]:
+            raise InputError(f"{path}: is not what was stored (SHA-256); remove it and run again to redo it")
+        return path
 
     def run_path(self, key: str) -> Path:
         """Folder of the run of a card."""
@@ -119,12 +148,13 @@ class Store:
         """
         place = self._path(key, ".json")
         place.parent.mkdir(parents=True, exist_ok=True)
-        stored = {**receipt, "rows": None, "table_bytes": None}
+        stored = {"key": key, **receipt, "rows": None, "table_bytes": None, "table_sha256": None}
         with atomic_paths(*([] if table is None else [self.table_path(key)]), place) as (*rows, partial):
             if table is not None:
                 table.write(rows[0])
-                stored |= {"rows": table.n, "table_bytes": rows[0].stat().st_size}
-            partial.write_text(json.dumps(stored, allow_nan=False) + "\n", encoding="utf-8")
+                written = {"table_bytes": rows[0].stat().st_size, "table_sha256": sha256(rows[0])}
+                stored |= {"rows": table.n, **written}
+            partial.write_text(json.dumps(sealed(stored)) + "\n", encoding="utf-8")
         return stored
 
     # -- journal ------------------------------------------------------------------------------------------------------
@@ -137,12 +167,13 @@ class Store:
             stream.write("\n" + json.dumps(line))  # a line that a full disk cut short is not joined to the next
 
     def journal(self) -> Iterator[dict[str, Any]]:
-        """All lines of all journals; a line that a killed process left half written is passed over."""
+        """All lines of all journals; one that a killed process left half written, or is not ours, is passed over."""
         for path in sorted((self.root / "journal").glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    noted = json.loads(line)
-                except ValueError:  # empty, or cut short by a kill or a full disk
+                    noted = parse_json(line)
+                    require_types(noted, _LINES[noted["event"]])
+                except (ValueError, KeyError, TypeError):  # empty, or cut short by a kill or a full disk
                     continue
                 yield {**noted, "process": path.stem}
 
@@ -159,3 +190,15 @@ class Store:
             self.failures_path.unlink(missing_ok=True)
         else:
             write_json(content, self.failures_path)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """What is missing and why: the entries of `failed.json`, none where there is no such file."""
+        try:
+            listed: list[dict[str, Any]] = parse_json(self.failures_path.read_bytes())["shards"]
+            for entry in listed:
+                require_types(entry, _FAILURE)
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as damage:
+            raise InputError(f"{self.failures_path}: cannot be read ({one_line(damage)}); remove it") from damage
+        return listed

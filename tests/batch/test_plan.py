@@ -11,7 +11,7 @@ import pytest
 from helpers.batches import TASK, lhe_files
 
 from hepaa import io
-from hepaa.batch import FeatureTask, HistogramTask, Plan, ScoreTask, Store, fileset_tasks, keys, make_plan, read_fileset
+from hepaa.batch import FeatureTask, HistogramTask, Plan, ScoreTask, fileset_tasks, keys, make_plan, read_fileset
 from hepaa.demo import path
 from hepaa.errors import InputError
 
@@ -138,23 +138,3 @@ def test_filesets_of_coffea_are_taken(tmp_path):
 def test_remote_files_without_their_package_are_a_clear_error(tmp_path):
     with pytest.raises(InputError, match="fsspec-xrootd"):
         make_plan([(TASK, ["root://host//f.root"])], folder=tmp_path)
-
-
-def test_half_a_result_is_no_result(tmp_path):
-    store = Store(str(tmp_path))
-    store.create()
-    from hepaa.table import EventTable
-
-    table = EventTable.build(np.ones((3, 1)), ["x"])
-    store.put("ab12", {"events": 3}, table)
-    assert store.receipt("ab12")["events"] == 3
-    assert store.table("ab12").n == 3
-    whole = store.table_path("ab12").read_bytes()
-    store.table_path("ab12").write_bytes(whole[:-1])
-    assert store.receipt("ab12") is None
-    store.table_path("ab12").unlink()
-    assert store.receipt("ab12") is None
-    assert store.receipt("cd34") is None
-    (tmp_path / "results" / "ab" / "ab12.json").write_text("{")
-    with pytest.raises(InputError, match="remove it to redo it"):
-        store.receipt("ab12")
