@@ -214,9 +214,9 @@ class Detector(Estimator):
         n_negative = 0 if training.weight is None else int((training.weight < 0).sum())
         if n_negative and not self.takes_negative_weights:
             raise InputError(
-                f"{type(self).__name__} cannot train with negative weights, which {n_negative} of "
-                f"{len(training.background)} background events have; set negative_weights='absolute', or take a "
-                "detector that can (VAE, Flow)"
+                f"{n_negative} of {len(training.background)} background events have negative weights, with which "
+                f"{type(self).__name__} cannot be trained; set negative_weights='absolute', or take a detector that "
+                "can use them (VAE, Flow)"
             )
 
     def _fit_stream(self, table: StreamedTable) -> Self:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from hepaa.errors import InputError
-from hepaa.models.anorand.pseudo import around_background, with_pseudo_anomalies
+from hepaa.models.anorand.pseudo import around_background, check_pseudo_anomalies, with_pseudo_anomalies
 from hepaa.models.engine.neural import NeuralDetector
 from hepaa.models.engine.training import Stage, outputs
 from hepaa.models.losses.schedules import Fixed
@@ -162,27 +162,31 @@ class AnoRand(NeuralDetector):
     combination: Combination = "auto"
     classifier_weight: float = 0.9
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        one_of("labels", self.labels, _LABELS)
+        whole("batch_size", self.batch_size, 2)
+        between("classifier_weight", self.classifier_weight, 0, 1)
+        one_of("pseudo", self.pseudo, _PSEUDO)
+        one_of("combination", self.combination, _COMBINATIONS)
+        if self.pseudo == "around":
+            whole("copies", self.copies)
+            between("sigma", self.sigma, 0)
+        else:
+            check_pseudo_anomalies(self.sigma, self.noised, self.grown, self.neighbours)
+
+    def _check_training(self, training: Training) -> None:
+        super()._check_training(training)
+        if self.labels == "given" and not len(training.anomalies):
+            raise InputError("labels='given' needs anomalies with label 1; take labels='pseudo' to do without")
+
     def _fit(self, training: Training) -> None:
         super()._fit(self.used(training))
         self.calibrate(training)
 
     def used(self, training: Training) -> Training:
-        """What is trained on: the labelled anomalies as they are, or pseudo-anomalies in their place.
-
-        Raises
-        ------
-        InputError
-            If a parameter makes no sense, or labels='given' and there are none.
-        """
-        one_of("labels", self.labels, _LABELS)
-        whole("epochs", self.epochs)
-        whole("batch_size", self.batch_size, 2)
-        between("classifier_weight", self.classifier_weight, 0, 1)
-        one_of("pseudo", self.pseudo, _PSEUDO)
-        one_of("combination", self.combination, _COMBINATIONS)
+        """What is trained on: the labelled anomalies as they are, or pseudo-anomalies in their place."""
         labelled = self.labels == "given" or (self.labels == "auto" and len(training.anomalies) > 0)
-        if labelled and not len(training.anomalies):
-            raise InputError("labels='given' needs anomalies with label 1; take labels='pseudo' to do without")
         used = training if labelled else self.with_pseudo_anomalies(training)
         n, m = len(used.background), len(used.anomalies)
         self._share = 0.5 if not labelled and self.pseudo == "around" else m / (n + m)

@@ -31,6 +31,14 @@ def smote(x: NDArray[np.float32], count: int, neighbours: int, rng: np.random.Ge
     return np.asarray(x[start] + step * (x[end] - x[start]))
 
 
+def check_pseudo_anomalies(sigma: float, noised: float, grown: float, neighbours: int) -> None:
+    """Raise InputError unless the parameters of `with_pseudo_anomalies` make sense."""
+    whole("neighbours", neighbours)
+    between("sigma", sigma, 0)
+    between("grown", grown, 0, 1, ends="none")
+    between("noised", noised, 0, grown, ends="high")
+
+
 def with_pseudo_anomalies(
     training: Training, *, sigma: float, noised: float, grown: float, neighbours: int, seed: int
 ) -> Training:
@@ -44,11 +52,7 @@ def with_pseudo_anomalies(
     InputError
         If a parameter makes no sense, or fewer than 2 events would remain.
     """
-    whole("seed", seed, 0)
-    whole("neighbours", neighbours)
-    between("sigma", sigma, 0)
-    between("grown", grown, 0, 1, ends="none")
-    between("noised", noised, 0, grown, ends="high")
+    check_pseudo_anomalies(sigma, noised, grown, neighbours)
     x = training.background
     rng = np.random.default_rng([seed, 2])
     to_noise = rng.permutation(len(x))[: max(2, round(noised * len(x)))]
@@ -81,7 +85,6 @@ def around_background(training: Training, *, sigma: float, copies: int, seed: in
     InputError
         If a parameter makes no sense, or the background is a stream.
     """
-    whole("seed", seed, 0)
     whole("copies", copies)
     between("sigma", sigma, 0)
     if training.stream is not None:

@@ -18,7 +18,6 @@ from hepaa.models.engine.batches import Member, Pool
 from hepaa.models.engine.device import pick_device
 from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.training import Trainer
-from hepaa.models.parameters import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -91,7 +90,7 @@ def fit_together(
     if not len(detectors) or not len(detectors) == len(tables) == len(classes):
         raise InputError(f"{len(detectors)} detectors, {len(tables)} tables, {len(classes)} labels; give one of each")
     first = detectors[0]
-    whole("seeds", first.seeds)
+    first._check_parameters()
     common = _shared(first)
     for detector in detectors:
         if _shared(detector) != common:
@@ -100,6 +99,8 @@ def fit_together(
             if getattr(detector, name):
                 raise InputError(f"{name} is set; a detector that is fitted together with others has none")
     trainings = [d._prepare(X, y, None, None) for d, X, y in zip(detectors, tables, classes, strict=True)]
+    for detector, training in zip(detectors, trainings, strict=True):
+        detector._check_training(training)
     used = [detector.used(t) for detector, t in zip(detectors, trainings, strict=True)]
     sizes = {(t.background.shape, t.anomalies.shape) for t in used}
     if len(sizes) > 1:

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from hepaa.errors import InputError
 from hepaa.models.base import Detector
-from hepaa.models.parameters import between, one_of, whole
+from hepaa.models.parameters import between, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,14 +75,24 @@ class Rarity:
         return rare + 1e-6 * np.arctan((scores - self.tail_) / self.spread_)
 
 
+def named(name_or_detector: str | Detector, seed: int) -> Detector:
+    """A detector that is not trained yet, from a name or an estimator (left as it is)."""
+    from hepaa.models.presets import detector
+
+    if isinstance(name_or_detector, str):
+        return detector(name_or_detector, seed=seed)
+    if not isinstance(name_or_detector, Detector):
+        raise InputError(f"{name_or_detector!r} is no detector; give the name of one, such as 'vae-zh'")
+    unfitted: Detector = clone(name_or_detector)
+    return unfitted
+
+
 def within(name_or_detector: str | Detector, parent: Detector, seed: int) -> Detector:
     """A detector for what `parent` has preprocessed, not trained yet, from a name or an estimator (left as it is).
 
     Preprocessing is done already: the member adopts it, so that it can score in the units of the features.
     """
-    from hepaa.models.presets import detector
-
-    member = detector(name_or_detector, seed=seed) if isinstance(name_or_detector, str) else clone(name_or_detector)
+    member = named(name_or_detector, seed)
     member.preprocess, member.preprocessor_ = parent.preprocess, parent.preprocessor_
     member.n_features_in_ = parent.n_features_in_
     return member
@@ -91,8 +101,8 @@ def within(name_or_detector: str | Detector, parent: Detector, seed: int) -> Det
 def train_within(name_or_detector: str | Detector, parent: Detector, training: Training, seed: int) -> Detector:
     """`within`, trained."""
     member = within(name_or_detector, parent, seed)
-    if member.needs_labels and not len(training.anomalies):
-        raise InputError(f"{type(member).__name__} learns from labelled anomalies, but no training event has label 1")
+    member._check_parameters()
+    member._check_training(training)
     member._fit(training)
     return member
 
@@ -136,9 +146,9 @@ class Ensemble(Detector):
     slope: Sequence[float] | None = None
     seed: int = 0
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("method", self.method, _METHODS)
-        whole("seed", self.seed, 0)
         if isinstance(self.members, str) or not len(self.members):
             raise InputError(f"members is {self.members!r}; give a list of detectors, such as ['flow', 'vae-zh']")
         for what, numbers in (("handicap", self.handicap), ("slope", self.slope)):
@@ -150,6 +160,15 @@ class Ensemble(Detector):
                 raise InputError(f"{what} is {numbers!r}; give one number for each of {len(self.members)} members")
             for number in numbers:
                 between(f"a {what}", number, 0)
+        for name_or_detector in self.members:
+            named(name_or_detector, self.seed)._check_parameters()
+
+    def _check_training(self, training: Training) -> None:
+        super()._check_training(training)
+        for name_or_detector in self.members:
+            within(name_or_detector, self, self.seed)._check_training(training)
+
+    def _fit(self, training: Training) -> None:
         self.members_: list[Detector] = []
         self.rarity_: list[Rarity] = []
         for name_or_detector in self.members:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hepaa.errors import InputError
-from hepaa.models.anorand.pseudo import with_pseudo_anomalies
+from hepaa.models.anorand.pseudo import check_pseudo_anomalies, with_pseudo_anomalies
 from hepaa.models.base import Detector
-from hepaa.models.combined.ensemble import train_within
+from hepaa.models.combined.ensemble import named, train_within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,13 +50,19 @@ class PseudoLabelled(Detector):
     neighbours: int = 5
     seed: int = 0
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_pseudo_anomalies(self.sigma, self.noised, self.grown, self.neighbours)
+        member = named(self.detector, self.seed)
+        if not member.uses_labels:
+            raise InputError(f"{type(member).__name__} takes no labels; give a detector that learns from them")
+        member._check_parameters()
+
     def _fit(self, training: Training) -> None:
         used = with_pseudo_anomalies(
             training, sigma=self.sigma, noised=self.noised, grown=self.grown, neighbours=self.neighbours, seed=self.seed
         )
         self.detector_ = train_within(self.detector, self, used, self.seed)
-        if not self.detector_.uses_labels:
-            raise InputError(f"{type(self.detector_).__name__} takes no labels; give a detector that learns from them")
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.detector_._score(x)

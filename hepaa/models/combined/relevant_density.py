@@ -78,9 +78,12 @@ class RelevantDensity(Ensemble):
     alike: float = 0.15
     gain: float = 0.005
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         between("alike", self.alike, 0, 1)
         between("gain", self.gain, 0, 1)
+
+    def _fit(self, training: Training) -> None:
         super()._fit(training)
         self._keep(np.arange(training.background.shape[1]))
         if len(training.anomalies):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from hepaa.models.base import Training
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import TrainingBatch
 
@@ -79,13 +78,13 @@ class AnomalyAwareFlow(Flow):
     finetune_epochs: int = 10
     anomaly_fraction: float = 0.1
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         whole("finetune_epochs", self.finetune_epochs)
         whole("batch_size", self.batch_size, 2)
         between("lambda_max", self.lambda_max, 0)
         between("margin", self.margin, 0)
         between("anomaly_fraction", self.anomaly_fraction, 0, 1, ends="none")
-        super()._fit(training)
 
     def _stages(self) -> list[Stage]:
         penalty = DensityPenalty(Linear(0.0, self.lambda_max, self.finetune_epochs), self.margin)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hepaa.models.base import Training
     from hepaa.models.engine.training import TrainableModel
     from hepaa.models.losses.schedules import Schedule
     from hepaa.models.losses.terms import TrainingBatch
@@ -115,14 +114,13 @@ class Flow(NeuralDetector):
     patience: int | None = 5
     gradient_clip: float | None = 5.0
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("kind", self.kind, _KINDS)
         one_of("measure", self.measure, MEASURES)
-        whole("epochs", self.epochs)
         whole("transforms", self.transforms)
         whole("bins", self.bins, 2)
         widths("hidden", self.hidden)
-        super()._fit(training)
 
     def _model(self, d: int) -> TrainableModel:
         return FlowNet(d, self.kind, self.transforms, tuple(self.hidden), self.bins)

@@ -11,7 +11,6 @@ from sklearn.base import clone
 from sklearn.cluster import kmeans_plusplus
 from sklearn.neighbors import KDTree, NearestNeighbors
 
-from hepaa.errors import InputError
 from hepaa.models.base import Detector
 from hepaa.models.density.units import MEASURES, log_volume
 from hepaa.models.parameters import between, one_of, whole
@@ -58,6 +57,7 @@ class GaussianMixture(Detector):
     """
 
     savable: ClassVar[bool] = True
+    takes_negative_weights: ClassVar[bool] = False
     fitted_arrays: ClassVar[tuple[str, ...]] = ("log_weights_", "means_", "precisions_")
 
     components: int = 32
@@ -67,20 +67,19 @@ class GaussianMixture(Detector):
     seed: int = 0
     measure: Measure = "features"
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         for name in ("components", "iterations", "restarts"):
             whole(name, getattr(self, name))
-        whole("seed", self.seed, 0)
         between("floor", self.floor, 0, ends="high")
         one_of("measure", self.measure, MEASURES)
+
+    def _fit(self, training: Training) -> None:
         x = training.background.astype(np.float64)
         weight = np.ones(len(x)) if training.weight is None else training.weight
-        if (weight < 0).any():
-            raise InputError(
-                f"{int((weight < 0).sum())} of {len(x)} background events have negative weights, with which a mixture "
-                "is no density; take a detector that can use them (Flow, VAE), or train without weights"
-            )
-        fits = [self._one(x, weight, np.random.RandomState(self.seed * 1000 + i)) for i in range(self.restarts)]
+        fits = [
+            self._one(x, weight, np.random.RandomState((self.seed * 1000 + i) % 2**32)) for i in range(self.restarts)
+        ]
         self.log_weights_, self.means_, self.precisions_ = (np.stack(part) for part in zip(*fits, strict=True))
 
     def marginal(self, kept: Sequence[int] | NDArray[np.int64]) -> GaussianMixture:
@@ -174,10 +173,13 @@ class NearestNeighbours(Detector):
     neighbours: int | None = None
     measure: Measure = "features"
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("measure", self.measure, MEASURES)
         if self.neighbours is not None:
             whole("neighbours", self.neighbours)
+
+    def _fit(self, training: Training) -> None:
         self.points_ = training.background
         self._plant()
 

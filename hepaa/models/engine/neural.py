@@ -140,6 +140,8 @@ class NeuralDetector(Detector, abstract=True):
 
     def _fit_stream(self, table: StreamedTable) -> Self:
         """`fit` on a table in parts: one pass for statistics, then one an epoch."""
+        if self.negative_weights == "absolute":
+            raise InputError("negative_weights='absolute' needs a table in memory; read the parts with EventTable.load")
         if self.balance is not None:
             raise InputError("balance needs a table in memory; mix the generators into the parts, and set balance=None")
         survey = Survey.of(table, keep_anomalies=self.uses_labels, preprocess=self.preprocess is not None)
@@ -163,17 +165,17 @@ class NeuralDetector(Detector, abstract=True):
         anomalies = np.concatenate([np.empty((0, self.n_features_in_), np.float32), *(c.X for c in rare)])
         weight = np.concatenate([np.empty(0), *(c.weight for c in rare)])
         first = stream.first
-        self._fit(
-            Training(
-                background=first.x.numpy(),
-                weight=None if first.weight is None else first.weight.double().numpy(),
-                group=None if first.group is None else first.group.numpy(),
-                anomalies=self._transform(anomalies),
-                anomaly_weight=mean_one(weight, np.ones(len(weight), bool)),
-                anomaly_group=np.concatenate([np.empty(0, np.int64), *(c.generator for c in rare)]),
-                stream=stream,
-            )
+        training = Training(
+            background=first.x.numpy(),
+            weight=None if first.weight is None else first.weight.double().numpy(),
+            group=None if first.group is None else first.group.numpy(),
+            anomalies=self._transform(anomalies),
+            anomaly_weight=mean_one(weight, np.ones(len(weight), bool)),
+            anomaly_group=np.concatenate([np.empty(0, np.int64), *(c.generator for c in rare)]),
+            stream=stream,
         )
+        self._check_training(training)
+        self._fit(training)
         scores, weights = [], []
         for chunk in table.chunks():
             background = pick(chunk, chunk.label == 0)
@@ -184,9 +186,13 @@ class NeuralDetector(Detector, abstract=True):
         self.threshold_ = weighted_quantile(np.concatenate(scores), 1 - self.contamination, weight_of_all)
         return self
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        whole("epochs", self.epochs)
         whole("seeds", self.seeds)
-        whole("seed", self.seed, 0)
+        self._settings(None, None)
+
+    def _fit(self, training: Training) -> None:
         stream = training.stream
         if stream is not None and not np.shares_memory(training.background, stream.first.x.numpy()):
             raise InputError(f"{type(self).__name__} works on the whole background: give it a table in memory")
@@ -211,7 +217,7 @@ class NeuralDetector(Detector, abstract=True):
         self.stage_starts_ = trainer.stage_starts
         self.parameters_ = trainer.parameters.copy()
 
-    def _settings(self, callback: Callback, shares: dict[int, float] | None) -> Settings:
+    def _settings(self, callback: Callback | None, shares: dict[int, float] | None) -> Settings:
         """This detector's parameters of the training loop, with a callback and the shares of `balance`."""
         names = {f.name for f in fields(Settings)} - {"callback", "balance", "fused"}
         return Settings(**{name: getattr(self, name) for name in names}, callback=callback, balance=shares)

@@ -43,12 +43,16 @@ class IsolationForest(Detector):
     The other parameters and the attributes are those of `Detector`.
     """
 
+    takes_negative_weights: ClassVar[bool] = False
+
     trees: int = 100
     seed: int = 0
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         whole("trees", self.trees)
-        whole("seed", self.seed, 0)
+
+    def _fit(self, training: Training) -> None:
         self.model_ = ensemble.IsolationForest(n_estimators=self.trees, random_state=self.seed)
         self.model_.fit(training.background, sample_weight=training.weight)
 
@@ -78,10 +82,12 @@ class SupervisedBoosting(Detector):
     learning_rate: float = 0.1
     seed: int = 0
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         whole("iterations", self.iterations)
-        whole("seed", self.seed, 0)
         between("learning_rate", self.learning_rate, 0, ends="high")
+
+    def _fit(self, training: Training) -> None:
         n, m = len(training.background), len(training.anomalies)
         weights = [
             np.full(size, 1.0) if w is None else w for w, size in ((training.weight, n), (training.anomaly_weight, m))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hepaa.errors import InputError, nearest
 from hepaa.models.base import Detector
-from hepaa.models.parameters import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from hepaa.models.base import Training
@@ -83,21 +81,28 @@ class OutlierModel(Detector):
     The other parameters and the attributes are those of `Detector`.
 
     Event weights go to a model that takes them. For one that does not, as many background events are drawn, with
-    replacement, in proportion to their weights; negative weights are refused then.
+    replacement, in proportion to their weights. Negative weights are refused; see `negative_weights`.
     """
+
+    takes_negative_weights: ClassVar[bool] = False
 
     model: str = "LocalOutlierFactor"
     options: Mapping[str, Any] | None = None
     seed: int = 0
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not isinstance(self.options, Mapping | None):
+            raise InputError(f"options is {self.options!r}; it must be a mapping of names to values")
+        known = inspect.signature(outlier_class(self.model)[0]).parameters
+        for key in self.options or {}:
+            if key not in known:
+                raise InputError(f"{self.model} has no option {key!r}; {nearest(key, known)}")
+
     def _fit(self, training: Training) -> None:
-        whole("seed", self.seed, 0)
         cls, self.of_pyod_ = outlier_class(self.model)
         known = inspect.signature(cls).parameters
         options = dict(self.options or {})
-        for key in options:
-            if key not in known:
-                raise InputError(f"{self.model} has no option {key!r}; {nearest(key, known)}")
         ours: dict[str, Any] = {"random_state": self.seed, "novelty": True, "verbose": 0}
         defaults = {k: v for k, v in ours.items() if k in known and k not in options}
         self.model_ = cls(**defaults, **options)
@@ -107,11 +112,6 @@ class OutlierModel(Detector):
         elif "sample_weight" in inspect.signature(self.model_.fit).parameters:
             self.model_.fit(x, sample_weight=weight)
         else:
-            if (weight < 0).any():
-                raise InputError(
-                    f"{self.model} takes no weights, and {int((weight < 0).sum())} of {len(x)} background events have "
-                    "negative ones, by which no event can be drawn; train without weights"
-                )
             drawn = np.random.default_rng(self.seed).choice(len(x), len(x), p=weight / weight.sum())
             self.model_.fit(x[drawn])
 

@@ -57,7 +57,8 @@ class AnomalyAwareVAE(VAE):
     normalisation: Normalisation = "per-class"
     mixup: float = 0.0
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("penalty", self.penalty, PENALTIES)
         one_of("normalisation", self.normalisation, NORMALISATIONS)
         whole("finetune_epochs", self.finetune_epochs)
@@ -66,8 +67,11 @@ class AnomalyAwareVAE(VAE):
         between("anomaly_fraction", self.anomaly_fraction, 0, 1, ends="none")
         if self.clip is not None:
             between("clip", self.clip, 0, ends="high")
+        between("mixup", self.mixup, 0, 2)
         if self.mixup and self.particles is not None:
             raise InputError("mixup mixes numbers, and a mixture of two jets is no jet; set mixup=0 with particles")
+
+    def _fit(self, training: Training) -> None:
         super()._fit(mixed(training, self.mixup, self.seed))
 
     def _stages(self) -> list[Stage]:

@@ -20,7 +20,6 @@ from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from hepaa.models.base import Training
@@ -87,7 +86,8 @@ class ContrastiveVAE(VAE):
     views: ViewKind = "noise"
     view_noise: float = 0.1
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("contrastive", self.contrastive, _CONTRASTIVE)
         one_of("views", self.views, VIEWS)
         between("view_noise", self.view_noise, 0, ends="high")
@@ -95,16 +95,19 @@ class ContrastiveVAE(VAE):
         between("temperature", self.temperature, 0.03)
         if self.anneal_epochs is not None:
             whole("anneal_epochs", self.anneal_epochs)
-        numbers: NDArray[np.int64] | None = None
-        if self.contrastive == "supcon":
-            groups = np.zeros(0, np.int64) if training.group is None else training.group
-            names, numbers = np.unique(groups, return_inverse=True)
-            if len(names) < 2:
-                raise InputError(
-                    "contrastive='supcon' needs background of two groups (generators) or more, and there is "
-                    f"{'one' if len(names) else 'none'}; pass groups, or take contrastive='ntxent'"
-                )
-        super()._fit(replace(training, group=numbers))
+
+    def _check_training(self, training: Training) -> None:
+        super()._check_training(training)
+        groups = 0 if training.group is None else len(np.unique(training.group))
+        if self.contrastive == "supcon" and groups < 2:
+            raise InputError(
+                "contrastive='supcon' needs background of two groups (generators) or more, and there is "
+                f"{'one' if groups else 'none'}; pass groups, or take contrastive='ntxent'"
+            )
+
+    def _fit(self, training: Training) -> None:
+        group = training.group if self.contrastive == "supcon" else None
+        super()._fit(replace(training, group=None if group is None else np.unique(group, return_inverse=True)[1]))
 
     def _model(self, d: int) -> LatentNet:
         net = super()._model(d)

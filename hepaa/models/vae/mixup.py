@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.models.parameters import between, whole
+from hepaa.models.parameters import between
 
 if TYPE_CHECKING:
     from hepaa.models.base import Training
@@ -34,7 +34,6 @@ def mixed(training: Training, most: float, seed: int) -> Training:
         If `most` is not in [0, 2].
     """
     between("mixup", most, 0, 2)
-    whole("seed", seed, 0)
     rare, common = training.anomalies, training.background
     if not most or not len(rare):
         return training

@@ -156,12 +156,12 @@ class VAE(NeuralDetector):
             raise InputError(f"decorrelate: column {self.decorrelate!r} holds NaN or infinite values")
         return values
 
-    def _fit(self, training: Training) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         one_of("reconstruction", self.reconstruction, ERRORS)
         one_of("posterior", self.posterior, POSTERIORS)
         one_of("prior", self.prior, PRIORS)
         one_of("encoder", self.encoder, ENCODERS)
-        whole("epochs", self.epochs)
         whole("latent", self.latent, 2 if self.prior == "dirichlet" else 1)
         whole("flow_steps", self.flow_steps)
         whole("flow_context", self.flow_context, 0)
@@ -169,8 +169,6 @@ class VAE(NeuralDetector):
         widths("hidden", self.hidden)
         between("beta", self.beta, 0)
         between("disco_weight", self.disco_weight, 0)
-        if self.decorrelate is not None and training.stream is not None:
-            raise InputError("decorrelate needs a table in memory; read the parts with EventTable.load")
         between("concentration", self.concentration, 0, ends="none")
         if self.beta_epochs is not None:
             whole("beta_epochs", self.beta_epochs)
@@ -178,21 +176,25 @@ class VAE(NeuralDetector):
             between("capacity", self.capacity, 0)
             if self.beta_epochs is not None:
                 raise InputError("beta_epochs and capacity are two ways to begin without a KL term; take one of them")
-        self._check_inputs(training)
-        super()._fit(training)
-
-    def _check_inputs(self, training: Training) -> None:
-        """Raise InputError where the features are not what encoder and reconstruction need."""
-        particles = self.encoder in PARTICLE_ENCODERS or self.reconstruction in PARTICLE_ERRORS
         if self.particles is not None:
             whole("particles", self.particles)
-        if (particles or self.encoder == "conv") and self.preprocess is not None:
+        if (self._of_particles or self.encoder == "conv") and self.preprocess is not None:
             what = f"encoder={self.encoder!r}" if self.encoder != "mlp" else f"reconstruction={self.reconstruction!r}"
             raise InputError(f"{what} takes jets or images as they are: set preprocess=None")
-        if particles:
+        if self._of_particles and self.prior == "vamp":
+            raise InputError("prior='vamp' has no pseudo-inputs that are jets; take prior='mixture'")
+
+    @property
+    def _of_particles(self) -> bool:
+        """Whether the features have to be particles of jets."""
+        return self.encoder in PARTICLE_ENCODERS or self.reconstruction in PARTICLE_ERRORS
+
+    def _check_training(self, training: Training) -> None:
+        super()._check_training(training)
+        if self.decorrelate is not None and training.stream is not None:
+            raise InputError("decorrelate needs a table in memory; read the parts with EventTable.load")
+        if self._of_particles:
             jets_of(training.background.shape[1], self.particles)
-            if self.prior == "vamp":
-                raise InputError("prior='vamp' has no pseudo-inputs that are jets; take prior='mixture'")
         if self.reconstruction == "bce":
             for x in (training.background, training.anomalies):
                 if len(x) and not (x.min() >= 0 and x.max() <= 1):
