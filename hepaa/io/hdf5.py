@@ -17,6 +17,7 @@ import hdf5plugin  # noqa: F401  (registers blosc and others with HDF5)
 import numpy as np
 
 from hepaa.errors import HepaaError, InputError, TruncatedInputError, nearest
+from hepaa.io.bounds import complete, content, refuse_foreign
 from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
         ) from error
     with file:
         try:
+            refuse_foreign(file, str(path))
             yield file
         except HepaaError:
             raise
@@ -88,22 +90,24 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
             raise InputError(f"{path} is damaged inside ({one_line(error)}); copy or write it again") from error
 
 
-def find_tables(group: h5py.Group) -> Iterator[Layout]:
-    """All tables of a file, in the order of the file."""
+def find_tables(group: h5py.Group, seen: set[h5py.Group] | None = None) -> Iterator[Layout]:
+    """All tables of a file, in the order of the file; groups that several links lead to, or back to, once."""
+    seen = set() if seen is None else seen
+    seen.add(group)
     for name in group:
         node = group.get(name)
         if isinstance(node, h5py.Dataset):
             layout = _dataset_layout(node)
             if layout:
                 yield layout
-        elif isinstance(node, h5py.Group):
+        elif isinstance(node, h5py.Group) and node not in seen:
             written_as = text(node.attrs.get("pandas_type", b""))
             if written_as == "frame":
                 yield _fixed_layout(node)
             elif written_as == "frame_table":
                 yield _table_layout(node)
             else:
-                yield from find_tables(node)
+                yield from find_tables(node, seen)
 
 
 def choose(file: h5py.File, path: str, key: str) -> Layout:
@@ -134,7 +138,7 @@ def text(value: Any) -> str:
 
 
 def _texts(names: h5py.Dataset) -> list[str]:
-    return list(map(text, names[()].tolist()))
+    return list(map(text, np.ravel(content(names)).tolist()))
 
 
 def _key(node: h5py.HLObject) -> str:
@@ -251,7 +255,7 @@ class RowReader:
 
     def __init__(self, file: h5py.File, path: str, layout: Layout) -> None:
         self._path, self.layout = path, layout
-        self._datasets = {b.dataset: file[b.dataset] for b in layout.blocks}
+        self._datasets = {b.dataset: complete(file[b.dataset]) for b in layout.blocks}
         whole = tuple(range(layout.width))
         self._direct = [(block.field, block.positions) for block in layout.blocks] == [(None, whole)]
         self._scratch: dict[str, NDArray[Any]] = {}

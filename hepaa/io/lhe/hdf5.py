@@ -19,6 +19,7 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
+from hepaa.io.bounds import complete, content
 from hepaa.io.hdf5 import opened
 from hepaa.io.hdf5 import text as _text
 from hepaa.io.lhe import header as lhe_header
@@ -101,8 +102,9 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
         names = [c for c in events.columns if c not in (*_EVENT, *_NOMINAL)]
         header = _header(file, path, names)
         first, count = _ranges(file, events)
-        broken = (first < 0) | (count < 0) | (first + count > objects.length)
+        broken = (first < 0) | (count < 0) | (count > objects.length) | (first > objects.length - count)
         n = int(np.argmax(broken)) if broken.any() else events.length
+        _refuse_shared(path, first[:n], count[:n])
         size = 8 * (len(events.columns) + 13 * max(1, objects.length // max(1, events.length)))
         for start, stop in row_ranges(n, max(1, step_bytes // size)):
             yield Events(
@@ -128,13 +130,18 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
 def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
     if isinstance(file.get(second), h5py.Dataset):
         data = file[second]
-        names = next((data.attrs[a] for a in ("properties", second) if a in data.attrs), _DEFAULTS[second])
+        names = next((np.ravel(data.attrs[a]) for a in ("properties", second) if a in data.attrs), _DEFAULTS[second])
         columns: dict[str, Any] = {_text(name): i for i, name in enumerate(names)}
         if data.ndim != 2 or data.shape[1] < len(columns):
             raise InputError(f"{path}: {second!r} of shape {data.shape} does not have the columns {list(columns)}")
-        return _Table(path, second, columns, len(data), data)
+        _refuse_text(path, second, data)
+        return _Table(path, second, columns, len(data), complete(data))
     if isinstance(file.get(first), h5py.Group):
         columns = {name: data for name, data in file[first].items() if isinstance(data, h5py.Dataset) and data.ndim}
+        for name, data in columns.items():
+            _refuse_text(path, f"{first}/{name}", complete(data))
+            if data.ndim > 1:
+                raise InputError(f"{path}: '{first}/{name}' of shape {data.shape} has to hold one number a row")
         lengths = {len(data) for data in columns.values()}
         if len(lengths) > 1:
             raise InputError(f"{path}: the columns of {first!r} have different lengths {sorted(lengths)}")
@@ -142,14 +149,29 @@ def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
     raise InputError(f"{path}: no LHEH5 file: neither a table {second!r} nor a group {first!r} in it")
 
 
+def _refuse_text(path: str, name: str, data: h5py.Dataset) -> None:
+    if data.dtype.kind not in "fiub":
+        raise InputError(f"{path}: {name!r} has to hold numbers, not {data.dtype}")
+
+
+def _refuse_shared(path: str, first: NDArray[np.int64], count: NDArray[np.int64]) -> None:
+    """Raise InputError if two events have a particle in common: a small file could ask for any amount of memory."""
+    events = np.flatnonzero(count)
+    events = events[np.argsort(first[events], kind="stable")]
+    shared = np.flatnonzero((first + count)[events[:-1]] > first[events[1:]])
+    if len(shared):
+        a, b = sorted(events[shared[0] : shared[0] + 2].tolist())
+        raise InputError(f"{path}: events {a} and {b} have particles in common ('start'); write the file again")
+
+
 def _beams(file: h5py.File, path: str) -> dict[str, Any]:
     # The numbers of `init`: a vector with column names, or a scalar (or vector of one) a name.
     init = file.get("init")
     if isinstance(init, h5py.Dataset):
         names = [_text(n) for n in init.attrs.get("properties", init.attrs.get("init", _DEFAULTS["init"]))]
-        values = dict(zip(names, np.ravel(init[()]).tolist(), strict=False))
+        values = dict(zip(names, np.ravel(content(init)).tolist(), strict=False))
     elif isinstance(init, h5py.Group):
-        values = {k: np.ravel(v[()])[0] for k, v in init.items() if isinstance(v, h5py.Dataset) and v.size}
+        values = {k: np.ravel(content(v))[0] for k, v in init.items() if isinstance(v, h5py.Dataset) and v.size}
     else:
         raise InputError(f"{path}: no LHEH5 file: it has no 'init'")
     for name in lhe_header.BEAM_FIELDS:
@@ -167,14 +189,14 @@ def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
     whole = ("procId", "npLO", "npNLO")
     init["processes"] = [{k: int(v) if k in whole and np.isfinite(v) else v for k, v in row.items()} for row in rows]
     xml = file.get("xml/header")
-    inside = _text(xml[()]) if isinstance(xml, h5py.Dataset) else ""
+    inside = _text(content(xml)) if isinstance(xml, h5py.Dataset) else ""
     info, _ = lhe_header.declarations(inside)
     for name in weights:
         info["weight_info"].setdefault(name, {"group": None, "text": name, "attributes": {}})
     comment = file["init"].attrs.get("description", "") if isinstance(file["init"], h5py.Dataset) else ""
     generators = _generators(file)
     info |= {
-        "version": ".".join(str(int(v)) for v in np.ravel(file["version"][()])) if "version" in file else "1",
+        "version": ".".join(str(int(v)) for v in np.ravel(content(file["version"]))) if "version" in file else "1",
         "comment": _text(comment),
         "init": init,
         "generators": generators,
@@ -201,7 +223,7 @@ def _generators(file: h5py.File) -> list[dict[str, Any]]:
 
     table = file.get("generators")
     if isinstance(table, h5py.Dataset) and table.ndim == 2 and table.shape[1] >= 4:
-        return [row(*line[:4]) for line in table[()]]
+        return [row(*line[:4]) for line in content(table)]
     marks = file["init"].attrs
     fields = [marks.get(f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")]
     return [row(*fields)] if any(map(_text, fields)) else []
