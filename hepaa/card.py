@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,24 +11,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hepaa import html
 from hepaa.errors import CardError, InputError, nearest
 from hepaa.events import Role
+from hepaa.io.files import file_names
 from hepaa.io.texts import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+"""Of a process, generator, detector or category: one line that is not blank."""
+
 Style = Literal["plain", "CMS", "ATLAS", "LHCb", "ALICE"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SampleCard(_Section):
     """Files that stand for one process from one generator."""
 
-    process: str = Field(description="name of the process")
+    process: Name = Field(description="name of the process")
     role: Role = Field("background", description="background, signal or data")
-    generator: str = Field("unknown", description="generator and tune")
+    generator: Name = Field("unknown", description="generator and tune")
     files: list[str] = Field(
         min_length=1,
         description="files or globs, relative to the card; file.root:tree for ROOT; demo:NAME for an embedded sample",
@@ -93,7 +97,7 @@ class SplitCard(_Section):
 class DetectorCard(_Section):
     """One detector: a preset or a class of hepaa, with the options that differ from it."""
 
-    name: str | None = Field(None, description="name in figures and files; null: that of the detector")
+    name: Name | None = Field(None, description="name in figures and files; null: that of the detector")
     detector: str = Field(description="a preset, such as aa-zh, or a class, such as VAE")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the detector")
     labelled: int | None = Field(
@@ -190,7 +194,7 @@ class FitCard(_Section):
 
     write: bool = Field(True, description="write workspace.json, datacard.txt and shapes.root")
     luminosity_error: float = Field(0.0, ge=0, description="relative, on signal and backgrounds together")
-    categories: dict[str, str] = Field(
+    categories: dict[Name, str] = Field(
         default_factory=dict,
         description="channels: name and selection, such as {low: mZH < 400, high: mZH >= 400}; empty: one channel",
     )
@@ -210,7 +214,7 @@ class FigureCard(_Section):
 class Rules(_Section):
     """Settings by which scores are judged."""
 
-    seed: int = Field(0, ge=0, description="seed of every random choice that has none of its own")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of every random choice that has none of its own")
     luminosity_fb: float = Field(gt=0, description="integrated luminosity, fb^-1")
     sqrt_s_tev: float = Field(13.0, gt=0, description="centre-of-mass energy, TeV; printed on figures")
     histogram: HistogramCard = Field(default_factory=HistogramCard)
@@ -230,6 +234,9 @@ class Card(Rules):
     name: str = Field(description="title of the run")
     output: str = Field(description="folder for the results, relative to where the run is started")
     samples: list[SampleCard] = Field(min_length=1)
+    repeated_events: bool = Field(
+        False, description="samples may hold the same events several times: equal files in a process, or in two roles"
+    )
     features: FeatureCard
     split: SplitCard = Field(default_factory=SplitCard)
     detectors: list[DetectorCard] = Field(min_length=1)
@@ -282,6 +289,24 @@ class Card(Rules):
             if sample.process == process:
                 shares[sample.generator] = shares.get(sample.generator, 0.0) + self.share(sample)
         return shares
+
+    def changed(self, **values: Any) -> Card:
+        """The card with other values of keys, checked as if they stood in it.
+
+        Raises
+        ------
+        CardError
+            If a key is unknown or a value wrong.
+        """
+        try:
+            return Card.model_validate(self.model_dump(by_alias=True) | values)
+        except ValidationError as wrong:
+            raise CardError(_explain(wrong, self.name)) from None
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """What files of each detector are called, by its label."""
+        return file_names(d.label for d in self.detectors)
 
     def to_yaml(self) -> str:
         """The card with all defaults, as YAML that gives the same card again."""
@@ -338,7 +363,7 @@ def _resolve(name: str, folder: Path) -> str:
     return name if "://" in name else str(folder / name)
 
 
-def _explain(wrong: ValidationError, source: Path) -> str:
+def _explain(wrong: ValidationError, source: Path | str) -> str:
     """One error, as a sentence that starts with the path to the wrong key: a misspelt key before a missing one."""
     error = min(wrong.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in error["loc"])

@@ -89,3 +89,29 @@ def test_generators_of_one_process_share_its_yield(tmp_path):
     assert [chosen.share(s) for s in chosen.samples] == [0.7, 0.3, 1]
     with pytest.raises(hepaa.CardError, match="shares of 'QCD'"):
         card(tmp_path, samples=[samples[0] | {"share": 0.7}, samples[1], signal])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 2**32}, "seed: .*less than 4294967296"),
+        ({"luminosity_fb": float("inf")}, "luminosity_fb: .*finite"),
+        ({"detectors": [{"detector": "VAE", "name": " "}]}, "detectors.0.name"),
+        ({"samples": [{"process": "a\nb", "files": ["a"]}]}, "samples.0.process"),
+    ],
+)
+def test_values_that_no_run_can_use_are_refused(tmp_path, changes, message):
+    with pytest.raises(hepaa.CardError, match=message):
+        card(tmp_path, **changes)
+    if "seed" in changes:  # as on the command line
+        with pytest.raises(hepaa.CardError, match=message):
+            card(tmp_path).changed(**changes)
+
+
+def test_a_changed_card_is_the_card_that_has_the_value(tmp_path):
+    assert card(tmp_path).changed(seed=3, output="other") == card(tmp_path, seed=3, output="other")
+
+
+def test_detectors_have_files_of_their_own(tmp_path):
+    detectors = [{"detector": "VAE", "name": name} for name in ("m<500", "m>500")]
+    assert card(tmp_path, detectors=detectors).file_names == {"m<500": "m-500", "m>500": "m-500-2"}

@@ -8,17 +8,19 @@ import json
 import os
 import re
 import socket
+import stat
 import tempfile
 import time
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 def refuse_input_as_output(output: str | Path, inputs: Iterable[str | Path]) -> None:
@@ -26,6 +28,33 @@ def refuse_input_as_output(output: str | Path, inputs: Iterable[str | Path]) -> 
     for path in inputs:
         if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
             raise InputError(f"{output}: is the input {path} itself; choose another output")
+
+
+_NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def regular_file(path: str | Path) -> Path:
+    """The path, unless it is a folder, or a FIFO, socket or device, of which the first or last byte may never come.
+
+    Raises
+    ------
+    InputError
+        If it is one of these. What is missing or may not be read is for the caller to find.
+    """
+    place = Path(path)
+    try:
+        form = _NO_FILES.get(stat.S_IFMT(place.stat().st_mode))
+    except (OSError, ValueError):  # whoever opens it says better what is wrong
+        return place
+    if form:
+        raise InputError(f"{path} is {form} and no regular file; give a file, with the content of that if need be")
+    return place
 
 
 @contextmanager
@@ -120,8 +149,8 @@ def remember_sha256(path: str | Path, digest: str) -> None:
 
 
 def _state(path: str | Path) -> tuple[str, int, int]:
-    stat = Path(path).stat()
-    return os.path.realpath(path), stat.st_size, stat.st_mtime_ns
+    state = regular_file(path).stat()
+    return os.path.realpath(path), state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=4096)
@@ -144,9 +173,44 @@ def write_text(content: str, path: str | Path) -> None:
         partial.write_text(content, encoding="utf-8")
 
 
+_LONGEST_NAME = 100
+
+
 def file_name(name: str) -> str:
-    """A name of a detector or process as part of a file's name."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-")
+    """A name of a detector or process as part of a file's name: not empty, not hidden, 100 bytes at most."""
+    plain = re.sub(r"[^\w.+-]+", "-", name).strip("-.").encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return plain or "unnamed"
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """The `file_name` of each of several names; they stay apart also where a disk knows no capitals."""
+    return distinct(names, file_name, key=str.casefold)
+
+
+def distinct(
+    names: Iterable[str], spelt: Callable[[str], str], *, key: Callable[[str], str] = str, joint: str = "-"
+) -> dict[str, str]:
+    """Other spellings of names, one for each: the second of two that fall together ends in 2, and so on.
+
+    Parameters
+    ----------
+    names : iterable of str
+    spelt : function
+        A name as it is to be written, such as without the characters that a format does not take.
+    key : function
+        Two spellings are the same if this gives the same of them.
+    joint : str
+        Between a name and its number.
+    """
+    spellings: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        plain = spelt(name)
+        numbered = (f"{plain}{joint}{i}" for i in count(2))
+        spelling = next(s for s in chain([plain], numbered) if key(s) not in taken)
+        spellings[name] = spelling
+        taken.add(key(spelling))
+    return spellings
 
 
 def one_line(error: BaseException) -> str:

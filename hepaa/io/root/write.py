@@ -78,7 +78,7 @@ def _describe(events: Events) -> dict[str, Any]:
     taken = {"weight", "label"}
 
     def branch(name: str) -> str:
-        base = identifier(name) or "x"
+        base = identifier(name)
         unique = next(n for n in chain([base], (f"{base}_{i}" for i in count(2))) if n not in taken)
         taken.add(unique)
         return unique
