@@ -26,6 +26,7 @@ from hepaa.detectors import (
     load_detector,
 )
 from hepaa.errors import InputError, NotFittedError
+from hepaa.io.sealed import sealed, unsealed
 from hepaa.models.base import weighted_quantile
 from hepaa.models.presets import DETECTORS, PRESETS, detector
 from hepaa.table import EventTable
@@ -383,7 +384,7 @@ def test_a_saved_detector_is_refused_when_something_is_wrong(fitted: dict[str, A
     assert set(record["versions"]) == {"hepaa", "numpy", "python", "scikit-learn", "torch"}
 
     def refused(message: str, **change: Any) -> None:
-        sidecar.write_text(json.dumps({**record, **change}))
+        sidecar.write_text(json.dumps(sealed({**unsealed(record), **change})))
         with pytest.raises(InputError, match=message):
             load_detector(path)
 

@@ -1,8 +1,12 @@
-"""Saved detectors: arrays as safetensors, all else as a JSON file beside them. Nothing is ever unpickled."""
+"""Saved detectors: arrays as safetensors, all else as a JSON file beside them. Nothing is ever unpickled.
+
+The JSON part has the checksum of the arrays and, since hepaa 0.2, one of itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +18,23 @@ import sklearn
 import torch
 
 from hepaa._version import __version__
-from hepaa.errors import InputError, NotFittedError, nearest
-from hepaa.io.files import atomic_path, write_json
+from hepaa.errors import HepaaError, InputError, NotFittedError, nearest
+from hepaa.io.files import atomic_paths, one_line, regular_file
+from hepaa.io.sealed import SEAL, digest, sealed, unsealed
 from hepaa.io.texts import parse_json
 from hepaa.models.processes import is_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from hepaa.models.base import Detector
 
 FORMAT = "hepaa-detector"
 FORMAT_VERSION = 1
+_FILES = ("checkpoint", "metrics")
+"""Parameters that name files which a training writes: no model brings them along."""
 
 
 def _sidecar(path: str | Path) -> tuple[Path, Path]:
@@ -60,9 +69,9 @@ def save(detector: Detector, path: str | Path) -> None:
             "torch": torch.__version__,
         },
     }
-    with atomic_path(arrays_path) as partial:
-        partial.write_bytes(blob)
-    write_json(record, json_path)
+    with atomic_paths(arrays_path, json_path) as (arrays, text):
+        arrays.write_bytes(blob)
+        text.write_text(json.dumps(sealed(record), indent=2) + "\n", encoding="utf-8")
 
 
 def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
@@ -78,11 +87,11 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     Raises
     ------
     InputError
-        If a part is missing, damaged, of another pair, or of a newer format.
+        If a part is missing, damaged, of another pair, or of a newer format, or an array holds NaN or infinity.
     """
-    arrays_path, json_path = _sidecar(path)
+    arrays_path, json_path = map(regular_file, _sidecar(path))
     try:
-        record = parse_json(json_path.read_text())
+        record = parse_json(json_path.read_text(encoding="utf-8"))
         blob = arrays_path.read_bytes()
     except OSError as error:
         raise InputError(
@@ -92,11 +101,30 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
         raise InputError(f"{json_path} is no JSON file ({error}); save the detector again") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{json_path} does not describe a hepaa detector")
+    try:
+        return _restored(record, blob, (arrays_path, json_path), classes)
+    except HepaaError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+            safetensors.SafetensorError) as damage:  # fmt: skip
+        # whatever a constructor or an array says to values that no `save` has written
+        raise InputError(
+            f"{json_path} does not describe the detector in {arrays_path.name} ({one_line(damage)}); save it again"
+        ) from damage
+
+
+def _restored(
+    record: dict[str, Any], blob: bytes, paths: tuple[Path, Path], classes: Mapping[str, type[Detector]]
+) -> Detector:
+    arrays_path, json_path = paths
     if record["format_version"] > FORMAT_VERSION:
         raise InputError(
             f"{json_path} has format version {record['format_version']} of hepaa {record['versions']['hepaa']}; this "
             f"hepaa {__version__} reads up to version {FORMAT_VERSION}: upgrade it"
         )
+    if SEAL in record:
+        record = unsealed(record)
+    digest(record)  # NaN has none
     if hashlib.sha256(blob).hexdigest() != record["arrays_sha256"]:
         raise InputError(f"{arrays_path} is not the file that {json_path.name} was written with, or it is damaged")
     if record["class"] not in classes:
@@ -104,7 +132,28 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
             f"{json_path}: detector class {record['class']!r} is unknown; {nearest(record['class'], classes)}"
         )
     arrays = safetensors.numpy.load(blob)
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"{arrays_path}: the array {name!r} holds NaN or infinity; train the detector again")
+    _refuse_other_types(record, arrays)
+    for name in _FILES:
+        if name in record["parameters"]:
+            raise InputError(f"{json_path}: a model does not say where a training writes; remove {name!r} from it")
     parameters: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
     if isinstance(parameters.get("balance"), dict):  # JSON has no numbers as keys
         parameters["balance"] = {int(k) if k.isdecimal() else k: v for k, v in parameters["balance"].items()}
     return classes[record["class"]].from_arrays(arrays, {**record, "parameters": parameters})
+
+
+def _refuse_other_types(record: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise TypeError or ValueError for what would be taken as it is, and fail only when the model is used."""
+    n, names, threshold = record["n_features"], record.get("feature_names"), record.get("threshold", 0.0)
+    if not isinstance(n, int) or not isinstance(threshold, float | int):
+        raise TypeError(f"n_features is {n!r}, the threshold {threshold!r}")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise TypeError(f"feature_names is {names!r}")
+    if names is not None and len(names) != n:
+        raise ValueError(f"{len(names)} feature_names for {n} features")
+    for name, values in arrays.items():
+        if name.startswith("preprocess.") and values.shape != (n,):
+            raise ValueError(f"{name} has shape {values.shape} for {n} features")

@@ -95,6 +95,23 @@ def test_bad_checkpoints(events, tmp_path):
     save_file({"a": np.zeros(2)}, path, {"hepaa-checkpoint": json.dumps({"version": 99, "hepaa": "9.0"})})
     with pytest.raises(InputError, match="upgrade hepaa"):
         VAE(checkpoint=path).fit(X)
+    for record in ("[" * 100_000, "[]", "3", "{}", '{"version": null}', '{"version": 1}'):
+        save_file({"a": np.zeros(2)}, path, {"hepaa-checkpoint": record})
+        with pytest.raises(InputError, match="damaged"):
+            VAE(checkpoint=path).fit(X)
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_refused(events, tmp_path):
+    X, _ = events
+    path = tmp_path / "c.safetensors"
+    VAE(epochs=2, checkpoint=path).fit(X)
+    content = bytearray(path.read_bytes())
+    for place in (-1, -400, len(content) // 2, content.index(b"steps") + 10):
+        flipped = content.copy()
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(InputError, match=r"checkpoint .*(damaged|cannot be read)"):
+            VAE(epochs=2, checkpoint=path).fit(X)
 
 
 def test_metrics_are_a_line_an_epoch(events, tmp_path):
