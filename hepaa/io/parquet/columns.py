@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.io.files import one_line
+from hepaa.io.files import one_line, regular_file
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-_KEY = b"hepaa"
+_KEY, _SEAL = b"hepaa", b"hepaa.sha256"
 _FORMAT = 1
 _FEW_VALUES = ["label", "process", "generator", "file"]
 """Columns worth a dictionary. One of numbers that all differ doubles the time of writing, and adds to the size."""
@@ -35,11 +36,12 @@ def write(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any], path:
     content = pa.table({name: _column(np.ascontiguousarray(values)) for name, values in arrays.items()})
     described = json.dumps({"format": _FORMAT, "version": __version__, **metadata}).encode()
     pq.write_table(
-        content.replace_schema_metadata({_KEY: described}),
+        content.replace_schema_metadata({_KEY: described, _SEAL: hashlib.sha256(described).hexdigest()}),
         path,
         compression="zstd",
         use_dictionary=_FEW_VALUES,
         column_encoding={"event": "DELTA_BINARY_PACKED"},
+        write_page_checksum=True,
     )
 
 
@@ -71,13 +73,15 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
     InputError
         If the file is missing, is no Parquet file, was not written by hepaa, or by a newer format of it.
     """
-    if not Path(path).is_file():
+    if not regular_file(path).is_file():
         raise InputError(f"{path}: no such file")
     with _readable(path):
         description = pq.read_metadata(path)
-    packed = (description.metadata or {}).get(_KEY)
+    packed, seal = ((description.metadata or {}).get(name) for name in (_KEY, _SEAL))
     if packed is None:
         raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
+    if seal is not None and hashlib.sha256(packed).hexdigest().encode() != seal:
+        raise InputError(f"{path} is a damaged table (SHA-256 of its metadata); copy or write it again")
     try:
         content: dict[str, Any] = {"units": {}, **parse_json(packed)}  # tables of hepaa 0.1.0 may have none
         if content["format"] > _FORMAT:
@@ -98,13 +102,13 @@ def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         If a column is missing, or the file damaged.
     """
     with _readable(path):
-        content = pq.read_table(path, columns=list(names))
+        content = pq.read_table(path, columns=list(names), page_checksum_verification=True)
         return {name: content.column(name).to_numpy() for name in names}
 
 
 def batches(path: str | Path, names: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Columns of a table, at most `rows` rows at a time; errors are those of `read`."""
-    with _readable(path), pq.ParquetFile(path) as file:
+    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
 

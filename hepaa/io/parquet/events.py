@@ -35,7 +35,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
         If hepaa did not write the file, a newer hepaa did, or it is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             meta = _meta(file, path)
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
             n = max(file.metadata.num_rows, 1)
@@ -68,7 +68,7 @@ def write(pieces: Iterable[Events], path: str | Path) -> int:
     with atomic_path(path) as partial:
         first, pieces = to_write(pieces, path)
         schema = _table(first).schema.with_metadata({KEY: json.dumps(_describe(first)).encode()})
-        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as writer:
             for piece in pieces:
                 if list(piece.weights) != list(first.weights):
                     raise InputError(f"{piece.path}: named weights change inside the file, so it cannot be one table")
