@@ -15,7 +15,7 @@ from hepaa.batch.tasks.histogram import HistogramTask
 from hepaa.batch.tasks.score import ScoreTask
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
-from hepaa.io.folders import add_files
+from hepaa.io.folders import add_files, refuse_folder
 from hepaa.progress import Silent
 from hepaa.run.one_score import write_histogram
 from hepaa.run.reading import normalised, read_sample
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from hepaa.events import Role
     from hepaa.progress import Reporter
     from hepaa.table import EventTable
+
+
+_TABLES = (".parquet", ".root")
+"""Ends of names of tables; other outputs are folders of parts."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,12 @@ class BatchSetup:
         )  # fmt: skip
 
 
+def refuse_rows_output(output: Path, inputs: Sequence[str | Path]) -> None:
+    """Raise InputError if `save_rows` would refuse to write rows of these inputs as a folder, before the work."""
+    if output.suffix not in _TABLES:
+        refuse_folder(output, overwrite=True, inputs=inputs)
+
+
 def save_rows(outcome: Outcome, output: Path) -> int:
     """All rows of a batch: as one table where `output` ends in .parquet or .root, else as a folder of parts.
 
@@ -87,7 +97,7 @@ def save_rows(outcome: Outcome, output: Path) -> int:
     int
         Rows.
     """
-    if output.suffix not in (".parquet", ".root"):
+    if output.suffix not in _TABLES:
         n = merge.write_parts(outcome, output)
     else:
         table = merge.table(outcome)

@@ -62,6 +62,8 @@ class BatchOptions:
 
         limits = {name: value for name, value in vars(self).items() if name not in ("executor", "work")}
         folder = self.work or output.with_name(f"{output.name}.batch")
+        if output.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise InputError(f"--work {folder}: is or lies inside the output {output}; give it a folder of its own")
         return BatchSetup(folder, executor(self.executor or "serial"), progress=reporter(), **limits)
 
 

@@ -56,9 +56,10 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
 
     refuse_input_as_output(output, [model, model.with_suffix(".json"), table])
     if batch.executor is not None:
-        from hepaa.batch.runs import save_rows, tables_in
+        from hepaa.batch.runs import refuse_rows_output, save_rows, tables_in
         from hepaa.batch.runs import score as score_in_batches
 
+        refuse_rows_output(output, [model, table])
         done = score_in_batches({name or model.stem: model}, tables_in(table), batch.batch(output))
         click.echo(f"{output}: {save_rows(done, output)} events, column score_{name or model.stem}")
         say_missing(done)
@@ -76,7 +77,7 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
 @click.option("--sqrt-s-tev", type=float, default=13.0, show_default=True)
 @click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
-@click.option("--output", "-o", type=FILE, required=True, help="Folder for the results.")
+@click.option("--output", "-o", type=FILE, required=True, help="Folder for the results; an earlier one is replaced.")
 @batch_options
 def hist(
     scored: Path,
@@ -100,6 +101,7 @@ def hist(
     from hepaa.batch.runs import histogram as histogram_in_batches
     from hepaa.batch.runs import tables_in
     from hepaa.card import HistogramCard, Rules, SignificanceCard
+    from hepaa.io.folders import new_folder
     from hepaa.run.one_score import histogram
 
     rules = Rules(
@@ -109,10 +111,11 @@ def hist(
         sqrt_s_tev=sqrt_s_tev,
     )
     tables = tables_in(scored)
-    if batch.executor is not None:
-        numbers = histogram_in_batches(name, load([validation]), tables, rules, output, batch.batch(output))
-    else:
-        numbers = histogram(name, load([validation]), load(tables), rules, output)
+    with new_folder(output, overwrite=True, inputs=[scored, validation]) as folder:
+        if batch.executor is not None:
+            numbers = histogram_in_batches(name, load([validation]), tables, rules, folder, batch.batch(output))
+        else:
+            numbers = histogram(name, load([validation]), load(tables), rules, folder)
     click.echo("\n".join(table_of({"detectors": {name: numbers}})))
     if numbers["missing"]:
         click.echo(f"hepaa: {len(numbers['missing'])} shards are missing from this result, as allowed", err=True)

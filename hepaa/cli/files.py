@@ -143,8 +143,9 @@ def features(
     refuse_input_as_output(output, files)
     sample = {"process": process, "role": role, "generator": generator, "selection": selection, "schema": schema}
     if batch.executor is not None or files[0].endswith(".json"):
-        from hepaa.batch.runs import feature_work, save_rows
+        from hepaa.batch.runs import feature_work, refuse_rows_output, save_rows
 
+        refuse_rows_output(output, files)
         setup = batch.batch(output)
         outcome = setup.do(setup.plan(feature_work(files, feature_set, **sample)))
         click.echo(f"{output}: {save_rows(outcome, output)} events")
@@ -180,10 +181,14 @@ def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> N
     \b
     Example: hepaa split all.parquet --fraction train=0.6 --fraction test=0.4 --output parts
     """
-    from hepaa.io.files import refuse_input_as_output
+    from hepaa.io.files import file_name, refuse_input_as_output
     from hepaa.table.mixing import split as divide
 
-    parts = divide(load([table]), {k: number(k, v) for k, v in words(fractions).items()}, salt=salt)
+    sizes = {k: number(k, v) for k, v in words(fractions).items()}
+    for name in sizes:
+        if file_name(name) != name:
+            raise InputError(f"{name!r} is no name of a file, which {output}/NAME.parquet would be; rename the part")
+    parts = divide(load([table]), sizes, salt=salt)
     for name in parts:
         refuse_input_as_output(output / f"{name}.parquet", [table])
     output.mkdir(parents=True, exist_ok=True)

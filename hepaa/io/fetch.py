@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from hepaa._version import __version__
 from hepaa.errors import HepaaError, InputError, nearest
+from hepaa.io.files import regular_file
 from hepaa.progress import Silent
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def fetch(
     Raises
     ------
     InputError
-        If there is no such data set or part.
+        If there is no such data set or part, or a file of that name is there that is not the published one.
     HepaaError
         If the server cannot be reached or has no such file, the connection breaks, the disk is full or cannot be
         written to, or a checksum is wrong. The same call goes on from what has arrived.
@@ -123,10 +124,15 @@ def _get(archive: Archive, file: File, folder: Path, report: Reporter) -> Path:
     import pooch
 
     path, md5 = folder / file.name, file.md5 or archive.md5(file.name)
+    part = regular_file(path.with_name(f"{file.name}.part"))
+    if regular_file(path).exists():
+        if pooch.file_hash(str(path), alg="md5") != md5:
+            raise InputError(f"{path}: is there, but not as published (MD5 sum {md5}); move it away and fetch again")
+        return path
     pooch.get_logger().setLevel("WARNING")
 
     def download(_url: str, output_file: str, _pooch: Any) -> None:
-        _download(archive, file.name, path.with_name(f"{file.name}.part"), report).replace(output_file)
+        _download(archive, file.name, part, report).replace(output_file)
 
     try:
         pooch.retrieve(archive.address(file.name), f"md5:{md5}", fname=file.name, path=folder, downloader=download)

@@ -80,6 +80,12 @@ def refuse_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
             raise InputError(f"{path}: the output lies inside {name}; give it a folder elsewhere")
 
 
+def refuse_folder(path: str | Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise InputError if `new_folder` would refuse to write `path`, for who works long before it writes."""
+    refuse_output(path, inputs)
+    _refuse_existing(Path(path).absolute(), overwrite=overwrite)
+
+
 def list_files(folder: Path) -> None:
     """Take all files in `folder` for hepaa's own, and list them."""
     files = {str(p.relative_to(folder)): _state(p) for p in _files(folder)}

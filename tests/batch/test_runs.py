@@ -20,6 +20,7 @@ from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path
 from hepaa.errors import CardError, InputError
+from hepaa.io.folders import MANIFEST
 from hepaa.progress import Silent
 from hepaa.run.reading import read
 from hepaa.table import EventTable, concatenate
@@ -162,7 +163,7 @@ def test_a_histogram_is_the_same_in_batches(tmp_path):
     said = hepaa(*words, "-o", tmp_path / "two", "--executor", "serial", "--shard-events", 900)
     assert "not in batches" in said
     names = [{p.name for p in (tmp_path / folder).iterdir()} for folder in ("one", "two")]
-    assert names[0] == names[1] == {"results.json", "histograms.root", "score-d.pdf", "score-d.png"}
+    assert names[0] == names[1] == {MANIFEST, "results.json", "histograms.root", "score-d.pdf", "score-d.png"}
     one, two = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "two"))
     same(one, two)
     assert one["signals"]["X"]["performance"]["auc"] > 0.8
@@ -242,6 +243,9 @@ def test_one_generator_is_left_out_of_training_and_stays_in_the_test(card, tmp_p
         trials(chosen, changes={"detecters.0.name": ["x"]})
     with pytest.raises(InputError, match="no position"):
         trials(chosen, changes={"detectors.5.name": ["x"]})
+    with pytest.raises(InputError, match="two runs of this scan would be called seed=0,name=a-b"):
+        trials(chosen, changes={"name": ["a b", "a-b"]})
+    assert list(trials(chosen, changes={"detectors.0.options.a/b": [1]})) == ["seed=0,a-b=1"]
 
 
 def test_scan_by_command(card, tmp_path):

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from hepaa.batch import Store
 from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path
+from hepaa.table import EventTable, concatenate
 
 DAY_S = 86400
 
@@ -114,6 +116,54 @@ def test_no_input_is_replaced_by_its_own_output(place):
         code, text = hepaa_says(*words)
         assert code == 2, (words, text)
         assert tree(place) == before, words
+
+
+def scored_tables(place):
+    """Two scored tables with background and signal."""
+    rng = np.random.default_rng(0)
+    for name in ("val", "test"):
+        parts = [
+            EventTable.build(
+                rng.normal(size=(400, 1)), ["x"], label=label, process=process, event=np.arange(400),
+                spectators={"score_d": rng.normal(2 * label, 1, 400)},
+            )
+            for label, process in ((0, "QCD"), (1, "X"))
+        ]  # fmt: skip
+        concatenate(parts).save(place / f"{name}.parquet")
+    return ["hist", "test.parquet", "--validation", "val.parquet", "--score", "d", "--luminosity-fb", "1"]
+
+
+def test_hist_replaces_no_folder_of_others(place):
+    words = scored_tables(place)
+    before = tree(place.parent)
+    for output in (".", "..", "mine", "thesis.tex", "data/.."):
+        code, text = hepaa_says(*words, "--output", output, "--executor", "serial", "--work", "work.batch")
+        assert code == 2, (output, text)
+        assert tree(place.parent) == before, output
+    assert hepaa_says(*words, "--output", "hist")[0] == 0
+    assert (place / "hist" / "results.json").exists()
+    (place / "hist" / "notes.txt").write_text("mine")
+    code, text = hepaa_says(*words, "--output", "hist")
+    assert (code, "did not write notes.txt" in text) == (2, True)
+
+
+def test_a_folder_of_parts_is_refused_before_the_work(place):
+    words = ["features", "data/zh_sm.lhe.gz", "--set", "zh", "--executor", "serial"]
+    before = tree(place.parent)
+    for output, *more in (("mine",), ("data",), (".",), ("out", "--work", "out/work"), ("out", "--work", "out")):
+        code, text = hepaa_says(*words, "--output", output, *more)
+        assert code == 2, (output, text)
+        assert tree(place.parent) == before, output
+        assert not list(place.rglob("journal")), output
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", ""])
+def test_the_parts_of_a_split_stay_in_its_folder(name, place):
+    scored_tables(place)
+    before = tree(place.parent)
+    code, text = hepaa_says("split", "val.parquet", "--fraction", f"{name}=0.5", "--output", "parts")
+    assert (code, "rename the part" in text) == (2, True), text
+    assert tree(place.parent) == before
 
 
 def test_only_regular_files_are_replaced(place):

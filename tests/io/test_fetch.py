@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,9 +108,19 @@ def test_what_is_there_is_not_downloaded_again(archive, tmp_path):
         assert fetch("lhco-rd", tmp_path, ["raw", "raw"], server=archive.address + "/") == [tmp_path / RAW]
     assert (tmp_path / RAW).read_bytes() == CONTENT
     assert sum(path.startswith("/records") for path, _ in archive.asked) == 1
-    (tmp_path / RAW).write_bytes(b"broken since")
-    fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
-    assert (tmp_path / RAW).read_bytes() == CONTENT
+
+
+def test_no_file_of_others_is_replaced(archive, tmp_path):
+    (tmp_path / RAW).write_bytes(b"my own selection of events")
+    with pytest.raises(InputError, match=r"not as published .* move it away"):
+        fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
+    assert (tmp_path / RAW).read_bytes() == b"my own selection of events"
+    (tmp_path / RAW).unlink()
+    for name in (RAW, f"{RAW}.part"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match="is a FIFO"):
+            fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -154,6 +166,7 @@ def test_a_full_disk(archive, tmp_path, monkeypatch):
         with pytest.raises(HepaaError, match="3 MB are still to come, and the disk has 1 MB left; make room"):
             fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
     (tmp_path / f"{RAW}.part").symlink_to("/dev/full")  # it fills up on the way
+    monkeypatch.setattr(module, "regular_file", Path)
     with pytest.raises(HepaaError, match="No space left on device") as failure:
         fetch("lhco-rd", tmp_path, ["raw"], server=archive.address)
     assert failure.value.__cause__.errno == errno.ENOSPC
