@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,9 @@ class Plan:
         except (ValueError, KeyError, TypeError, AttributeError) as damage:
             raise InputError(f"{path}: not a readable plan ({one_line(damage)}); {remedy}") from damage
         for task in tasks:
-            if task.home() not in (None, str(path.parent.resolve())):
-                raise InputError(f"{path}: its runs belong into the folder {task.home()}, not here; scan again")
+            folder = getattr(task, "folder", None)
+            if folder is not None and os.path.realpath(str(folder)) != os.path.realpath(path.parent):
+                raise InputError(f"{path}: its tasks write into the folder {folder}, not here; make the plan again here")
         return cls(tasks, shards, content["versions"])
 
 

@@ -135,10 +135,6 @@ class TrialTask(Task):
     shard_events: int
     inputs: str
 
-    def home(self) -> str:
-        """Where the folders of runs are written."""
-        return self.folder
-
     def count(self, path: str) -> None:
         """A card is one piece of work."""
 

@@ -90,7 +90,10 @@ class Part:
 
 
 class Task:
-    """A function of a shard: a frozen dataclass of plain values, so that it can be hashed and sent anywhere."""
+    """A function of a shard: a frozen dataclass of plain values, so that it can be hashed and sent anywhere.
+
+    One that writes more than its result has the field `folder`: that of the batch, and no other (`Plan.load`).
+    """
 
     kind: ClassVar[str]
     """Its name in plans, as in `hepaa.batch.tasks.registry`."""
@@ -109,10 +112,6 @@ class Task:
     def code(self) -> dict[str, str]:
         """Versions of code behind the result that is not hepaa's."""
         return {}
-
-    def home(self) -> str | None:
-        """Folder of the batch, if the task writes more than its result there."""
-        return None
 
     def count(self, path: str) -> int | None:
         """Events or rows of a file that can be entered anywhere; else None."""
