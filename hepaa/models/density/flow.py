@@ -50,7 +50,7 @@ class FlowNet:
 
     def __init__(self, d: int, kind: Kind, transforms: int, hidden: tuple[int, ...], bins: int) -> None:
         flow = zuko_flow(d, bins if kind == "spline" else None, transforms=transforms, hidden_features=hidden)
-        self.module = _LogDensity(flow).requires_grad_(False)
+        self.module: torch.nn.Module = _LogDensity(flow).requires_grad_(False)
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Parameters of one member, uniform in +-1/sqrt(inputs of the layer), torch's default for linear layers."""
