@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RelevantDensity,
         SumOfSquares,
         SupervisedBoosting,
+        TreeEnsemble,
         load_detector,
     )
     from hepaa.errors import (
@@ -74,6 +75,7 @@ __all__ = [
     "StreamedTable",
     "SumOfSquares",
     "SupervisedBoosting",
+    "TreeEnsemble",
     "TruncatedInputError",
     "__version__",
     "concatenate",
@@ -95,7 +97,7 @@ _HOME = {
     "hepaa.detectors": (
         "VAE", "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "ContrastiveVAE", "Ensemble", "Flow",
         "GaussianMixture", "IsolationForest", "NearestNeighbours", "OutlierModel", "PseudoLabelled",
-        "RelevantDensity", "SumOfSquares", "SupervisedBoosting", "detector", "load_detector",
+        "RelevantDensity", "SumOfSquares", "SupervisedBoosting", "TreeEnsemble", "detector", "load_detector",
     ),
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),

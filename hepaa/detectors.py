@@ -10,6 +10,7 @@ from hepaa.models.base import DETECTORS, Detector
 from hepaa.models.combined.ensemble import Ensemble
 from hepaa.models.combined.pseudo_labelled import PseudoLabelled
 from hepaa.models.combined.relevant_density import RelevantDensity
+from hepaa.models.combined.trees import TreeEnsemble
 from hepaa.models.density.anomaly_aware import AnomalyAwareFlow
 from hepaa.models.density.flow import Flow
 from hepaa.models.density.mixture import GaussianMixture, NearestNeighbours
@@ -44,6 +45,7 @@ __all__ = [
     "RelevantDensity",
     "SumOfSquares",
     "SupervisedBoosting",
+    "TreeEnsemble",
     "detector",
     "load_detector",
 ]

@@ -21,9 +21,9 @@ FACE = [
     "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "CardError", "ContrastiveVAE", "Ensemble", "EventTable",
     "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError", "IsolationForest",
     "NearestNeighbours", "OutlierModel", "PseudoLabelled", "RelevantDensity", "Sample", "SkewLogStandardize",
-    "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TruncatedInputError", "VAE", "__version__",
-    "concatenate", "conformal_pvalues", "detector", "features", "from_pylhe", "iterate", "leave_one_generator_out",
-    "load_detector", "mix", "open", "probe", "significance", "split",
+    "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TreeEnsemble", "TruncatedInputError", "VAE",
+    "__version__", "concatenate", "conformal_pvalues", "detector", "features", "from_pylhe", "iterate",
+    "leave_one_generator_out", "load_detector", "mix", "open", "probe", "significance", "split",
 ]  # fmt: skip
 
 

@@ -8,7 +8,9 @@ import hepaa.models.anorand.anorand
 import hepaa.models.combined.ensemble
 import hepaa.models.combined.pseudo_labelled
 import hepaa.models.combined.relevant_density
+import hepaa.models.combined.trees
 import hepaa.models.density.anomaly_aware
+import hepaa.models.density.conditional_flow
 import hepaa.models.density.flow
 import hepaa.models.density.mixture
 import hepaa.models.peers.baselines

@@ -62,6 +62,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "sum-of-squares": ("SumOfSquares", {}),
     "isolation-forest": ("IsolationForest", {}),
     "boosting": ("SupervisedBoosting", {}),
+    "trees": ("TreeEnsemble", {}),
 }
 """Published settings (arXiv:2504.11520, arXiv:2305.18389) by name, and the baselines: class and parameters.
 

@@ -23,6 +23,7 @@ from hepaa.detectors import (
     RelevantDensity,
     SumOfSquares,
     SupervisedBoosting,
+    TreeEnsemble,
 )
 from hepaa.table.preprocess import SkewLogStandardize
 
@@ -60,6 +61,7 @@ TRANSFORMER = {"check_transformer_preserve_dtypes": "tables are float32, whateve
         (RelevantDensity(members=("gaussian-mixture",)), NOT_APPLICABLE),
         (PseudoLabelled(detector=AnomalyAwareVAE(epochs=1, finetune_epochs=1)), NOT_APPLICABLE),
         (SupervisedBoosting(iterations=5), NOT_APPLICABLE),
+        (TreeEnsemble(members=2, iterations=5), NOT_APPLICABLE),
         (OutlierModel(), NOT_APPLICABLE),
         (SkewLogStandardize(), TRANSFORMER),
     ],

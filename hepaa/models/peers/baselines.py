@@ -8,9 +8,13 @@ import numpy as np
 from sklearn import ensemble
 
 from hepaa.models.base import Detector
+from hepaa.models.combined.trees import Trees, log_odds
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from hepaa.models.base import Training
@@ -73,10 +77,15 @@ class SupervisedBoosting(Detector):
     seed : int
 
     The other parameters and the attributes are those of `Detector`.
+
+    Attributes
+    ----------
+    trees_ : hepaa.models.combined.trees.Trees
     """
 
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    savable: ClassVar[bool] = True
 
     iterations: int = 100
     learning_rate: float = 0.1
@@ -92,14 +101,22 @@ class SupervisedBoosting(Detector):
         weights = [
             np.full(size, 1.0) if w is None else w for w, size in ((training.weight, n), (training.anomaly_weight, m))
         ]
-        self.model_ = ensemble.HistGradientBoostingClassifier(
+        model = ensemble.HistGradientBoostingClassifier(
             max_iter=self.iterations, learning_rate=self.learning_rate, random_state=self.seed, early_stopping=False
         )
-        self.model_.fit(
+        model.fit(
             np.concatenate([training.background, training.anomalies]),
             np.repeat([0, 1], [n, m]),
             sample_weight=np.concatenate([weights[0] / n, weights[1] / m]) * ((n + m) / 2),
         )
+        self.trees_ = Trees.of([model])
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.asarray(self.model_.decision_function(x), dtype=np.float64)
+        return log_odds(self.trees_, x)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return self.trees_.to_arrays()
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        del record
+        self.trees_ = Trees.from_arrays(arrays)
