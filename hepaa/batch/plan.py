@@ -68,17 +68,21 @@ class Plan:
         remedy = "make it again with `hepaa batch plan`"
         try:
             content = read_sealed(path, remedy, _PLAN)
-            tasks = tuple(task_from_dict(task) for task in content["tasks"])
+            tasks = tuple(_task(entry, path.parent) for entry in content["tasks"])
             shards = tuple(_shard(entry, len(tasks)) for entry in content["shards"])
         except FileNotFoundError:
             raise InputError(f"{path.parent}: there is no plan of a batch here; `hepaa batch plan` makes one") from None
         except (ValueError, KeyError, TypeError, AttributeError) as damage:
             raise InputError(f"{path}: not a readable plan ({one_line(damage)}); {remedy}") from damage
-        for task in tasks:
-            folder = getattr(task, "folder", None)
-            if folder is not None and os.path.realpath(str(folder)) != os.path.realpath(path.parent):
-                raise InputError(f"{path}: its tasks write into the folder {folder}, not here; make the plan again here")
         return cls(tasks, shards, content["versions"])
+
+
+def _task(entry: Any, folder: Path) -> Task:
+    task = task_from_dict(entry)
+    writes_into = getattr(task, "folder", None)
+    if writes_into is not None and os.path.realpath(writes_into) != os.path.realpath(folder):
+        raise ValueError(f"its tasks write into the folder {writes_into}, not here")
+    return task
 
 
 def _shard(entry: Any, tasks: int) -> Shard:

@@ -104,6 +104,8 @@ def test_a_hostile_plan_is_refused(tmp_path):
         {"tasks": [{"kind": "os.system"}]},
         {"tasks": [{**task, "more": 1}]},
         {"tasks": [trial]},
+        {"tasks": [{**trial, "folder": "a\0b"}]},
+        {"tasks": [{**trial, "folder": 3}]},
         {"versions": None},
     ):
         write({**plain, **change})
