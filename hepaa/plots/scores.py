@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mplhep
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hepaa.stats.histogram import BinnedSignificance, ScoreHistograms
     from hepaa.stats.performance import SIC, Roc
+    from hepaa.stats.response import Response
 
 Axis = Literal["auto", "linear", "log", "bins"]
 _MANY = 6
@@ -36,6 +37,7 @@ def score_histogram(
     panel: Literal["asimov", "s/sqrt(b)"] = "asimov",
     systematic: float = 0.0,
     shifts: Mapping[str, NDArray[np.float64]] | None = None,
+    response: Response | None = None,
     axis: Axis = "auto",
     xlabel: str | None = None,
     look: Look | None = None,
@@ -53,6 +55,8 @@ def score_histogram(
         Relative uncertainty of the background, in the Asimov Z and in the band.
     shifts : mapping of name -> (bins,), optional
         Further relative shifts of the background that bins share, in both as well.
+    response : Response, optional
+        How the background answers to all of these; for the Z of all bins.
     axis : "auto", "linear", "log" or "bins"
         How the score is drawn; "bins" draws all bins equally wide, with their edges as labels. "auto" takes the first
         of the three on which the narrowest bin can be seen.
@@ -111,7 +115,8 @@ def score_histogram(
         top.legend(ncols=2, loc="upper right")
         header(top, look)
         if histograms.signals:
-            results = {s: histograms.significance(s, systematic=systematic, shifts=shifts) for s in histograms.signals}
+            rules: dict[str, Any] = {"systematic": systematic, "shifts": shifts, "response": response}
+            results = {s: histograms.significance(s, **rules) for s in histograms.signals}
             _significance_panel(low, edges, panel, results)
         if axis == "log":
             low.set_xscale("log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from hepaa import plots
 from hepaa.errors import InputError, nearest
-from hepaa.io.files import file_name
+from hepaa.io.files import file_names
 from hepaa.stats.reach import z_versus_luminosity
+from hepaa.stats.response import Response
 from hepaa.stats.sculpting import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -48,10 +51,11 @@ def score(run: SavedRun, look: Look) -> Figures:
             run.histograms(name),
             systematic=run.card.significance.background_uncertainty,
             shifts=run.shifts(name),
+            response=run.response(name),
             xlabel=f"{name} anomaly score",
             look=look,
         )
-        yield f"score-{file_name(name)}", figure
+        yield f"score-{run.card.file_names[name]}", figure
 
 
 def generators(run: SavedRun, look: Look) -> Figures:
@@ -64,7 +68,7 @@ def generators(run: SavedRun, look: Look) -> Figures:
         backgrounds = {g: v for g, v in groups.items() if g not in signals}
         drawn = {g: v for g, v in groups.items() if g in signals}
         figure = plots.score_by_generator(backgrounds, drawn, xlabel=f"{name} anomaly score", look=look)
-        yield f"generators-{file_name(name)}", figure
+        yield f"generators-{run.card.file_names[name]}", figure
 
 
 def roc(run: SavedRun, look: Look) -> Figures:
@@ -89,7 +93,7 @@ def features(run: SavedRun, look: Look) -> Figures:
         curve = run.roc(name, run.signals(name)[0])
         cut = curve.threshold[curve.at(run.card.figures.cut_background_efficiency)]
         figure = plots.feature_distributions(run.test, run.score(name), cut, labels=labels, look=look)
-        yield f"features-{file_name(name)}", figure
+        yield f"features-{run.card.file_names[name]}", figure
 
 
 def training(run: SavedRun, look: Look) -> Figures:
@@ -98,7 +102,7 @@ def training(run: SavedRun, look: Look) -> Figures:
         model = run.model(name)
         if model is not None:
             figure = plots.loss_curves(model.history_, boundary=model.finetune_from, look=look)
-            yield f"training-{file_name(name)}", figure
+            yield f"training-{run.card.file_names[name]}", figure
 
 
 def latent(run: SavedRun, look: Look) -> Figures:
@@ -114,7 +118,7 @@ def latent(run: SavedRun, look: Look) -> Figures:
             share = size**2 / np.sum(size**2)
             points = centred @ axes[:2].T
             words = (f"PCA 1 ({share[0]:.0%} of variance)", f"PCA 2 ({share[1]:.0%} of variance)")
-        yield f"latent-{file_name(name)}", _latent_figure(run, points, words, look)
+        yield f"latent-{run.card.file_names[name]}", _latent_figure(run, points, words, look)
 
 
 def latent_umap(run: SavedRun, look: Look) -> Figures:
@@ -127,7 +131,7 @@ def latent_umap(run: SavedRun, look: Look) -> Figures:
     for name, z in _latent_means(run):
         points = np.full((run.test.n, 2), np.nan)
         points[rows] = umap.UMAP(random_state=0, n_jobs=1).fit_transform(z[rows])
-        yield f"latent-umap-{file_name(name)}", _latent_figure(run, points, ("UMAP 1", "UMAP 2"), look)
+        yield f"latent-umap-{run.card.file_names[name]}", _latent_figure(run, points, ("UMAP 1", "UMAP 2"), look)
 
 
 def pulls(run: SavedRun, look: Look) -> Figures:
@@ -137,7 +141,7 @@ def pulls(run: SavedRun, look: Look) -> Figures:
         values, _ = run.pulls(name, rows)
         symbols = [run.axis(c)[0] for c in run.test.columns]
         events = [f"{i}. {event_name(run, row)}" for i, row in enumerate(rows, 1)]
-        yield f"pulls-{file_name(name)}", plots.feature_pulls(values, symbols, events, look=look)
+        yield f"pulls-{run.card.file_names[name]}", plots.feature_pulls(values, symbols, events, look=look)
 
 
 def luminosity(run: SavedRun, look: Look) -> Figures:
@@ -148,10 +152,10 @@ def luminosity(run: SavedRun, look: Look) -> Figures:
         curves, bands = {}, {}
         for name in run.detectors:
             numbers = run.results["detectors"][name]["signals"][signal]["significance"]
-            relative, shifts = numbers["systematic"], [*numbers["shifts"].values()] or None
-            z = z_versus_luminosity(
-                numbers["s"], numbers["b"], numbers["stat_b"], x, at=now, relative=relative, shifts=shifts
-            )
+            shared = run.response(name)
+            if shared is None:
+                shared = Response.linear([*run.shifts(name).values()], len(numbers["b"]), [1 + numbers["systematic"]])
+            z = z_versus_luminosity(numbers["s"], numbers["b"], numbers["stat_b"], x, at=now, shifts=shared)
             error = z * (numbers["total_error"] / numbers["total"] if numbers["total"] > 0 else 0.0)
             curves[name], bands[name] = z, (z - error, z + error)
         yield f"luminosity{suffix}", plots.luminosity_reach(x, curves, bands=bands, now=now, look=look)
@@ -165,7 +169,7 @@ def sculpting(run: SavedRun, look: Look) -> Figures:
             symbol, unit = run.axis(run.card.sculpting.mass)
             xlabel = f"{symbol} [{unit}]" if unit else symbol
             figure = plots.mass_sculpting(Gate.from_dict(gate), xlabel=xlabel, look=look)
-            yield f"sculpting-{file_name(name)}", figure
+            yield f"sculpting-{run.card.file_names[name]}", figure
 
 
 FIGURES: dict[str, Maker] = {
@@ -185,6 +189,9 @@ FIGURES: dict[str, Maker] = {
 
 OF_A_RUN = ("score", "roc", "sic", "luminosity", "sculpting", "features", "training")
 """Figures that a run draws by itself; `hepaa plot` and the page draw the others."""
+
+OF_ALL_DETECTORS = ("roc", "sic", "luminosity")
+"""Figures that show all detectors beside each other; of the others there is one for each."""
 
 
 def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> list[Path]:
@@ -209,12 +216,21 @@ def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> li
     return written
 
 
-def draw_all(run: SavedRun, folder: Path) -> None:
-    """Write the figures of a run."""
+def draw_all(run: SavedRun, folder: Path, *, step: Callable[[str], AbstractContextManager[Any]] = nullcontext) -> None:
+    """Write the figures of a run.
+
+    Parameters
+    ----------
+    step : function of a name, optional
+        The context of the figures of a name and detector, such as one that goes on after an error.
+    """
     look = look_of(run)
     for name in OF_A_RUN:
-        for stem, figure in FIGURES[name](run, look):
-            plots.save_figure(figure, folder / stem)
+        shown = [run] if name in OF_ALL_DETECTORS else [run.only(detector) for detector in run.detectors]
+        for part in shown if run.detectors else []:
+            with step(f"the figure {name} of {', '.join(part.detectors)}"):
+                for stem, figure in FIGURES[name](part, look):
+                    plots.save_figure(figure, folder / stem)
 
 
 def most_anomalous(run: SavedRun, name: str, most: int = MOST_ANOMALOUS) -> NDArray[np.int64]:
@@ -230,8 +246,8 @@ def event_name(run: SavedRun, row: int) -> str:
 
 
 def _signals(run: SavedRun) -> list[tuple[str, str]]:
-    signals = run.signals(run.detectors[0])
-    return [(s, f"-{file_name(s)}" if len(signals) > 1 else "") for s in signals]
+    signals = file_names(run.signals(run.detectors[0]))
+    return [(s, f"-{name}" if len(signals) > 1 else "") for s, name in signals.items()]
 
 
 def _latent_means(run: SavedRun) -> Iterator[tuple[str, NDArray[np.float64]]]:

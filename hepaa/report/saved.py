@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +15,11 @@ from hepaa.card import Card, load_card
 from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_info
-from hepaa.io.files import file_name
 from hepaa.io.texts import parse_json
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
 from hepaa.stats.performance import SIC, Roc, roc, sic_of
+from hepaa.stats.response import Response
 from hepaa.table import BACKGROUND, SIGNAL, EventTable
 
 if TYPE_CHECKING:
@@ -100,10 +102,16 @@ class SavedRun:
         """Names of the detectors, in the order of the card."""
         return list(self.results["detectors"])
 
+    def only(self, name: str) -> SavedRun:
+        """The same run with one of its detectors; what is read of the files is shared."""
+        one = copy(self)
+        one.__dict__["results"] = {**self.results, "detectors": {name: self.results["detectors"][name]}}
+        return one
+
     def model(self, name: str) -> NeuralDetector | None:
         """The trained detector; None for one that is not saved."""
         if name not in self._models:
-            path = self.folder / "models" / f"{file_name(name)}.safetensors"
+            path = self.folder / "models" / f"{self.card.file_names[name]}.safetensors"
             self._models[name] = load_detector(path) if path.is_file() else None
         model = self._models[name]
         return model if isinstance(model, NeuralDetector) else None
@@ -129,6 +137,11 @@ class SavedRun:
         first = next(iter(signals.values()))["significance"]
         return {k: np.asarray(v, dtype=np.float64) for k, v in first["shifts"].items()}
 
+    def response(self, name: str) -> Response | None:
+        """How the background in the bins of a score answers to shared uncertainties; None in older results."""
+        content = self.results["detectors"][name].get("response")
+        return None if content is None else Response.from_dict(content)
+
     def roc(self, name: str, signal: str) -> Roc:
         """ROC curve of a detector on the test part; events are sorted once."""
         curve = self._curves.get((name, signal))
@@ -141,7 +154,10 @@ class SavedRun:
 
     def sic(self, name: str, signal: str) -> SIC:
         """Significance improvement of a detector on the test part."""
-        return sic_of(self.roc(name, signal), min_events=self.card.histogram.min_events)
+        curve = sic_of(self.roc(name, signal), min_events=self.card.histogram.min_events)
+        # the error of the maximum as it is quoted: the curve knows that of its cut alone
+        quoted = self.results["detectors"][name]["signals"][signal]["performance"]["max_sic_error"]
+        return replace(curve, max_error=quoted)
 
     def groups(self) -> dict[str, NDArray[np.int64]]:
         """Rows of the test part by generator of the background, then by signal process."""

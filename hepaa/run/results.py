@@ -16,7 +16,7 @@ from hepaa.stats.limits import median_limit_error, upper_limit
 from hepaa.stats.performance import Performance, performance
 from hepaa.stats.reach import luminosity_error, luminosity_for
 from hepaa.stats.sculpting import Gate, sculpting_gate, spectrum_edges
-from hepaa.stats.systematics import relative_shifts
+from hepaa.stats.systematics import relative_shifts, response
 from hepaa.stats.transfer import FalsePositives, cuts_for, false_positives
 from hepaa.table import BACKGROUND, DATA, SIGNAL
 
@@ -78,6 +78,7 @@ class DetectorResult:
                 }
                 for signal in self.performance
             },
+            "response": next(iter(self.significance.values())).response.to_dict(),
             "uncertainties": list(dict.fromkeys(u.name for u in self.uncertainties)),
             "sculpting": None if self.gate is None else self.gate.to_dict(),
             "generators": {name: [rate.to_dict() for rate in rates] for name, rates in self.generators.items()},
@@ -174,10 +175,13 @@ def _worth(
     histograms: ScoreHistograms, processes: ScoreHistograms, nuisances: Sequence[Uncertainty], card: Rules
 ) -> dict[str, Any]:
     """The fields of a result that follow from its histograms: uncertainties, significance and reach."""
-    shifts = relative_shifts(nuisances, {k: h.values() for k, h in processes.backgrounds.items()})
+    yields = {k: h.values() for k, h in processes.backgrounds.items()}
+    shifts, shared = relative_shifts(nuisances, yields), response(nuisances, yields)
     shifts.pop(BACKGROUND_UNCERTAINTY, None)
     relative = card.significance.background_uncertainty
-    significance = {s: histograms.significance(s, systematic=relative, shifts=shifts) for s in histograms.signals}
+    significance = {
+        s: histograms.significance(s, systematic=relative, shifts=shifts, response=shared) for s in histograms.signals
+    }
     n_obs = None if histograms.data is None else histograms.data.values()
     reach = {s: reach_of(z, card.luminosity_fb, n_obs) for s, z in significance.items()}
     return {"uncertainties": tuple(nuisances), "significance": significance, "reach": reach}
@@ -252,17 +256,17 @@ def reach_of(z: BinnedSignificance, luminosity_fb: float, n_obs: ArrayLike | Non
         "luminosity_fb" and "luminosity_fb_error": {"3": .., "5": ..}; "limit": expected (-2 .. 2 sigma), the error of
         its median, observed.
     """
-    errors = {"stat_s": z.stat_s, "stat_b": z.stat_b, "shifts": z.shared}
+    errors: dict[str, Any] = {"stat_s": z.stat_s, "stat_b": z.stat_b, "shifts": z.response}
     yields = z.s, z.b, z.stat_b
     luminosity = {
-        level: luminosity_for(float(level), *yields, at=luminosity_fb, shifts=z.shared) for level in ("3", "5")
+        level: luminosity_for(float(level), *yields, at=luminosity_fb, shifts=z.response) for level in ("3", "5")
     }
     luminosity_errors = {
         level: None if fb is None else luminosity_error(fb, *yields, at=luminosity_fb, **errors)
         for level, fb in luminosity.items()
     }
     s = np.maximum(z.s, 0.0)
-    limit = upper_limit(s, z.b, z.stat_b, n_obs=n_obs, shifts=z.shared)
+    limit = upper_limit(s, z.b, z.stat_b, n_obs=n_obs, shifts=z.response)
     return {
         "luminosity_fb": luminosity,
         "luminosity_fb_error": luminosity_errors,

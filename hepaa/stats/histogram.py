@@ -6,7 +6,7 @@ that is chosen and quoted on the same events counts its own fluctuations as sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ import numpy as np
 from hepaa import html
 from hepaa.errors import InputError, nearest
 from hepaa.stats.binning import Binning, close_from_the_top, finite_scores
+from hepaa.stats.response import Response
 from hepaa.stats.significance import (
     asimov,
     asimov_correlated,
@@ -175,16 +176,21 @@ class ScoreHistograms:
         *,
         systematic: float = 0.0,
         shifts: Mapping[str, NDArray[np.float64]] | None = None,
+        response: Response | None = None,
     ) -> BinnedSignificance:
         """Expected significance of `signal` (of all signals together by default) in each bin and in all.
 
         Parameters
         ----------
         systematic : float
-            Relative uncertainty of the background, the same in all bins and fully correlated between them.
+            Relative uncertainty of the background, the same in all bins and fully correlated between them: log-normal,
+            as in a workspace.
         shifts : mapping of name -> (bins,), optional
             Further relative shifts of the background, each fully correlated between bins, such as from
-            `hepaa.stats.systematics.relative_shifts`.
+            `hepaa.stats.systematics.relative_shifts`. They are linear where there is no response.
+        response : Response, optional
+            How the background answers to all of these, such as from `hepaa.stats.systematics.response`: what the total
+            of all bins is taken from.
 
         Raises
         ------
@@ -204,10 +210,16 @@ class ScoreHistograms:
                 "(merge_unusable), or choose the binning with a larger min_b"
             )
         stat_s = np.sqrt(self.s_variance(signal))
-        shared = [np.full(len(b), systematic), *(shifts or {}).values()]
+        linear = [*(shifts or {}).values()]
+        if response is None:
+            response = Response.linear(linear, len(b), factors=[1 + systematic])
+        shared = [np.full(len(b), systematic), *linear]
         sigma = np.sqrt(stat_b**2 + np.sum(np.square(shared), axis=0) * b**2)
         z, z_known = asimov(s, b, sigma), asimov(s, b)
-        error, error_known = (asimov_error(s, b, x, stat_s=stat_s, stat_b=stat_b) for x in (sigma, None))
+        stat: dict[str, Any] = {"stat_s": stat_s, "stat_b": stat_b}
+        # sigma_b moves with b: its square is in proportion for simulated events, and its relative part in b squared
+        error = asimov_error(s, b, sigma, **stat, variance_slope=(2 * sigma**2 - stat_b**2) / b)
+        error_known = asimov_error(s, b, **stat)
         return BinnedSignificance(
             s=s,
             b=b,
@@ -218,12 +230,13 @@ class ScoreHistograms:
             z_error=error,
             z_known=z_known,
             s_over_sqrt_b=s_over_sqrt_b(s, b),
-            total=asimov_correlated(s, b, stat_b, shifts=shared),
-            total_error=asimov_correlated_error(s, b, stat_b, stat_s=stat_s, stat_b=stat_b, shifts=shared),
+            total=asimov_correlated(s, b, stat_b, shifts=response),
+            total_error=asimov_correlated_error(s, b, stat_b, **stat, shifts=response),
             total_known=combine(z_known),
             total_known_error=combine_error(z_known, error_known),
             systematic=systematic,
             shifts={k: np.asarray(v, dtype=np.float64) for k, v in (shifts or {}).items()},
+            response=response,
         )
 
 
@@ -246,6 +259,9 @@ class BinnedSignificance:
     systematic : float
     shifts : dict of name -> float64 (bins,)
         Shared uncertainties beside the systematic one.
+    response : Response
+        How the background answers to all shared uncertainties: that of the workspace, so that `total` is what its fit
+        expects. For other luminosities and limits.
     """
 
     s: NDArray[np.float64]
@@ -262,12 +278,8 @@ class BinnedSignificance:
     total_known: float
     total_known_error: float
     systematic: float
-    shifts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def shared(self) -> NDArray[np.float64]:
-        """All shared relative uncertainties of b, (k, bins)."""
-        return np.stack([np.full(len(self.b), self.systematic), *self.shifts.values()])
+    shifts: dict[str, NDArray[np.float64]]
+    response: Response
 
     def _repr_html_(self) -> str:
         """Yields and Z of each bin and of all, for notebooks."""
@@ -281,6 +293,7 @@ class BinnedSignificance:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         values = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+        del values["response"]  # the same for all signals
         return values | {"shifts": {k: v.tolist() for k, v in self.shifts.items()}}
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import optimize, special
 
 from hepaa.errors import InputError
-from hepaa.stats.reach import statistical_error
+from hepaa.stats.reach import moved_with, statistical_error
+from hepaa.stats.response import Response, response_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def upper_limit(
     sigma_b: ArrayLike | None = None,
     *,
     n_obs: ArrayLike | None = None,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
     level: float = 0.95,
     bands: Sequence[float] = BANDS,
 ) -> Limit:
@@ -54,8 +55,8 @@ def upper_limit(
 
     Test statistic q~_mu of Cowan et al., Eur. Phys. J. C 71 (2011) 1554, eq. 16, with the distributions of eqs. 64-66;
     CLs of A. Read, J. Phys. G 28 (2002) 2693. Every bin has its own Poisson-constrained background uncertainty,
-    profiled in closed form; shared Gaussian nuisances t_k make the background b_i (1 + sum_k t_k r_ki). Uncertainties
-    of the signal need the workspace (`hepaa.stats.workspace`).
+    profiled in closed form; shared Gaussian nuisances t_k make the background b_i (1 + sum_k t_k r_ki), or what a
+    `Response` says. Uncertainties of the signal need the workspace (`hepaa.stats.workspace`).
 
     Parameters
     ----------
@@ -65,8 +66,8 @@ def upper_limit(
         Absolute uncertainty of b, uncorrelated between bins.
     n_obs : (bins,), optional
         Observed counts.
-    shifts : (k, bins), optional
-        Relative shift of b at +1 standard deviation of each shared nuisance.
+    shifts : (k, bins) or Response, optional
+        Relative shift of b at +1 standard deviation of each shared nuisance, or all of the response of b.
     level : float
     bands : sequence of float
         Standard deviations of the background at which the expected limit is given.
@@ -84,10 +85,7 @@ def upper_limit(
         raise InputError(
             "an upper limit needs s >= 0 (not all 0), b > 0 and sigma_b >= 0 in every bin; merge bins first"
         )
-    r = np.empty((0, len(b))) if shifts is None else np.atleast_2d(np.asarray(shifts, dtype=np.float64))
-    if r.shape[1:] != b.shape or not np.all(np.isfinite(r)):
-        raise InputError(f"shared shifts of shape {r.shape} for {len(b)} bins: give one finite number a bin")
-    r = r[np.any(r != 0, axis=1)]
+    r = response_of(shifts, len(b))
     with np.errstate(divide="ignore"):
         m = b**2 / sigma**2
     prior = _Counts(s, b, m, r, b, m, np.zeros(len(r)))
@@ -108,12 +106,12 @@ def median_limit_error(
     *,
     stat_s: ArrayLike,
     stat_b: ArrayLike,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
 ) -> float:
     """Statistical error of the median expected limit, from the finite simulation behind the yields.
 
     At the median limit the Asimov q~ has a fixed value, whatever the yields; so the error of the limit is that of
-    sqrt(q~) over its slope in the strength.
+    sqrt(q~) over its slope in the strength. sigma_b^2 moves with b, as it does for simulated events.
 
     Parameters
     ----------
@@ -126,11 +124,11 @@ def median_limit_error(
     """
     signal, background = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (s, b))
     sigma = np.zeros(len(background)) if sigma_b is None else np.atleast_1d(np.asarray(sigma_b, dtype=np.float64))
-    r = np.empty((0, len(background))) if shifts is None else np.atleast_2d(np.asarray(shifts, dtype=np.float64))
+    r = response_of(shifts, len(background))
 
     def root_q(mu: float, s: NDArray[np.float64], b: NDArray[np.float64]) -> float:
         with np.errstate(divide="ignore"):
-            m = b**2 / sigma**2
+            m = b**2 / moved_with(b, background, sigma) ** 2
         counts = _Counts(s, b, m, r, b, m, np.zeros(len(r)))
         return float(np.sqrt(max(counts.twice_nll(mu) - counts.twice_nll(0.0), 0.0)))
 
@@ -141,12 +139,12 @@ def median_limit_error(
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """Likelihood of n ~ Poisson(mu s + gamma b (1 + t r)), a ~ Poisson(m gamma), t0 ~ Normal(t, 1)."""
+    """Likelihood of n ~ Poisson(mu s + gamma b r(t)), a ~ Poisson(m gamma), t0 ~ Normal(t, 1)."""
 
     s: NDArray[np.float64]
     b: NDArray[np.float64]
     m: NDArray[np.float64]
-    r: NDArray[np.float64]
+    r: Response
     n: NDArray[np.float64]
     a: NDArray[np.float64]
     t0: NDArray[np.float64]
@@ -159,11 +157,14 @@ class _Counts:
         root = (-q + np.sqrt(q * q + 4 * p * a * mu * self.s)) / (2 * p)
         return np.where(free, root, 1.0)
 
-    def _at(self, mu: float, t: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Twice the negative log likelihood, gamma and the background before it."""
-        b = self.b * (1 + t @ self.r)
+    def _at(
+        self, mu: float, t: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Twice the negative log likelihood, gamma, the background before it and its slopes in t."""
+        ratio, slopes = self.r(t)
+        b = self.b * ratio
         if not np.all(b > 0):
-            return np.inf, b, b
+            return np.inf, b, b, slopes
         g = self.gamma(mu, b)
         nu = mu * self.s + g * b
         out = np.sum(nu - self.n - special.xlogy(self.n, nu / np.where(self.n > 0, self.n, 1.0)))
@@ -171,15 +172,14 @@ class _Counts:
         m, a, gf = self.m[free], self.a[free], g[free]
         out += np.sum(m * gf - a - special.xlogy(a, m * gf / np.where(a > 0, a, 1.0)))
         off = t - self.t0
-        return float(2 * out + off @ off), g, b
+        return float(2 * out + off @ off), g, b, self.b * slopes
 
     def profile(self, mu: float) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """Least value over gamma and t, with both: Newton's method with the expected information."""
         t = self.t0.copy()
-        value, g, b = self._at(mu, t)
+        value, g, b, scaled = self._at(mu, t)
         if not len(t):
             return value, g, t
-        scaled = self.r * self.b
         for _ in range(100):
             nu = mu * self.s + g * b
             slope = scaled @ (g * (1 - self.n / nu)) + (t - self.t0)
@@ -194,7 +194,7 @@ class _Counts:
             if trial[0] > value:
                 break
             t = t + size * step
-            value, g, b = trial
+            value, g, b, scaled = trial
         return value, g, t
 
     def twice_nll(self, mu: float) -> float:
@@ -209,7 +209,7 @@ class _Counts:
 
 def _limit(counts: _Counts, alpha: float, band: float | None) -> float:
     _, g, t = counts.profile(0.0)
-    expected = g * counts.b * (1 + t @ counts.r)
+    expected = g * counts.b * counts.r(t)[0]
     auxiliary = np.where(np.isfinite(counts.m), counts.m * g, counts.a)
     null = _Counts(counts.s, counts.b, counts.m, counts.r, expected, auxiliary, t)
     floor = null.twice_nll(0.0)

@@ -275,11 +275,26 @@ def _average_precision(events: _Ranked, w: NDArray[np.float64]) -> float:
     return float(np.sum(np.diff(s, prepend=0.0) * purity) / s[-1])
 
 
+def _replica(events: _Ranked, repeats: NDArray[np.int64], min_events: int) -> tuple[float, float]:
+    """AUC-PR and maximal SIC of events that are counted `repeats` times; a SIC of NaN where no cut is quoted."""
+    w = events.w * repeats
+    signal, background, passing = (
+        np.cumsum(np.where(mask, x, 0))[events.last]
+        for mask, x in ((events.label, w), (~events.label, w), (~events.label, repeats))
+    )
+    quoted = (passing >= min_events) & (background > 0)
+    if not np.any(quoted) or not (signal[-1] > 0 and background[-1] > 0):
+        return _average_precision(events, w), np.nan
+    best = np.max(signal[quoted] / np.sqrt(background[quoted]))
+    return _average_precision(events, w), float(best * np.sqrt(background[-1]) / signal[-1])
+
+
 def sic(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, min_events: int = FLOOR) -> SIC:
     """Significance improvement characteristic eps_s / sqrt(eps_b): Gallicchio et al., JHEP 04 (2011) 069.
 
     Its maximum is taken only over cuts that at least `min_events` raw background events pass: beyond them it is the
-    maximum of noise.
+    maximum of noise. Its error here is that of the SIC at this cut, from independent errors of both efficiencies; that
+    of the maximum, whose cut moves with the events, is in `performance`.
 
     Parameters
     ----------
@@ -359,7 +374,7 @@ def performance(
     *,
     eps_b: Sequence[float] = EFFICIENCIES,
     min_events: int = FLOOR,
-    bootstraps: int = 25,
+    bootstraps: int = 100,
     seed: int = 0,
 ) -> Performance:
     """AUC, AUC-PR, signal efficiencies at fixed background efficiencies, and the maximal SIC.
@@ -373,7 +388,9 @@ def performance(
     min_events : int
         Nothing is quoted where fewer raw background events pass.
     bootstraps : int
-        Poisson bootstraps for the error of AUC-PR, >= 2. The error of AUC is analytic.
+        Poisson bootstraps for the errors of AUC-PR and of the maximal SIC, >= 2: a hundred give them to 7 %. Where the
+        best cut is one of the tightest that may be quoted, it moves with the background events, and independent errors
+        of its efficiencies would be up to twice too large. The error of AUC is analytic.
     seed : int
         Of the bootstraps.
 
@@ -386,7 +403,9 @@ def performance(
     if bootstraps < 2:
         raise InputError(f"{bootstraps} bootstraps give no error: ask for 2 or more")
     rng = np.random.default_rng(seed)
-    replicas = [_average_precision(events, events.w * rng.poisson(1.0, len(events.w))) for _ in range(bootstraps)]
+    replicas = [_replica(events, rng.poisson(1.0, len(events.w)), min_events) for _ in range(bootstraps)]
+    precisions, improvements = np.array(replicas, dtype=np.float64).T
+    improvements = improvements[np.isfinite(improvements)]
     curve = _roc(events)
     improvement = sic_of(curve, min_events=min_events)
     efficiencies = {e: signal_efficiency(curve, e, min_events=min_events) for e in eps_b}
@@ -396,11 +415,12 @@ def performance(
         auc=curve.auc,
         auc_error=_auc_error(events),
         auc_pr=_average_precision(events, events.w),
-        auc_pr_error=float(np.std(replicas, ddof=1)),
+        auc_pr_error=float(np.std(precisions, ddof=1)),
         eps_s={e: pair[0] for e, pair in efficiencies.items()},
         eps_s_error={e: pair[1] for e, pair in efficiencies.items()},
         max_sic=improvement.max,
-        max_sic_error=improvement.max_error,
+        # where half of the samples quote no cut at all, that of the fixed cut is all there is
+        max_sic_error=improvement.max_error if 2 * len(improvements) < bootstraps else float(np.std(improvements)),
         eps_s_at_max_sic=improvement.eps_s_at_max,
         eps_b_at_max_sic=improvement.eps_b_at_max,
         min_events=min_events,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hepaa.stats.response import Response
+
 
 def z_versus_luminosity(
     s: ArrayLike,
@@ -27,7 +29,7 @@ def z_versus_luminosity(
     *,
     at: float,
     relative: float = 0.0,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
 ) -> NDArray[np.float64]:
     """Expected Z of a binned score at other luminosities; relative uncertainties stay as they are.
 
@@ -43,7 +45,7 @@ def z_versus_luminosity(
         In fb^-1, positive.
     relative : float
         Uncertainty of b that all bins share.
-    shifts : (m, bins), optional
+    shifts : (m, bins) or Response, optional
         Further shared relative uncertainties of b; as for `hepaa.stats.significance.asimov_correlated`.
 
     Returns
@@ -66,7 +68,7 @@ def luminosity_for(
     *,
     at: float,
     relative: float = 0.0,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
     most: float = 1e6,
 ) -> float | None:
     """Luminosity in fb^-1 at which the expected significance reaches z.
@@ -96,9 +98,11 @@ def luminosity_error(
     stat_s: ArrayLike,
     stat_b: ArrayLike,
     at: float,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
 ) -> float:
     """Statistical error, in fb^-1, of the answer of `luminosity_for`: that of Z there over the slope of Z.
+
+    sigma_b^2 moves with b, as it does for simulated events.
 
     Parameters
     ----------
@@ -109,12 +113,20 @@ def luminosity_error(
     stat_s, stat_b : (bins,)
         Statistical errors of s and b.
     """
+    nominal = np.atleast_1d(np.asarray(b, dtype=np.float64))
 
     def z(s: ArrayLike, b: ArrayLike, factor: float = 1.0) -> float:
-        return float(z_versus_luminosity(s, b, sigma_b, [factor * luminosity], at=at, shifts=shifts)[0])
+        sigma = None if sigma_b is None else moved_with(b, nominal, sigma_b)
+        return float(z_versus_luminosity(s, b, sigma, [factor * luminosity], at=at, shifts=shifts)[0])
 
     slope = (z(s, b, 1.01) - z(s, b, 0.99)) / (0.02 * luminosity)
     return (statistical_error(z, s, b, stat_s=stat_s, stat_b=stat_b) or 0.0) / slope
+
+
+def moved_with(b: ArrayLike, nominal: ArrayLike, sigma_b: ArrayLike) -> NDArray[np.float64]:
+    """Error of b from its simulation, (bins,), when b has moved from its nominal value: sigma_b^2 is in proportion."""
+    ratio = np.asarray(b, dtype=np.float64) / np.asarray(nominal, dtype=np.float64)
+    return np.asarray(sigma_b, dtype=np.float64) * np.sqrt(np.maximum(ratio, 0.0))
 
 
 def statistical_error(
@@ -133,7 +145,7 @@ def statistical_error(
     Parameters
     ----------
     number : function of (s, b) -> float or None
-        Such as a luminosity or a limit.
+        Such as a luminosity or a limit. Where it uses the error of b, see `moved_with`.
     s, b : (bins,)
     stat_s, stat_b : (bins,)
         Square roots of the sums of squared weights.

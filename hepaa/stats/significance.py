@@ -13,6 +13,7 @@ from scipy import special
 
 from hepaa.errors import InputError
 from hepaa.stats.performance import SIC, sic
+from hepaa.stats.response import Response, response_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -73,11 +74,17 @@ def asimov(s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None = None) -> Any:
 
 
 def asimov_error(
-    s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None = None, *, stat_s: ArrayLike = 0.0, stat_b: ArrayLike = 0.0
+    s: ArrayLike,
+    b: ArrayLike,
+    sigma_b: ArrayLike | None = None,
+    *,
+    stat_s: ArrayLike = 0.0,
+    stat_b: ArrayLike = 0.0,
+    variance_slope: ArrayLike = 0.0,
 ) -> Any:
     """Statistical error of `asimov` from the finite simulation behind s and b.
 
-    First-order propagation with the exact derivatives of Z at fixed sigma_b; s and b are independent.
+    First-order propagation with the exact derivatives of Z; s and b are independent.
 
     Parameters
     ----------
@@ -85,6 +92,9 @@ def asimov_error(
         As for `asimov`.
     stat_s, stat_b : array_like
         Errors of s and b, in events: square roots of the sums of squared weights.
+    variance_slope : array_like
+        Derivative of sigma_b^2 in b, in events: sigma_b^2 / b for simulated events, 2 u^2 b for a relative uncertainty
+        u, and their sum for both. 0 where sigma_b stays when b moves.
 
     Returns
     -------
@@ -102,7 +112,10 @@ def asimov_error(
     b1, s1 = np.where(empty, 1.0, b), np.maximum(s, 0.0)
     d = b1**2 + (s1 + b1) * v
     a, beta = s1 * b1 / d, v * s1 / (b1 * (b1 + v))
+    # the variance enters through the constraint of b alone, whose cost at the best b is -(b^2 / v) (ln(1+B) - B)
+    grad_v = np.where(v > 0, b1**2 / np.where(v > 0, v, 1.0) ** 2, 0.0) * _log1pmx(beta)
     grad_b = _log1pmx(a) - s1**2 * v / (d * (b1 + v)) - 2 * s1 / (b1 + v) * _over(_log1pmx(beta), beta, 0.0)
+    grad_b = grad_b + np.asarray(variance_slope, dtype=np.float64) * grad_v
     flat = z == 0
     z1 = np.where(flat, 1.0, z)
     # at s = 0 the slope is that of s / sqrt(b + v), and b does not matter
@@ -117,13 +130,14 @@ def asimov_correlated(
     sigma_b: ArrayLike | None = None,
     *,
     relative: float = 0.0,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
 ) -> float:
     r"""Expected discovery significance of many bins that share uncertainties of the background.
 
     Each bin has its own, uncorrelated sigma_b (Poisson-constrained, profiled in closed form, as in `asimov`); shared
-    Gaussian nuisances :math:`t_k` make the background :math:`b_i (1 + \sum_k t_k r_{ki})`. This is the square root of
-    the profile likelihood ratio q0 on the Asimov data s + b. Quadratic sums of per-bin Z that contain a common
+    Gaussian nuisances :math:`t_k` make the background :math:`b_i (1 + \sum_k t_k r_{ki})`, or what a `Response` says:
+    then this is the significance that a fit of the workspace expects. It is the square root of the profile likelihood
+    ratio q0 on the Asimov data s + b. Quadratic sums of per-bin Z that contain a common
     uncertainty count it as if it averaged out; this does not.
 
     Parameters
@@ -131,10 +145,11 @@ def asimov_correlated(
     s, b, sigma_b : (n_bins,)
         As for `asimov`.
     relative : float
-        Uncertainty of b that is the same in all bins.
-    shifts : (k, n_bins), optional
+        Uncertainty of b that is the same in all bins; a linear one.
+    shifts : (k, n_bins) or Response, optional
         Relative shift of b in each bin at +1 standard deviation of each of k further nuisances, such as from
-        `hepaa.stats.systematics.relative_shifts`.
+        `hepaa.stats.systematics.relative_shifts`; or all of the response of b, such as from
+        `hepaa.stats.systematics.response`, with `relative` 0.
 
     Returns
     -------
@@ -144,7 +159,7 @@ def asimov_correlated(
     Raises
     ------
     InputError
-        As `asimov`, and if `relative` is negative or shifts have another number of bins.
+        As `asimov`, and if `relative` is negative, beside a Response, or shifts have another number of bins.
     """
     s, b, v, r = _shared(s, b, sigma_b, relative, shifts)
     if not len(r):
@@ -162,12 +177,13 @@ def asimov_correlated_error(
     stat_s: ArrayLike = 0.0,
     stat_b: ArrayLike = 0.0,
     relative: float = 0.0,
-    shifts: ArrayLike | None = None,
+    shifts: ArrayLike | Response | None = None,
 ) -> float:
     r"""Statistical error of `asimov_correlated` from the finite simulation behind s and b.
 
     First-order propagation, s and b of all bins independent, sigma_b^2 moving with b as it does for simulated events.
-    The derivatives of q0 are those at fixed nuisances, for at the minimum the others vanish. An uncertainty that bins
+    The derivatives of q0 are those at fixed nuisances, for at the minimum the others vanish; relative shifts stay as
+    they are. An uncertainty that bins
     share makes their Z depend on each other, so this is not `combine_error`, which can be too small by an order of
     magnitude where the shared one dominates.
 
@@ -201,56 +217,58 @@ def asimov_correlated_error(
 
 
 def _shared(
-    s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None, relative: float, shifts: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Signal, background and its variance in the bins that have background, and the shared relative shifts (k, bins).
-
-    Shifts that are 0 in all bins are left out.
-    """
+    s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None, relative: float, shifts: ArrayLike | Response | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Response]:
+    """Signal, background and its variance in the bins that have background, and its response there."""
     if relative < 0:
         raise InputError(f"the relative uncertainty of the background is {relative}; give 0 or more")
     s, b, v = (np.atleast_1d(x) for x in _yields(s, b, sigma_b))
-    r = np.empty((0, len(b))) if shifts is None else np.atleast_2d(_finite("shifts", shifts)).reshape(-1, len(b))
-    r = np.concatenate([r, np.full((1, len(b)), relative)])
-    r = r[np.any(r != 0, axis=1)]
+    if isinstance(shifts, Response):
+        if relative:
+            raise InputError("a relative uncertainty beside a response of the background: put it into the response")
+        r = shifts
+    else:
+        given = np.empty((0, len(b))) if shifts is None else np.atleast_2d(np.asarray(shifts, dtype=np.float64))
+        r = response_of(np.concatenate([given.reshape(-1, len(b)), np.full((1, len(b)), relative)]), len(b))
     keep = b > 0
     if len(r) and np.any((s + b)[keep] < 0):
         raise InputError("a bin has s + b < 0: merge it with its neighbour")
-    return s[keep], b[keep], v[keep], r[:, keep]
+    return s[keep], b[keep], v[keep], r.of(keep)
 
 
 def _profiled(
-    n: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.float64], r: NDArray[np.float64]
+    n: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.float64], response: Response
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Least -2 ln L of counts n against b (1 + t r), Monte-Carlo factors and t profiled, and its slopes in n and in b.
+    """Least -2 ln L of counts n against b, Monte-Carlo factors and nuisances t profiled, and its slopes in n and in b.
 
     0 is a perfect fit. The slope in b moves v along, v / b being the weight of an event.
 
-    Newton's method with halved steps; a bin whose curvature is negative counts with its expected information.
+    Newton's method with halved steps, without the curvature of the response; a bin whose own curvature is negative
+    counts with its expected information.
     """
     free = v > 0
     m = np.where(free, b**2 / np.where(free, v, 1.0), np.inf)
     finite = np.where(free, m, 1.0)
 
-    def parts(t: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        mu = b * (1 + t @ r)
+    def parts(t: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        ratio, slopes = response(t)
+        mu = b * ratio
         if not np.all(mu > 0):
-            return np.inf, mu, mu
+            return np.inf, mu, mu, slopes
         # gamma scales b within its Monte-Carlo error; this is its best value, and 1 where v = 0
         gamma = (1 + n / m) / (1 + mu / m)
         nu = gamma * mu
         constraint = np.sum(m[free] * (gamma[free] - 1 - np.log(gamma[free])))
         q = 2 * (np.sum(nu - n + special.xlogy(n, n / nu)) + constraint) + t @ t
-        return float(q), mu, gamma
+        return float(q), mu, gamma, b * slopes
 
-    t = np.zeros(len(r))
-    value, mu, gamma = parts(t)
-    scaled = r * b
+    t = np.zeros(len(response))
+    value, mu, gamma, scaled = parts(t)
     for _ in range(200):
         slope = scaled @ (gamma - n / mu) + t
         observed = n / mu**2 - np.where(free, (n + finite) / (mu + finite) ** 2, 0.0)
         curvature = np.where(observed > 0, observed, gamma / (mu * (1 + mu / m)))
-        step = np.linalg.solve((scaled * curvature) @ scaled.T + np.eye(len(r)), -slope)
+        step = np.linalg.solve((scaled * curvature) @ scaled.T + np.eye(len(t)), -slope)
         if float(-slope @ step) < 1e-12 * (1 + abs(value)):
             break
         size = 1.0
@@ -262,7 +280,7 @@ def _profiled(
         if trial[0] > value:
             break
         t = t + size * step
-        value, mu, gamma = trial
+        value, mu, gamma, scaled = trial
     nu = gamma * mu
     by_n = 2 * np.log(np.maximum(n, np.finfo(float).tiny) / nu)
     by_b = 2 * (nu - n) / b

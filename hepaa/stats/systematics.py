@@ -1,8 +1,8 @@
 """Systematic uncertainties of binned yields: what moves the yields of which sample, in all bins together.
 
 A `Normalisation` and a `Shape` are one nuisance parameter each; those of the same name are the same parameter. They go
-into a HistFactory workspace and a datacard (`hepaa.stats.workspace`) and, as relative shifts of the background, into
-the binned significance (`hepaa.stats.significance.asimov_correlated`).
+into a HistFactory workspace and a datacard (`hepaa.stats.workspace`) and, as the response of the background, into the
+binned significance (`hepaa.stats.significance.asimov_correlated`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hepaa.errors import InputError, nearest
+from hepaa.stats.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ SPREADS: tuple[Spread, ...] = ("envelope", "leave-one-out")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """A relative uncertainty of the yield, the same in all bins: one nuisance parameter.
+    """A relative uncertainty of the yield, the same in all bins: one nuisance parameter, log-normal.
 
     Attributes
     ----------
@@ -180,7 +181,10 @@ def generator_spread(
 def relative_shifts(
     uncertainties: Sequence[Uncertainty], backgrounds: Mapping[str, ArrayLike], *, channel: str = ""
 ) -> dict[str, NDArray[np.float64]]:
-    """Half the difference between up and down of the whole background, relative to it, for each nuisance parameter.
+    """Shift of the whole background at +1 standard deviation, relative to it, for each nuisance parameter.
+
+    That of a normalisation is its factor up, less 1: 0.1 for a factor of 1.1. That of a shape is half the difference
+    between up and down. What they do elsewhere than at +1 has `response`.
 
     Parameters
     ----------
@@ -203,9 +207,43 @@ def relative_shifts(
     for u in uncertainties:
         for sample, v in yields.items():
             if isinstance(u, Normalisation):
-                half = v * (u.up - u.down) / 2 if u.acts_on(channel, sample) else None
+                shift = v * (u.up - 1) if u.acts_on(channel, sample) else None
             else:
-                half = (np.array(u.up) - np.array(u.down)) / 2 if u.acts_on(channel, sample, len(v)) else None
-            if half is not None:
-                shifts[u.name] = shifts.get(u.name, 0.0) + half / total
+                shift = (np.array(u.up) - np.array(u.down)) / 2 if u.acts_on(channel, sample, len(v)) else None
+            if shift is not None:
+                shifts[u.name] = shifts.get(u.name, 0.0) + shift / total
     return shifts
+
+
+def response(
+    uncertainties: Sequence[Uncertainty], backgrounds: Mapping[str, ArrayLike], *, channel: str = ""
+) -> Response:
+    """How the whole background answers to the nuisance parameters, as in the workspace of the same uncertainties.
+
+    Parameters
+    ----------
+    uncertainties, backgrounds, channel
+        As for `relative_shifts`.
+
+    Returns
+    -------
+    Response
+    """
+    yields = np.stack([np.asarray(v, dtype=np.float64) for v in backgrounds.values()])
+    total = np.sum(yields, axis=0)
+    if not np.all(total > 0):
+        raise InputError("a bin has no background: merge it with its neighbour before its response is taken")
+    names = list(dict.fromkeys(u.name for u in uncertainties))
+    log_up, log_down = np.zeros((2, len(names), len(yields)))
+    up, down = np.zeros((2, len(names), *yields.shape))
+    for u in uncertainties:
+        k = names.index(u.name)
+        for i, sample in enumerate(backgrounds):
+            if isinstance(u, Normalisation):
+                if u.acts_on(channel, sample):
+                    log_up[k, i] += np.log(u.up)
+                    log_down[k, i] += np.log(u.down)
+            elif u.acts_on(channel, sample, len(total)):
+                up[k, i] += (np.array(u.up) - yields[i]) / total
+                down[k, i] += (np.array(u.down) - yields[i]) / total
+    return Response(yields / total, log_up, log_down, up, down).acting()

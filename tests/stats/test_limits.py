@@ -77,15 +77,16 @@ def test_limit_refuses():
         limits.upper_limit([1.0], [1.0], shifts=[[0.1, 0.2]])
 
 
-def test_error_of_the_median_limit_equals_repeated_limits():
-    s, b, sigma = np.array([2.0, 6.0, 4.0]), np.array([200.0, 50.0, 6.0]), np.array([8.0, 5.0, 1.5])
-    shifts = [[0.05, 0.05, 0.05], [-0.02, 0.04, 0.15]]
-    ds, db = 0.05 * s, 0.03 * b
-    median = limits.upper_limit(s, b, sigma, shifts=shifts, bands=(0.0,)).expected[0]
-    found = limits.median_limit_error(median, s, b, sigma, stat_s=ds, stat_b=db, shifts=shifts)
+def test_error_of_the_median_limit_is_that_of_repeated_simulation():
+    s, b, shifts = np.array([20.0, 30.0, 40.0]), np.array([2000.0, 500.0, 60.0]), [[0.03, 0.03, 0.03]]
+    n_s, n_b = np.full(3, 900.0), np.full(3, 100.0)
+
+    def median(s, b, sigma):
+        return limits.upper_limit(s, b, sigma, shifts=shifts, bands=(0.0,)).expected[0]
+
+    sigma = b / 10
+    found = limits.median_limit_error(median(s, b, sigma), s, b, sigma, stat_s=s / 30, stat_b=sigma, shifts=shifts)
     rng = np.random.default_rng(2)
-    again = [
-        limits.upper_limit(rng.normal(s, ds), rng.normal(b, db), sigma, shifts=shifts, bands=(0.0,)).expected[0]
-        for _ in range(150)
-    ]
-    assert found == pytest.approx(np.std(again), rel=0.2)
+    draws = zip(rng.poisson(n_s, (150, 3)) / n_s, rng.poisson(n_b, (150, 3)) / n_b, strict=True)
+    again = [median(m * s, n * b, np.sqrt(n) * b / 10) for m, n in draws]
+    assert found == pytest.approx(np.std(again), rel=0.1)

@@ -100,6 +100,19 @@ def test_clopper_pearson_equals_scipy_and_bands_the_sic(scored):
     assert high[first] - curve.sic[first] > 2 * (curve.sic[first] - low[first])  # few: it is not
 
 
+@pytest.mark.parametrize("separation", [1.2, 2.5])
+def test_error_of_the_maximal_sic_is_that_of_repeated_experiments(separation):
+    rng = np.random.default_rng(2)
+
+    def experiment():
+        y = np.repeat([0, 1], rng.poisson([4000, 800]))
+        return y, rng.normal(separation * y), rng.uniform(0.5, 1.5, len(y))
+
+    quoted = [perf.performance(*experiment(), bootstraps=40).max_sic_error for _ in range(6)]
+    again = [perf.sic(*experiment()).max for _ in range(300)]
+    assert np.mean(quoted) == pytest.approx(np.std(again), rel=0.1)
+
+
 def test_sic_floor_hides_the_noise():
     y = np.repeat([0, 1], [1000, 10])
     score = np.concatenate([np.linspace(0, 1, 1000), np.full(10, 2.0)])

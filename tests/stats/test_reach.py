@@ -56,14 +56,17 @@ def test_statistical_error_equals_the_closed_form_and_pseudo_experiments():
     assert reach.statistical_error(five, s, b, stat_s=[0, 0], stat_b=[0, 0]) == 0
 
 
-def test_error_of_the_luminosity_equals_that_of_repeated_searches():
-    s, b, sigma = np.array([30.0, 50.0]), np.array([100.0, 50.0]), np.array([4.0, 2.0])
-    shifts, ds, db = [[0.1, 0.1]], np.array([0.3, 0.2]), np.array([2.0, 1.0])
-    five = reach.luminosity_for(5.0, s, b, sigma, at=100.0, shifts=shifts)
-    found = reach.luminosity_error(five, s, b, sigma, stat_s=ds, stat_b=db, at=100.0, shifts=shifts)
+def test_error_of_the_luminosity_is_that_of_repeated_simulation():
+    s, b, shifts = np.array([100.0, 60.0]), np.array([100.0, 20.0]), [[0.05, 0.05]]
+
+    def five(s, b, sigma):
+        return reach.luminosity_for(5.0, s, b, sigma, at=100.0, shifts=shifts)
+
+    n_s, n_b, w_s, w_b = s / 0.05, b / 0.5, 0.05, 0.5
+    sigma = np.sqrt(n_b) * w_b
+    errors = {"stat_s": np.sqrt(n_s) * w_s, "stat_b": sigma}
+    found = reach.luminosity_error(five(s, b, sigma), s, b, sigma, **errors, at=100.0, shifts=shifts)
     rng = np.random.default_rng(1)
-    again = [
-        reach.luminosity_for(5.0, rng.normal(s, ds), rng.normal(b, db), sigma, at=100.0, shifts=shifts)
-        for _ in range(200)
-    ]
-    assert found == pytest.approx(np.std(again), rel=0.15)
+    draws = zip(rng.poisson(n_s, (300, 2)), rng.poisson(n_b, (300, 2)), strict=True)
+    again = [five(m * w_s, n * w_b, np.sqrt(n) * w_b) for m, n in draws]
+    assert found == pytest.approx(np.std(again), rel=0.1)

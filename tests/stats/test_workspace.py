@@ -10,6 +10,7 @@ from hepaa.errors import InputError
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import score_histograms
 from hepaa.stats.significance import asimov_correlated, combine
+from hepaa.stats.systematics import response
 from hepaa.stats.workspace import Normalisation, Shape, datacard, generator_spread, workspace
 from hepaa.table import EventTable, concatenate
 
@@ -71,6 +72,25 @@ def test_a_common_normalisation_equals_ours(h):
     assert z < 0.97 * combine(h.significance().z)
 
 
+def test_the_quoted_total_is_what_the_fit_expects(table):
+    """Few simulated events, a large signal, and uncertainties that samples and bins share: the same likelihood."""
+    few = table[np.r_[0:12000:40, 12000:13500:20, 13500:15000]]
+    few = few.with_weight(few.weight * np.where(few.label == 1, 8.0, np.where(few.process == 0, 40.0, 20.0)))
+    h = score_histograms(few, few["x"], EDGES)
+    yields = {name: b.values() for name, b in h.backgrounds.items()}
+    qcd = few[few.process == 0]
+    by = score_histograms(qcd, qcd["x"], EDGES, by="generator").backgrounds
+    shared = [
+        Normalisation("background", 1.1, 1 / 1.1),
+        Normalisation("t t", 1.3, 1 / 1.3, ("t t",)),
+        *generator_spread(by, yields["QCD"], sample="QCD"),
+    ]
+    total = h.significance(systematic=0.1, response=response(shared, yields)).total
+    _, z = expected_z(workspace({"sr": h}, "S'", uncertainties=shared))
+    assert 3 < total < 0.8 * h.significance().total
+    assert z == pytest.approx(total, rel=5e-3)
+
+
 def test_generator_spread_is_an_envelope(table, h):
     qcd = table[table.process == 0]
     by = score_histograms(qcd, qcd["x"], EDGES, by="generator").backgrounds
@@ -86,7 +106,9 @@ def test_generator_spread_is_an_envelope(table, h):
     assert norm.up == pytest.approx(1.2 / 1.1, rel=1e-6)  # totals are as 1 : 1.1 : 1.2
     spec = workspace({"sr": h}, "S'", uncertainties=[shape, norm], luminosity_error=0.02)
     model, z = expected_z(spec)
-    assert {"generator_shape", "generator_norm", "lumi", "mcstat_sr"} <= set(model.config.par_order)
+    assert {"generator_shape", "generator_norm", "lumi", "mcstat_sr_QCD", "mcstat_sr_t t"} <= set(
+        model.config.par_order
+    )
     assert z < expected_z(workspace({"sr": h}, "S'"))[1]
     with pytest.raises(InputError, match="two or more"):
         generator_spread({"A": by["A"]}, nominal, sample="QCD")
@@ -138,4 +160,4 @@ def test_refuses(table, h):
 def test_names_with_slashes_make_a_valid_model(h):
     spec = workspace({"a/b": h}, "S'", uncertainties=[Normalisation("x/y", 1.1, 0.9)])
     model, _ = expected_z(spec)
-    assert {"mcstat_a_b", "x_y"} <= set(model.config.par_order)
+    assert {"mcstat_a_b_QCD", "x_y"} <= set(model.config.par_order)
