@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hepaa.batch.tasks.features import FeatureTask
 from hepaa.errors import InputError
+from hepaa.io.files import regular_file
 from hepaa.io.sniff import is_remote
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hepaa.events import Role
 
@@ -34,7 +35,7 @@ def read_fileset(path: str | Path) -> dict[str, dict[str, Any]]:
     InputError
         If it is no such file.
     """
-    source = Path(path)
+    source = regular_file(path)
     try:
         content = parse_json(source.read_text(encoding="utf-8"))
     except (OSError, ValueError) as damage:

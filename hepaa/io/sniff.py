@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line
+from hepaa.io.files import one_line, regular_file
 
 HEAD_BYTES = 1 << 16
 
@@ -78,7 +78,7 @@ def sniff(path: str | Path) -> EventFile:
     Raises
     ------
     InputError
-        If the file is missing, empty, a folder, or nothing that is read; the message says what it looks like.
+        If the file is missing, empty, no regular file, or nothing that is read; the message says what it looks like.
     """
     name, key = split_key(str(path))
     if is_remote(name):
@@ -88,6 +88,7 @@ def sniff(path: str | Path) -> EventFile:
         raise InputError(f"{name} is a folder; name files in it, for example '{file / '*.root'}'")
     if not file.exists():
         raise InputError(f"{name} does not exist; check the path (the current folder is {Path.cwd()})")
+    regular_file(file)
     try:
         with file.open("rb") as stream:
             head = stream.read(HEAD_BYTES)

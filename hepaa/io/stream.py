@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.io.files import regular_file
 
 if TYPE_CHECKING:
     import builtins
@@ -45,10 +46,10 @@ def compression(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        The file does not exist, is a folder, or may not be read.
+        The file does not exist, is a folder or a device, or may not be read.
     """
     try:
-        with Path(path).open("rb") as file:
+        with regular_file(os.fspath(path)).open("rb") as file:
             start = file.read(6)
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error

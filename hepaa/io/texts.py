@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from hepaa.errors import InputError
+from hepaa.io.files import regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +33,7 @@ def read_yaml(path: Path) -> Any:
     InputError
         If it cannot be read, is no regular file, no UTF-8 and no YAML, or is out of bounds.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no regular file; give a YAML file")
+    regular_file(path)
     try:
         with path.open("rb") as stream:
             packed = stream.read(MOST_BYTES + 1)

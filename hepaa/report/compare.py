@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.io.files import regular_file
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def compare(runs: Sequence[Path]) -> list[Line]:
 
 
 def _results(run: Path) -> dict[str, Any]:
-    path = run / "results.json"
+    path = regular_file(run / "results.json")
     try:
         content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         content["card"]["seed"], content["detectors"]

@@ -94,8 +94,8 @@ def test_empty_and_missing_files(save, tmp_path):
     for packed in (b"", gzip.compress(b"")):
         with ByteStream(save(packed)) as stream:
             assert not stream.advance(0)
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, problem in ((tmp_path / "none", "cannot be read"), (tmp_path, "no regular file")):
+        with pytest.raises(InputError, match=problem):
             ByteStream(path)
 
 
