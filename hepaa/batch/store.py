@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from hepaa.batch import keys
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_paths, one_line, remove_abandoned, sha256, write_json
+from hepaa.io.files import atomic_paths, one_line, regular_file, remove_abandoned, sha256, write_json
 from hepaa.io.sealed import read_sealed, require_types, sealed
 from hepaa.io.texts import parse_json
 from hepaa.table import EventTable
@@ -169,7 +169,7 @@ class Store:
     def journal(self) -> Iterator[dict[str, Any]]:
         """All lines of all journals; one that a killed process left half written, or is not ours, is passed over."""
         for path in sorted((self.root / "journal").glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in regular_file(path).read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     noted = parse_json(line)
                     require_types(noted, _LINES[noted["event"]])
@@ -194,7 +194,7 @@ class Store:
     def failures(self) -> list[dict[str, Any]]:
         """What is missing and why: the entries of `failed.json`, none where there is no such file."""
         try:
-            listed: list[dict[str, Any]] = parse_json(self.failures_path.read_bytes())["shards"]
+            listed: list[dict[str, Any]] = parse_json(regular_file(self.failures_path).read_bytes())["shards"]
             for entry in listed:
                 require_types(entry, _FAILURE)
         except FileNotFoundError:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line, write_json
+from hepaa.io.files import one_line, regular_file, write_json
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_sealed(path: Path, remedy: str, types: Mapping[str, Any] | None = None)
         If it cannot be read, its checksum is wrong, or values have other types.
     """
     try:
-        content = unsealed(parse_json(path.read_bytes()))
+        content = unsealed(parse_json(regular_file(path).read_bytes()))
         if types is not None:
             require_types(content, types)
     except FileNotFoundError:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from hepaa.io.files import distinct, file_name, file_names
+from hepaa.io.files import _host, distinct, file_name, file_names, write_text
 
 
 def test_names_that_fall_together_stay_apart():
@@ -26,3 +30,26 @@ def test_a_file_name_stays_in_its_folder_and_is_bearable(name):
 def test_a_plain_name_stays_as_it_is():
     assert file_name("VAE_2+b.1") == "VAE_2+b.1"
     assert file_name("ZH (SM)") == "ZH-SM"
+
+
+def test_unfinished_files_go_at_the_next_write_if_their_process_is_dead(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = {
+        f".a.txt.hepaa-{_host()}-{gone.pid}-abcd_123.txt": False,
+        f".a.txt.hepaa-{_host()}-{os.getpid()}-abcd_123.txt": True,
+        f".b.txt.hepaa-{_host()}-{gone.pid}-abcd_123.txt": True,  # another file's
+        ".a.txt.hepaa-01234567-1-abcd_123.txt": True,  # of another machine
+        ".a.txt.backup": True,
+        f".a.txt.hepaa-{_host()}-{gone.pid}-mine": True,
+    }
+    for name in names:
+        (tmp_path / name).write_text("words")
+    (tmp_path / f".a.txt.hepaa-{_host()}-{gone.pid}-abcd_124.txt").symlink_to("a.txt")
+    os.utime(tmp_path / ".a.txt.backup", (0, 0))
+    write_text("whole", tmp_path / "a.txt")
+    assert {name: (tmp_path / name).exists() for name in names} == names
+    os.utime(tmp_path / ".a.txt.hepaa-01234567-1-abcd_123.txt", (0, 0))
+    write_text("whole", tmp_path / "a.txt")
+    assert not (tmp_path / ".a.txt.hepaa-01234567-1-abcd_123.txt").exists()
+    assert (tmp_path / f".a.txt.hepaa-{_host()}-{gone.pid}-abcd_124.txt").is_symlink()

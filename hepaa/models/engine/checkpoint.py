@@ -17,7 +17,7 @@ import torch
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.io.files import atomic_path, one_line
+from hepaa.io.files import atomic_path, one_line, regular_file
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Checkpoint:
             raise InputError(f"checkpoint {self.path}: its name must end in .safetensors")
         if not self.path.parent.is_dir():
             raise InputError(f"checkpoint {self.path}: the folder {self.path.parent} does not exist; make it first")
-        self.state = self._read() if self.path.exists() else None
+        self.state = self._read() if regular_file(self.path).exists() else None
 
     def _read(self) -> State:
         try:
