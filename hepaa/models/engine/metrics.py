@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hepaa.errors import InputError
+from hepaa.io.files import regular_file
+from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,13 +29,15 @@ class MetricsFile:
     Raises
     ------
     InputError
-        If the folder does not exist, or the file cannot be written.
+        If the folder does not exist, the file cannot be written, or another file than one of metrics has its name.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise InputError(f"metrics {self.path}: the folder {self.path.parent} does not exist; make it first")
+        if not _is_of_metrics(regular_file(self.path)):
+            raise InputError(f"metrics {self.path}: is there, and no file of metrics; choose another name")
         self.start = time.monotonic()
         self.begun = False
 
@@ -55,3 +59,15 @@ class MetricsFile:
             return ""
         lines = self.path.read_text(encoding="utf-8").splitlines()[:epoch]
         return "".join(line + "\n" for line in lines)
+
+
+def _is_of_metrics(path: Path) -> bool:
+    """True if a file is missing or empty, or begins with the line of an epoch."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline(10_000)
+        return not first or "epoch" in dict(parse_json(first))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, TypeError):
+        return False

@@ -117,7 +117,11 @@ def test_a_flipped_bit_of_a_checkpoint_is_refused(events, tmp_path):
 def test_metrics_are_a_line_an_epoch(events, tmp_path):
     X, y = events
     path, checkpoint = tmp_path / "m.jsonl", tmp_path / "c.safetensors"
-    path.write_text("left over\n")
+    path.write_text("my own words\n")
+    with pytest.raises(InputError, match="no file of metrics"):
+        VAE(epochs=1, metrics=path).fit(X)
+    assert path.read_text() == "my own words\n"
+    path.write_text('{"epoch": 7, "of": "a training before"}\n')
     parameters = {"epochs": 3, "finetune_epochs": 2, "metrics": path, "checkpoint": checkpoint}
 
     def lines():
@@ -134,5 +138,5 @@ def test_metrics_are_a_line_an_epoch(events, tmp_path):
     assert all(line["seconds"] >= 0 for line in lines())
     with pytest.raises(InputError, match="folder"):
         MetricsFile(tmp_path / "none" / "m.jsonl")
-    with pytest.raises(InputError, match="cannot be written"):
-        MetricsFile(tmp_path)(0, {})
+    with pytest.raises(InputError, match="is a folder"):
+        MetricsFile(tmp_path)
