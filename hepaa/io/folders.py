@@ -231,6 +231,11 @@ def _lock(final: Path) -> Iterator[None]:
             writer = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "another process"
             os.close(handle)
             raise InputError(f"{final}: {writer} is writing it now; wait for it, or choose another output") from None
+        except OSError as without:
+            os.close(handle)
+            lock.unlink(missing_ok=True)
+            why = f"this filesystem has no file locks ({without.strerror}), by which two writers are kept apart"
+            raise InputError(f"{final}: {why}; write on another one, and copy the results") from without
         if lock.exists() and os.fstat(handle).st_ino == lock.stat().st_ino:
             break
         os.close(handle)  # its owner removed the file between our opening and our locking it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import random
@@ -113,6 +115,16 @@ def test_the_second_of_two_writers_is_told_at_once(tmp_path):
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert f"process {os.getpid()} on" in second.stderr
     assert (tmp_path / "out" / "results.json").read_text() == "new"
+
+
+def test_a_filesystem_without_locks_is_refused_before_the_work(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with pytest.raises(InputError, match=r"no file locks \(Function not implemented\)"):
+        make(tmp_path / "out")
+    assert names(tmp_path) == []
 
 
 def test_outputs_that_could_touch_an_input_are_refused(tmp_path, monkeypatch):
