@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,7 +283,7 @@ def _statistic(method: str | Detector | Statistic) -> Statistic:
     if isinstance(method, str):
         one_of("method", method, tuple(_METHODS))
         return _METHODS[method]()
-    return method
+    return replace(method)  # of its own: the caller's may serve several references
 
 
 def _batches(n: int) -> list[int]:

@@ -90,7 +90,7 @@ def _newton(design: Array, pull: Array, reference: Array, penalty: Array) -> Arr
     f = np.zeros(len(design))
     now = loss(a, f)
     for _ in range(100):
-        h = reference * np.exp(f)
+        h = reference * np.exp(np.minimum(f, 300.0))
         slope = pull - design.T @ h - penalty * a
         hessian = (design * h[:, None]).T @ design + np.diag(penalty)
         hessian[np.diag_indices_from(hessian)] += 1e-12 * np.trace(hessian) / len(hessian)
@@ -131,7 +131,7 @@ class KernelRatio(Statistic):
 
     width: float = 2.0
     centres: int = 600
-    ridge: float = 1.0
+    ridge: float = 0.1
 
     def __post_init__(self) -> None:
         between("width", self.width, 0, ends="none")

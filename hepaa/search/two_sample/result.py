@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+_FEW = 10
+
+
 @dataclass(frozen=True, eq=False)
 class NullToys:
     """The statistic where data come from the reference.
@@ -89,8 +92,9 @@ class Outcome:
 
     @property
     def best(self) -> float:
-        """Z from toys where they reach, else the asymptotic one."""
-        return max(self.z, self.z_asymptotic) if self.counted.bound else self.z
+        """Z from toys where at least ten lie on either side (30 % error of p), else the asymptotic one."""
+        toys = len(next(iter(self.null.toys.values())))
+        return self.z if _FEW < round(self.p * (toys + 1)) <= toys - _FEW + 1 else self.z_asymptotic
 
     def __str__(self) -> str:
         beyond = f" (asymptotic: {self.z_asymptotic:.1f} sigma)" if self.counted.bound else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+@dataclass(kw_only=True, eq=False)
 class Statistic(ABC):
     """A number that is large where data and reference differ.
 

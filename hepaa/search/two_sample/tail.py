@@ -26,8 +26,8 @@ def chi2_sum_z(t: float, weights: Array) -> float:
     """
     w = weights[np.abs(weights) > 1e-9 * np.abs(weights).max()]
     mean, variance = float(w.sum()), float(2 * np.sum(w**2))
-    if abs(t - mean) < 1e-6 * np.sqrt(variance):  # the limit of r* at the mean: minus a sixth of the skewness
-        return float(-8 * np.sum(w**3) / variance**1.5 / 6)
+    if abs(t - mean) < 1e-6 * np.sqrt(variance):  # the limit of r* at the mean: a sixth of the skewness
+        return float(8 * np.sum(w**3) / variance**1.5 / 6)
     if t <= 0 and np.all(w > 0):
         return float(-np.inf)
 
