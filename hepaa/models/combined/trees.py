@@ -43,7 +43,7 @@ class Trees:
     ----------
     feature : int32 (nodes,)
     threshold : (nodes,)
-        A row goes left where its feature is at most this. A leaf has infinity, so that rows stay in it.
+        A row goes left where its feature is at most this. A leaf has the largest number there is.
     left, right : int32 (nodes,)
         Where a row goes on; a leaf itself.
     value : (nodes,)
@@ -81,7 +81,7 @@ class Trees:
         own, first = np.arange(len(nodes), dtype=np.int32), np.repeat(root, sizes)
         leaf = nodes["is_leaf"] == 1
         feature = np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32)
-        threshold = np.where(leaf, np.inf, nodes["num_threshold"])
+        threshold = np.where(leaf, np.finfo(np.float64).max, nodes["num_threshold"])
         if edges is not None:
             threshold[~leaf] = [edges[f][int(t)] for f, t in zip(feature[~leaf], threshold[~leaf], strict=True)]
         return cls(
@@ -113,15 +113,16 @@ class Trees:
         n, trees = len(made.value), len(made.root)
         links = np.concatenate([made.left, made.right, made.root])
         whole_arrays = {len(made.feature), len(made.threshold), len(made.left), len(made.right)} == {n}
-        inside = whole_arrays and len(made.depth) == trees and links.min(initial=0) >= 0 and links.max(initial=0) < n
-        steps = np.diff(made.first_tree)
-        if not inside or made.first_tree[0] != 0 or made.first_tree[-1] != trees or (steps < 0).any():
+        inside = whole_arrays and len(made.depth) == trees and links.min() >= 0 and links.max() < n
+        counts = len(made.first_tree) == len(made.baseline) + 1 and made.first_tree[0] == 0
+        rising = (np.diff(made.first_tree) >= 0).all() and made.first_tree[-1] == trees
+        if not (inside and counts and rising and made.feature.min() >= 0):
             raise InputError("these trees lead out of their arrays: the file is damaged; save the detector again")
         return made
 
 
 def log_odds(trees: Trees, x: NDArray[Any]) -> Array:
-    """Log odds (n,) of class 1, the mean over the members, for finite rows x (n, d) of float32 or float64.
+    """Log odds (n,) of class 1, the mean over the members, for finite rows x (n, d).
 
     For one member these are the bytes of scikit-learn's `decision_function`.
 
@@ -136,14 +137,12 @@ def log_odds(trees: Trees, x: NDArray[Any]) -> Array:
     out = np.zeros(len(x))
     t = trees
     nodes = (t.feature, t.threshold, t.left, t.right, t.value)
-    _evaluate(np.ascontiguousarray(x), nodes, t.root, t.depth, t.first_tree, t.baseline, out)
+    _evaluate(np.ascontiguousarray(x, dtype=np.float64), nodes, t.root, t.depth, t.first_tree, t.baseline, out)
     return out
 
 
 @kernel
-def _evaluate(
-    x: NDArray[Any], nodes: Any, root: Whole, depth: Whole, first_tree: Whole, baseline: Array, out: Array
-) -> None:
+def _evaluate(x: Array, nodes: Any, root: Whole, depth: Whole, first_tree: Whole, baseline: Array, out: Array) -> None:
     """All rows of a block take a step together: they do not wait for each other's memory, and nothing is guessed."""
     feature, threshold, left, right, value = nodes
     members = len(baseline)
@@ -152,9 +151,11 @@ def _evaluate(
     for start in range(0, len(x), _ROWS):
         rows = min(_ROWS, len(x) - start)
         for k in range(members):
-            sums[:rows] = baseline[k]
+            for i in range(rows):
+                sums[i] = baseline[k]
             for t in range(first_tree[k], first_tree[k + 1]):
-                node[:rows] = root[t]
+                for i in range(rows):
+                    node[i] = root[t]
                 for _ in range(depth[t]):
                     for i in range(rows):
                         at = node[i]
@@ -209,10 +210,11 @@ def fit_trees(
     if not (np.isfinite(w).all() and (w >= 0).all() and np.isfinite(x).all()):
         raise InputError("trees need finite features, and finite weights, none of them negative")
     classes = [np.flatnonzero((y == label) & (w > 0)) for label in (False, True)]
+    n = sum(len(rows) for rows in classes)
     for rows, name in zip(classes, ("background", "signal"), strict=True):
         if len(rows) < 2:
             raise InputError(f"{len(rows)} events of {name} are too few for trees: give 2, one to learn, one to stop")
-        w[rows] *= len(y) / (2 * w[rows].sum())
+        w[rows] *= n / (2 * w[rows].sum())
     edges = [_edges(x[:, i], w, bins) for i in range(x.shape[1])]
     binned = np.column_stack([np.searchsorted(e, x[:, i]).astype(np.float64) for i, e in enumerate(edges)])
     models = []
