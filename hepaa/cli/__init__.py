@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepaa._version import __version__
-from hepaa.cli import batch, cards, detect, files, report
+from hepaa.cli import batch, cards, detect, files, report, simulate
 from hepaa.cli.common import refuse_several_processes
 from hepaa.cli.failures import with_debug, worded
 
@@ -54,6 +54,7 @@ for _command in (
     report.report,
     report.plot,
     batch.batch,
+    simulate.simulate,
 ):
     main.add_command(_command)
 with_debug(main)

@@ -18,40 +18,15 @@ import numpy as np
 from hepaa._version import __version__
 from hepaa.errors import HepaaError
 from hepaa.simulate.pythia import ARRAYS, PartonEvents, dijet_events, wprime_events, zh_events
+from hepaa.simulate.weights import OPERATOR, named_weights, parton_coefficients
 from hepaa.simulate.writers import write_lhco, write_lhe, write_ntuple
-from hepaa.simulate.zh import Coefficients, Parameters, coefficients
+from hepaa.simulate.zh import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
 SEEDS = {"zh": 20251101, "unweight": 20251102, "monash": 20251103, "vincia": 20251104, "wprime": 20251105}
 M_ZH_EDGES = (0.0, 300.0, 420.0, 600.0, 1000.0, 1700.0, np.inf)
-OPERATOR = "O_HW = H^dag H W^i_munu W^{i munu}, SMEFT Warsaw basis, c_HW / Lambda^2 in TeV^-2"
-
-
-def parton_coefficients(events: PartonEvents, parameters: Parameters) -> Coefficients:
-    """Coefficients in c_HW (TeV^-2) of Pythia's ZH events."""
-    rows = np.arange(len(events))
-    quark = np.where(events.pdgid[:, 0] > 0, 0, 1)
-    p = events.momentum[:, :, :3]
-    return coefficients(
-        events.pdgid[rows, quark], p[rows, quark], p[rows, 1 - quark], p[:, 5], p[:, 4], parameters=parameters
-    )
-
-
-def named_weights(c: Coefficients, cross_section_pb: float) -> dict[str, tuple[str, NDArray[np.float64]]]:
-    """SM, linear and quadratic piece, and c_HW = -1, 1 TeV^-2: weights in pb, each with its cross-section as mean."""
-    linear, quadratic = c.linear / c.sm, c.quadratic / c.sm
-    relative = {
-        "sm": ("c_HW/Lambda^2 = 0.0 TeV^-2: Standard Model", np.ones(len(linear))),
-        "chw_lin": ("coefficient of (c_HW/Lambda^2)/TeV^-2: interference alone, may be negative", linear),
-        "chw_quad": ("coefficient of ((c_HW/Lambda^2)/TeV^-2)^2: pure O_HW", quadratic),
-        "chw_m1": ("c_HW/Lambda^2 = -1.0 TeV^-2, quadratic included", c.ratio(-1.0)),
-        "chw_p1": ("c_HW/Lambda^2 = 1.0 TeV^-2, quadratic included", c.ratio(1.0)),
-    }
-    return {name: (text, cross_section_pb * values) for name, (text, values) in relative.items()}
 
 
 def pure_operator(n: int, pool: int, par: Parameters) -> tuple[PartonEvents, float, float]:
@@ -143,7 +118,7 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
         if name == "wprime":
             events = wprime_events(n_signal, seed=SEEDS[name])
         else:
-            events = dijet_events(n_background, shower=name, seed=SEEDS[name])  # type: ignore[arg-type]
+            events = dijet_events(n_background, shower=name, seed=SEEDS[name])
         facts = {
             "made_by": f"hepaa {__version__}", **events.provenance, "process": process,
             "label": events.label, "events": len(events),

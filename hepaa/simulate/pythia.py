@@ -1,4 +1,4 @@
-"""Events from Pythia 8: parton-level ZH -> l+ l- b bbar, and detector-level dijets of two showers and a W' signal.
+"""Events from Pythia 8: parton-level ZH -> l+ l- b bbar, and detector-level events of any process with jets.
 
 Pythia (Bierlich et al., arXiv:2203.11601) comes with the extra `simulate`. Every function takes its seed, and gives
 back the settings that made the events, so that they can be written into the file. Cross-sections are in pb, momenta in
@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+import awkward as ak
 import numpy as np
 
-from hepaa.errors import HepaaError, InputError, nearest
+from hepaa.errors import HepaaError, InputError
 from hepaa.features.kernels.leading_jets import leading_jets
-from hepaa.simulate.detector import ParametricDetector
+from hepaa.io.lhco.read import PARTICLES
+from hepaa.simulate.detector import CHARGED_HADRON, ELECTRON, MUON, NEUTRAL_HADRON, PHOTON
+from hepaa.simulate.detector import detector as detector_named
+from hepaa.simulate.processes import Dijets, WPrime
 from hepaa.simulate.zh import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,11 +33,9 @@ _MH, _WZ_WINDOW = 125.09, 15.0
 ARRAYS = ("pdgid", "momentum", "scale", "alpha_s")
 """Fields of `PartonEvents` with one entry an event."""
 
-Shower = Literal["monash", "vincia"]
-_SHOWERS: dict[str, tuple[str, ...]] = {
-    "monash": ("PartonShowers:model = 1", "Tune:pp = 14"),
-    "vincia": ("PartonShowers:model = 2",),
-}
+_BATCH = 256
+_HOPELESS = 20_000
+_PT_LEAST = 1e-9  # GeV; a particle along the beam has no eta
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,21 @@ class DijetEvents:
         return len(self.particles)
 
 
+def import_pythia() -> Any:
+    """The module of Pythia.
+
+    Raises
+    ------
+    HepaaError
+        It is not installed.
+    """
+    try:
+        import pythia8mc
+    except ImportError as error:
+        raise HepaaError("simulation needs Pythia 8, which is not installed: pip install 'hepaa[simulate]'") from error
+    return pythia8mc
+
+
 def start(settings: list[str], seed: int, forced: Mapping[str, float] | None = None) -> Any:
     """An initialised Pythia object.
 
@@ -106,10 +123,7 @@ def start(settings: list[str], seed: int, forced: Mapping[str, float] | None = N
     InputError
         An unknown setting or a seed out of range.
     """
-    try:
-        import pythia8mc
-    except ImportError as error:
-        raise HepaaError("simulation needs Pythia 8, which is not installed: pip install 'hepaa[simulate]'") from error
+    pythia8mc = import_pythia()
     if not 1 <= seed <= 900_000_000:
         raise InputError(f"seed {seed} is out of Pythia's range; give one from 1 to 900000000")
     pythia = pythia8mc.Pythia("", False)
@@ -194,7 +208,7 @@ def zh_events(
 
 
 def dijet_events(
-    n: int, *, shower: Shower = "monash", seed: int, pt_hat_min: float = 1000.0, jet_pt_min: float = 1200.0
+    n: int, *, shower: str = "monash", seed: int, pt_hat_min: float = 1000.0, jet_pt_min: float = 1200.0
 ) -> DijetEvents:
     """Hard-QCD dijets as in the LHC Olympics R&D set, label 0; no multiple parton interactions, as there.
 
@@ -202,9 +216,8 @@ def dijet_events(
     ----------
     n : int
         Events to give back.
-    shower : "monash" or "vincia"
-        Default shower with the Monash tune (Skands et al., arXiv:1404.5630) or the Vincia antenna shower (Brooks et
-        al., arXiv:2003.00702).
+    shower : str
+        One of `hepaa.simulate.processes.TUNES`, such as "monash" or "vincia".
     seed : int
         Of Pythia and of the detector.
     pt_hat_min : float
@@ -217,13 +230,8 @@ def dijet_events(
     InputError
         An unknown shower.
     """
-    if shower not in _SHOWERS:
-        raise InputError(f"unknown shower {shower!r}; {nearest(shower, _SHOWERS)}")
-    settings = [
-        "Beams:eCM = 13000.", "HardQCD:all = on", f"PhaseSpace:pTHatMin = {pt_hat_min}", "PartonLevel:MPI = off",
-        *_SHOWERS[shower],
-    ]  # fmt: skip
-    return _select(n, settings, seed, 0, jet_pt_min)
+    process = Dijets(tune=shower, pt_hat_min=pt_hat_min)
+    return detected_events(n, process.settings(), seed=seed, jet_pt_min=jet_pt_min)
 
 
 def wprime_events(
@@ -244,47 +252,119 @@ def wprime_events(
     jet_pt_min : float
         Least pT of the leading anti-kT R = 1.0 jet of detector-level particles, in GeV.
     """
-    mw, mx, my = masses
-    if not (mx > 0 and my > 0 and mx + my < mw):
-        raise InputError(f"W' of {mw} GeV cannot decay to X of {mx} and Y of {my} GeV; masses are (W', X, Y)")
-    settings = [
-        "Beams:eCM = 13000.", "NewGaugeBoson:ffbar2Wprime = on", "PartonLevel:MPI = off", *_SHOWERS["monash"],
-        f"9000024:new = X+ X- 3 3 0 {mx} {mx / 100} {0.8 * mx} {1.2 * mx} 0.",
-        "9000024:isResonance = true", "9000024:doForceWidth = on",
-        "9000024:addChannel = 1 0.5 101 2 -1", "9000024:addChannel = 1 0.5 101 4 -3",
-        f"9000023:new = Y0 void 3 0 0 {my} {my / 100} {0.8 * my} {1.2 * my} 0.",
-        "9000023:isResonance = true", "9000023:doForceWidth = on",
-        *(f"9000023:addChannel = 1 0.25 101 {q} -{q}" for q in (1, 2, 3, 4)),
-        f"34:m0 = {mw}", f"34:mWidth = {mw / 100}", f"34:mMin = {0.7 * mw}", f"34:mMax = {1.3 * mw}",
-        "34:doForceWidth = on", "34:oneChannel = 1 1.0 101 9000024 9000023",
-    ]  # fmt: skip
-    return _select(n, settings, seed, 1, jet_pt_min)
+    process = WPrime(masses=masses, daughter_width=0.01, neutral="y")
+    return detected_events(n, process.settings(), seed=seed, label=process.label, jet_pt_min=jet_pt_min)
 
 
-def _select(n: int, settings: list[str], seed: int, label: int, jet_pt_min: float) -> DijetEvents:
-    """Generate, smear, and keep n events with a leading jet above jet_pt_min."""
-    pythia = start(settings, seed)
-    detector = ParametricDetector()
-    rng = np.random.default_rng(seed)
+def detected_events(
+    n: int,
+    settings: Sequence[str],
+    *,
+    seed: int,
+    detector: str = "embedded",
+    label: int = 0,
+    jet_pt_min: float = 1200.0,
+    smearing_seed: Sequence[int] | None = None,
+) -> DijetEvents:
+    """Events of any process with a hard jet, hadronised and smeared.
+
+    Parameters
+    ----------
+    n : int
+        Events to give back.
+    settings : sequence of str
+        Lines as in a Pythia command file.
+    seed : int
+        Of Pythia.
+    detector : str
+        One of `hepaa.simulate.detector.DETECTORS`.
+    label : int
+        1 signal, 0 background.
+    jet_pt_min : float
+        Least pT of the leading anti-kT R = 1.0 jet of the objects of the detector, in GeV.
+    smearing_seed : sequence of int, optional
+        Of the detector; that of Pythia by default.
+    """
+    pythia = start(list(settings), seed)
+    smear, rng = detector_named(detector), np.random.default_rng(seed if smearing_seed is None else smearing_seed)
     kept: list[NDArray[np.float64]] = []
-    tried = 0
+    generated = passed = truncated = 0
     while len(kept) < n:
-        # Pythia counts a failed event as not generated; ten in a row would be a real fault
-        if not any(pythia.next() for _ in range(10)):
-            raise HepaaError(f"Pythia failed ten times in a row after {tried} events (seed {seed})")
-        tried += 1
-        final = (q for q in pythia.event if q.isFinal() and q.isVisible())
-        visible = np.array([(q.pT(), q.eta(), q.phi(), q.isCharged(), q.id() == 22) for q in final])
-        particles = detector(visible[:, :3], visible[:, 3] > 0, visible[:, 4] > 0, rng)
-        jets = leading_jets(np.array([0, len(particles)]), *np.ascontiguousarray(particles.T)).momenta
-        if np.hypot(*jets[0, 0, :2]) > jet_pt_min:
-            kept.append(particles)
+        # as many as are still to come at the fraction so far, so that few are made beyond the last one
+        fraction = (passed + 1) / (generated + 2)
+        records = next_events(pythia, min(_BATCH, math.ceil((n - len(kept)) / fraction)))
+        offsets, species, momenta = visible_particles(pythia, records)
+        ends, objects = smear(offsets, species, momenta, rng)
+        ends, objects, cut = _hardest(ends, objects)
+        jets = leading_jets(ends, *np.ascontiguousarray(objects.T)).momenta
+        good = np.flatnonzero(np.hypot(jets[:, 0, 0], jets[:, 0, 1]) > jet_pt_min)
+        generated, passed, truncated = generated + len(records), passed + len(good), truncated + int(cut[good].sum())
+        kept += [objects[ends[i] : ends[i + 1]] for i in good]
+        if passed == 0 and generated >= _HOPELESS:
+            raise InputError(
+                f"none of {generated} events has a jet of more than {jet_pt_min:g} GeV; lower this cut, or raise the "
+                "masses or pT-hat"
+            )
     provenance = {
-        **_origin(pythia, seed, settings, tried),
-        "detector": asdict(detector),
-        "selection": f"leading anti-kT R = 1.0 jet of the written particles: pT > {jet_pt_min:g} GeV",
+        **_origin(pythia, seed, list(settings), generated),
+        "events_passed": passed,
+        "events_cut_to_their_hardest_700_objects": truncated,
+        "detector": {"name": detector, **asdict(smear)},
+        "selection": f"leading anti-kT R = 1.0 jet of the particles, before rounding: pT > {jet_pt_min:g} GeV",
     }
-    return DijetEvents(kept, label, *_cross_section(pythia, len(kept), tried), provenance)
+    return DijetEvents(kept[:n], label, *_cross_section(pythia, passed, generated), provenance)
+
+
+def _hardest(
+    ends: NDArray[np.int64], objects: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """The hardest objects of events (they come hardest first), as many as LHCO files have room for; which were cut."""
+    counts = np.diff(ends)
+    position = np.arange(len(objects)) - np.repeat(ends[:-1], counts)
+    fewer = np.concatenate([[0], np.cumsum(np.minimum(counts, PARTICLES))])
+    return fewer, objects[position < PARTICLES], counts > PARTICLES
+
+
+def next_events(pythia: Any, n: int) -> ak.Array:
+    """The records of the next n events, without those that Pythia failed to make: it does not count them either.
+
+    Raises
+    ------
+    HepaaError
+        Pythia failed to make any.
+    """
+    records = pythia.nextBatch(n, "skip")
+    if n and not len(records):
+        raise HepaaError(f"Pythia made none of {n} events; its own messages above say why")
+    return records
+
+
+def visible_particles(
+    pythia: Any, records: ak.Array
+) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.float64]]:
+    """What a detector sees of events: offsets (n + 1,), species (k,) as in `detector`, pT [GeV], eta, phi (k, 3)."""
+    particles = records["prt"]
+    particles = particles[particles["status"] > 0]
+    ids = ak.to_numpy(ak.flatten(particles["id"])).astype(np.int64)
+    unique, entry = np.unique(ids, return_inverse=True)
+    data = pythia.particleData
+    sorts = np.array([_species(int(i), data) for i in unique], np.int8)[entry]
+    seen = sorts >= 0
+    counts = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles["id"])))])
+    offsets = np.concatenate([[0], np.cumsum(seen)])[counts]
+    px, py, pz = (ak.to_numpy(ak.flatten(particles["p"][c]))[seen] for c in ("px", "py", "pz"))
+    pt = np.maximum(np.hypot(px, py), _PT_LEAST)
+    return offsets, sorts[seen], np.stack([pt, np.arcsinh(pz / pt), np.arctan2(py, px)], axis=1)
+
+
+def _species(pdgid: int, data: Any) -> int:
+    """What a particle is to a detector; -1 where it is invisible."""
+    if not data.isVisible(pdgid):
+        return -1
+    named = {11: ELECTRON, 13: MUON, 22: PHOTON}.get(abs(pdgid))
+    if named is not None:
+        return named
+    return CHARGED_HADRON if data.charge(pdgid) else NEUTRAL_HADRON
 
 
 def _cross_section(pythia: Any, kept: int, tried: int, factor: float = 1.0) -> tuple[float, float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepaa.events import Sample
     from hepaa.simulate.pythia import DijetEvents, PartonEvents
 
     Weights = Mapping[str, tuple[str, NDArray[np.float64]]]
@@ -107,6 +108,32 @@ def _rounded(values: Any, digits: int) -> NDArray[np.float64]:
     return np.asarray(np.vectorize(lambda value: float(f"{value:.{digits - 1}e}"), otypes=[float])(values))
 
 
+def rounded_particles(objects: NDArray[np.float64]) -> NDArray[np.float64]:
+    """pT, eta, phi (m, 3) as LHCO files get them; rounding twice changes nothing."""
+    mantissa, exponent = np.frexp(objects[:, 0])
+    angles = np.round(objects[:, 1:] * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS
+    pt = np.ldexp(np.round(mantissa * 2.0**_PT_BITS) / 2.0**_PT_BITS, exponent)
+    return np.concatenate([pt[:, None], angles], axis=1)
+
+
+def detected_record(
+    events: DijetEvents, objects: NDArray[np.float64], *, path: str = "simulation", first: int = 0,
+    sample: Sample | None = None,
+) -> Events:  # fmt: skip
+    """Detector-level events as those of a file; `objects` (m, 3) are all their particles, `first` numbers them."""
+    n = len(events)
+    fields = dict(zip(("pt", "eta", "phi"), objects.T, strict=True))
+    return Events(
+        path=path,
+        format="lhco",
+        index=first + np.arange(n),
+        weight=np.ones(n),
+        label=np.full(n, events.label, np.int8),
+        collections={"particles": ak.unflatten(ak.Array(fields), [len(p) for p in events.particles])},
+        sample=sample,
+    )
+
+
 def write_lhco(path: str | Path, events: DijetEvents, provenance: Mapping[str, Any]) -> None:
     """LHC Olympics HDF5: pandas' fixed layout under the key `df`, 700 x (pT [GeV], eta, phi) zero padded + label.
 
@@ -118,22 +145,7 @@ def write_lhco(path: str | Path, events: DijetEvents, provenance: Mapping[str, A
     InputError
         An event with more than 700 particles: nothing is dropped in silence.
     """
-    pt, eta, phi = np.concatenate(events.particles).T
-    mantissa, exponent = np.frexp(pt)
-    fields = {
-        "pt": np.ldexp(np.round(mantissa * 2.0**_PT_BITS) / 2.0**_PT_BITS, exponent),
-        "eta": np.round(eta * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS,
-        "phi": np.round(phi * 2.0**_ANGLE_BITS) / 2.0**_ANGLE_BITS,
-    }
-    n = len(events)
-    record = Events(
-        path="simulation",
-        format="lhco",
-        index=np.arange(n),
-        weight=np.ones(n),
-        label=np.full(n, events.label, np.int8),
-        collections={"particles": ak.unflatten(ak.Array(fields), [len(p) for p in events.particles])},
-    )
+    record = detected_record(events, rounded_particles(np.concatenate(events.particles)))
     rounding = {"pt": f"{_PT_BITS} bits of mantissa", "eta, phi": f"multiples of 2^-{_ANGLE_BITS}"}
     lhco.write([record], path, provenance={**provenance, "rounding": rounding})
 

@@ -15,6 +15,9 @@ TASKS = {
     "score": "hepaa.batch.tasks.score.ScoreTask",
     "histogram": "hepaa.batch.tasks.histogram.HistogramTask",
     "trial": "hepaa.batch.scans.TrialTask",
+    "simulate-jets": "hepaa.simulate.tasks.DetectedTask",
+    "simulate-zh": "hepaa.simulate.tasks.PartonTask",
+    "simulate-hepmc": "hepaa.simulate.tasks.RecordTask",
 }
 """Class of each kind of task; imported when a plan has one, for some bring torch along."""
 
