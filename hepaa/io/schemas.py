@@ -21,6 +21,7 @@ of a branch), `optional` (left out where there is no branch).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -106,7 +107,7 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
         if key not in _SECTIONS:
             raise InputError(f"{place}: unknown key {key!r}; {nearest(str(key), _SECTIONS)}")
     unit = content.get("momentum_unit", "GeV")
-    if unit not in ("GeV", "MeV"):
+    if not isinstance(unit, str) or unit not in ("GeV", "MeV"):
         raise InputError(f"{place}.momentum_unit is {unit!r}; it is GeV or MeV")
     factor = 1e-3 if unit == "MeV" else 1.0
     collections = {
@@ -116,15 +117,21 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
         }
         for name, members in _mapping(content.get("collections", {}), f"{place}.collections").items()
     }
-    union = {k: tuple(v) for k, v in _mapping(content.get("union", {}), f"{place}.union").items()}
+    union = {
+        name: _names(parts, f"{place}.union.{name}")
+        for name, parts in _mapping(content.get("union", {}), f"{place}.union").items()
+    }
+    tree = content.get("tree")
+    if tree is not None and not isinstance(tree, str):
+        raise InputError(f"{place}.tree must be the name of a tree, not {tree!r}")
     for name, parts in union.items():
         for part in parts:
             if part not in collections:
                 raise InputError(f"{place}.union.{name}: no collection {part!r}; {nearest(part, collections)}")
     return Schema(
         name=place,
-        tree=content.get("tree"),
-        signature=tuple(content.get("signature", ())),
+        tree=tree,
+        signature=_names(content["signature"], f"{place}.signature") if "signature" in content else (),
         collections=collections,
         union=union,
         columns=_fields(content.get("columns", {}), f"{place}.columns"),
@@ -137,7 +144,24 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"{place} must be a mapping of names to branches, not {value!r}")
+    for name in value:
+        if not isinstance(name, str):
+            raise InputError(f"{place}: {name!r} is no name; write it in quotation marks")
     return value
+
+
+def _names(value: Any, place: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) for v in value):
+        raise InputError(f"{place} must be a name or a list of names, not {value!r}")
+    return tuple(value)
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"{place} must be a finite number, not {value!r}")
+    return float(value)
 
 
 def _fields(values: Any, place: str) -> dict[str, Field]:
@@ -145,25 +169,25 @@ def _fields(values: Any, place: str) -> dict[str, Field]:
 
 
 def _field(value: Any, place: str) -> Field:
-    if isinstance(value, str):
-        return Field((value,))
-    if isinstance(value, (list, tuple)) and value and all(isinstance(v, str) for v in value):
-        return Field(tuple(value))
     if not isinstance(value, Mapping):
-        raise InputError(f"{place} must be a branch, a list of branches or a mapping, not {value!r}")
+        return Field(_names(value, place))
     known = ("branch", "scale", "index", "value", "optional")
     for key in value:
         if key not in known:
             raise InputError(f"{place}: unknown key {key!r}; {nearest(str(key), known)}")
     if ("branch" in value) == ("value" in value):
         raise InputError(f"{place} needs either `branch` or `value`")
-    branch = value.get("branch", ())
+    index, optional = value.get("index"), value.get("optional", False)
+    if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
+        raise InputError(f"{place}.index must be a whole number, not {index!r}")
+    if not isinstance(optional, bool):
+        raise InputError(f"{place}.optional must be true or false, not {optional!r}")
     return Field(
-        branches=(branch,) if isinstance(branch, str) else tuple(branch),
-        scale=float(value.get("scale", 1.0)),
-        index=value.get("index"),
-        value=None if "value" not in value else float(value["value"]),
-        optional=bool(value.get("optional", False)),
+        branches=_names(value["branch"], f"{place}.branch") if "branch" in value else (),
+        scale=_number(value.get("scale", 1.0), f"{place}.scale"),
+        index=index,
+        value=_number(value["value"], f"{place}.value") if "value" in value else None,
+        optional=optional,
     )
 
 
