@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BATCH = 100
+_BEAM, _HEPMC_BEAM = 12, 4
+_FROM_A_RANGE = {*range(81, 87), *range(101, 107)}
+_FOUR = ("px", "py", "pz", "e")
 
 
 def import_pyhepmc() -> Any:
@@ -93,21 +96,42 @@ def write_hepmc(path: str | Path, n: int, settings: Sequence[str], *, seed: int,
 
 def _event(hepmc: Any, record: Any, number: int, run: Any) -> Any:
     """A GenEvent of one record of Pythia. Its entry 0 stands for the whole event and is no particle."""
-    columns = {name: ak.to_numpy(record[name])[1:] for name in ("id", "status", "mother1", "mother2", "m")}
-    momentum = {c: ak.to_numpy(record["p"][c])[1:] for c in ("px", "py", "pz", "e")}
-    vertex = ak.fill_none(record["vProd"], {"px": 0.0, "py": 0.0, "pz": 0.0, "e": 0.0})
-    place = {c: ak.to_numpy(vertex[c])[1:] for c in ("px", "py", "pz", "e")}
-    first, last = columns["mother1"].copy(), columns["mother2"].copy()
-    last = np.where(last == 0, first, last)
-    parents = np.stack([np.minimum(first, last), np.maximum(first, last)], axis=1).astype(np.int32)
-    status = columns["status"]
-    # HepMC: 1 final, 2 decayed, 4 beam, others as the generator has them, positive
-    code = np.where(status > 0, 1, np.where(np.abs(status) == 12, 4, np.abs(status)))
     event = hepmc.GenEvent(hepmc.Units.GEV, hepmc.Units.MM)
-    event.run_info = run
-    event.from_hepevt(
-        number, momentum["px"], momentum["py"], momentum["pz"], momentum["e"], columns["m"],
-        columns["id"].astype(np.int32), code.astype(np.int32), parents=parents,
-        vx=place["px"], vy=place["py"], vz=place["pz"], vt=place["e"],
-    )  # fmt: skip
+    event.run_info, event.event_number = run, number
+    status = ak.to_numpy(record["status"])
+    first, last = ak.to_numpy(record["mother1"]).tolist(), ak.to_numpy(record["mother2"]).tolist()
+    # HepMC: 1 final, 4 beam; others as Pythia has them, made positive
+    code = np.where(status > 0, 1, np.where(np.abs(status) == _BEAM, _HEPMC_BEAM, np.abs(status))).tolist()
+    momenta = np.stack([ak.to_numpy(record["p"][c]) for c in _FOUR], axis=1).tolist()
+    vertices = ak.fill_none(record["vProd"], dict.fromkeys(_FOUR, 0.0), axis=0)
+    places = np.stack([ak.to_numpy(vertices[c]) for c in _FOUR], axis=1).tolist()
+    ids, masses = ak.to_numpy(record["id"]).tolist(), ak.to_numpy(record["m"]).tolist()
+    particles: list[Any] = [None]
+    alive: list[Any] = []  # particles do not keep their vertices alive, the event does later
+    for i in range(1, len(ids)):
+        particle = hepmc.GenParticle(momenta[i], ids[i], code[i])
+        particle.generated_mass = masses[i]
+        particles.append(particle)
+    for i, particle in enumerate(particles[1:], start=1):  # mothers may stand behind their daughters
+        mothers = [particles[k] for k in _mothers(first[i], last[i], abs(int(status[i])))]
+        if not mothers:  # a beam
+            continue
+        vertex = mothers[0].end_vertex
+        if vertex is None:
+            vertex = hepmc.GenVertex(places[i])
+            alive.append(vertex)
+        for mother in mothers:
+            if mother.end_vertex is None:
+                vertex.add_particle_in(mother)
+        vertex.add_particle_out(particle)
+    event.add_tree([particle for particle in particles[1:] if particle.status == _HEPMC_BEAM])  # from parents on
     return event
+
+
+def _mothers(first: int, last: int, status: int) -> range | tuple[int, ...]:
+    """Entries of the mothers of a particle: a range for hadrons of a string or cluster, else one or two."""
+    if first <= 0 or last <= 0 or first == last:
+        return (max(first, last),) if max(first, last) > 0 else ()
+    if status in _FROM_A_RANGE:
+        return range(min(first, last), max(first, last) + 1)
+    return first, last

@@ -100,7 +100,8 @@ def produce(
     total = CrossSection.of(results)
     summary = {
         "made_by": f"hepaa {__version__}", "task": {k: v for k, v in task.to_dict().items() if k != "folder"},
-        "generator": f"Pythia {results[0]['version']}", "blocks": len(results), "missing_blocks": len(outcome.missing),
+        "generator": "Pythia", "version": results[0]["version"], "blocks": len(results),
+        "missing_blocks": len(outcome.missing),
         "kept": total.kept, "tried": total.tried, "passed": total.passed, "cross_section_pb": total.value_pb,
         "error_pb": total.error_pb,
         "events_cut_to_their_hardest_700_objects": sum(r.get("truncated", 0) for r in results),
