@@ -106,7 +106,8 @@ def test_classes_of_few_events_reach_both_halves() -> None:
 @pytest.mark.parametrize("name", ["trees", "boosting"])
 def test_trees_are_saved_as_arrays(name: str, tmp_path: Path) -> None:
     x, y = two_classes()
-    model = hepaa.detector(name, iterations=10).fit(x, y)
+    with threadpool_limits(1):
+        model = hepaa.detector(name, iterations=10).fit(x, y)
     model.save(tmp_path / "m.safetensors")
     again = hepaa.load_detector(tmp_path / "m.safetensors")
     assert type(again) is type(model)
