@@ -1,0 +1,206 @@
+"""What has to hold before a number of a search is printed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from hepaa.errors import InputError
+from hepaa.models.combined.trees import fit_trees, log_odds
+from hepaa.search.methods.background import DensityModel, SidebandModel, compare_samples
+from hepaa.search.methods.classifiers import Cwola
+from hepaa.search.methods.combined import Combined
+from hepaa.search.toys import search_toy
+from hepaa.stats.performance import auc
+from hepaa.stats.sculpting import sculpting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from hepaa.search.methods.base import MassRows, Method
+    from hepaa.search.result import CombinedResult, ResonantResult
+
+    Array = NDArray[np.float64]
+
+CORRELATION = 0.3
+"""Largest |rank correlation| of an input with the mass in the sidebands."""
+CLOSURE, DEPENDENCE, BIAS, DIVERGENCE = 0.53, 0.75, 0.5, 0.05
+"""Largest AUC of samples against events, largest AUC of the upper against the lower half of a mass range by the inputs,
+largest mean z of background-only toys, and largest Jensen-Shannon divergence of the sidebands' mass after the cut
+beyond that of chance, in bits."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of a search.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    value, limit : float
+    message : str
+        A sentence for a report.
+    """
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def correlations(rows: MassRows, sidebands: NDArray[np.bool_]) -> dict[str, float]:
+    """Spearman's rank correlation of each input with the mass, in the sidebands."""
+    mass = rows.mass[sidebands]
+    return {
+        name: float(spearmanr(values, mass).statistic)
+        for name, values in zip(rows.columns, rows.x[sidebands].T, strict=True)
+    }
+
+
+def refuse_correlated(method: Method | Combined, rows: MassRows) -> None:
+    """Raise InputError if an input is tied to the mass (|rank correlation| above 0.3) and nothing decorrelates it."""
+    for part in method.methods if isinstance(method, Combined) else (method,):
+        if getattr(part, "decorrelate", None) is not None:
+            continue
+        own = rows.of(part.inputs)
+        values = correlations(own, part.window.in_sidebands(own.mass))
+        name = max(values, key=lambda column: abs(values[column]))
+        if abs(values[name]) > CORRELATION:
+            raise InputError(
+                f"input {name} has a rank correlation of {values[name]:+.2f} with {part.window.column} in the "
+                f"sidebands, more than {CORRELATION}: leave it out, or take a method with `decorrelate: flatten` or "
+                "`latent`"
+            )
+
+
+def check(
+    result: ResonantResult | CombinedResult,
+    *,
+    toys: int = 40,
+    seed: int = 2,
+    map: Callable[..., Iterable[Any]] = map,
+) -> tuple[Check, ...]:
+    """All checks of a search; none looks at the signal region.
+
+    Closure of p(x | m) on sideband events that it did not see, and in a validation window beside the signal region that
+    is hidden from it; the mass of the sidebands before and after the tightest cut; mean and width of z in
+    background-only toys.
+
+    Parameters
+    ----------
+    result : ResonantResult or CombinedResult
+    toys : int
+        Background-only toys, each a search of its own.
+    seed : int
+    map : callable
+        Such as that of a `concurrent.futures.Executor`.
+    """
+    checks = []
+    for part in result.parts:
+        checks += _closures(part, seed)
+        checks += [_dependence(part, seed), _sculpting(part, seed)]
+    one = partial(search_toy, result.again, result.background(), seed)
+    values = np.array(list(map(one, range(toys))))
+    for name, z in zip(result.looks, values.T, strict=True):
+        error = z.std(ddof=1) / np.sqrt(len(z))
+        checks.append(
+            Check(
+                f"background-only z, {name}",
+                bool(abs(z.mean()) - 2 * error <= BIAS),
+                float(z.mean()),
+                BIAS,
+                f"{len(z)} background-only toys give z = {z.mean():+.2f} +- {error:.2f}, width {z.std(ddof=1):.2f}",
+            )
+        )
+    return tuple(checks)
+
+
+def _closures(result: ResonantResult, seed: int) -> list[Check]:
+    method = result.method
+    if isinstance(method, Cwola) and method.decorrelate != "latent":
+        return []  # it has no density
+    rows = result.rows[method.window.in_sidebands(result.rows.mass)]
+    options = {name: getattr(method, name) for name in ("components", "shrinkage") if hasattr(method, name)}
+    model: DensityModel = getattr(method, "background", "mixture")
+    options = options if model == "mixture" else {}
+    rng = np.random.default_rng([seed, 0])
+    degree = getattr(method, "degree", 2)
+    held_out = SidebandModel.of(model, rows, rng, degree=degree, **options).closure(seed=seed)
+    low, high = _validation_window(result)
+    hidden = (rows.mass >= low) & (rows.mass < high)
+    beside = SidebandModel.of(model, rows[~hidden], rng, degree=degree, **options)
+    interpolated = compare_samples(beside.density, rows[hidden], rng)
+    return [
+        Check(
+            f"{place}, {method.name}",
+            bool(c.auc - 2 * c.error <= CLOSURE),
+            c.auc,
+            CLOSURE,
+            f"trees tell samples of p(x | m) from {c.events} {events} with AUC {c.auc:.3f} +- {c.error:.3f}",
+        )
+        for place, events, c in (
+            ("closure", "sideband events that it did not see", held_out),
+            ("validation window", f"events of {low:.0f}-{high:.0f} GeV, which it did not see", interpolated),
+        )
+    ]
+
+
+def _validation_window(result: ResonantResult) -> tuple[float, float]:
+    """The part of a sideband next to the signal region, as wide or half the sideband; the fuller one."""
+    window = result.method.window
+    width = window.signal[1] - window.signal[0]
+    places = []
+    for low, high in window.sidebands:
+        span = min(width, (high - low) / 2)
+        places.append((high - span, high) if high <= window.signal[0] else (low, low + span))
+    mass = result.rows.mass
+    return max(places, key=lambda p: int(((mass >= p[0]) & (mass < p[1])).sum()))
+
+
+def _dependence(result: ResonantResult, seed: int) -> Check:
+    """How well all inputs together say on which side of its median the mass of a sideband event is."""
+    method = result.method
+    rows = result.rows.of(method.inputs)[method.window.in_sidebands(result.rows.mass)]
+    upper = rows.mass > np.median(rows.mass)
+    rng = np.random.default_rng([seed, 2])
+    half = rng.permutation(rows.n) % 2 == 0
+    score = log_odds(fit_trees(rows.x[half], upper[half], None, 2, rng), rows.x[~half])
+    value = auc(upper[~half], score)
+    passed = value <= DEPENDENCE or getattr(method, "decorrelate", None) is not None
+    return Check(
+        f"mass in the inputs, {method.name}",
+        bool(passed),
+        value,
+        DEPENDENCE,
+        f"the inputs tell the upper from the lower half of the sidebands' masses with AUC {value:.3f}",
+    )
+
+
+def _sculpting(result: ResonantResult, seed: int) -> Check:
+    """Whether the tightest cut keeps the shape of the sidebands' mass."""
+    method, efficiency = result.method, result.efficiencies[-1]
+    sidebands = method.window.in_sidebands(result.rows.mass)
+    passed = result.passing(efficiency)[sidebands]
+    mass = result.rows.mass[sidebands]
+    shape = sculpting(mass, passed, bins=15, rng=np.random.default_rng([seed, 1]))
+    excess = shape.jsd - shape.expected
+    return Check(
+        f"sculpting at {efficiency:g}, {method.name}",
+        bool(excess <= DIVERGENCE),
+        excess,
+        DIVERGENCE,
+        f"the cut at {efficiency:g} changes the shape of the sidebands' mass by {shape.jsd:.3f} bit, "
+        f"{shape.expected:.3f} by chance (p = {shape.p:.2g})",
+    )

@@ -1,0 +1,178 @@
+"""How strong a signal has to be to be found: signal events mixed into background, drawn anew each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.models.parameters import whole
+from hepaa.search.folds import BINS, EFFICIENCIES, cross_fit_rows
+from hepaa.search.methods.base import MassRows, mass_rows
+from hepaa.search.toys import Background
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from hepaa.search.methods.base import Method
+    from hepaa.search.methods.combined import Combined
+    from hepaa.table import EventTable
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Injection:
+    """Significance of injected signals.
+
+    Attributes
+    ----------
+    strengths : (k,)
+        Injected S / sqrt(B) in the signal region before any cut.
+    looks : names
+        Efficiencies, and methods of a combination.
+    z : float64 (strengths, draws, looks)
+        Local significance after the cut.
+    sic : float64 (strengths, draws, looks)
+        Significance improvement eps_S / sqrt(eps_B) in the signal region at each look, eps_B that of the background
+        there and eps_S that of signal events that were not injected; NaN at strength 0.
+    """
+
+    strengths: Array
+    looks: tuple[str, ...]
+    z: Array
+    sic: Array
+
+    def band(self, look: str) -> tuple[Array, Array, Array]:
+        """16 %, 50 % and 84 % quantile (strengths,) of z over the draws."""
+        low, middle, high = np.quantile(self.z[:, :, self.looks.index(look)], [0.16, 0.5, 0.84], axis=1)
+        return low, middle, high
+
+    def threshold(self, look: str, z: float = 3.0) -> float | None:
+        """Smallest strength at which the median reaches z, between the strengths by a line; None if none does."""
+        median = self.band(look)[1]
+        reached = np.flatnonzero(median >= z)
+        if not len(reached):
+            return None
+        i = int(reached[0])
+        if i == 0:
+            return float(self.strengths[0])
+        part = (z - median[i - 1]) / (median[i] - median[i - 1])
+        return float(self.strengths[i - 1] + part * (self.strengths[i] - self.strengths[i - 1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        sic = self.sic.astype(object)
+        sic[~np.isfinite(self.sic)] = None
+        return {
+            "strengths": self.strengths.tolist(),
+            "looks": list(self.looks),
+            "z": self.z.tolist(),
+            "sic": sic.tolist(),
+        }
+
+
+def inject(
+    method: Method | Combined,
+    background: EventTable | Background,
+    signal: EventTable,
+    *,
+    strengths: Sequence[float] = (0, 0.5, 1, 1.5, 2.2, 3),
+    draws: int = 10,
+    folds: int = 5,
+    efficiencies: Sequence[float] = EFFICIENCIES,
+    bins: int = BINS,
+    seed: int = 0,
+    map: Callable[..., Iterable[Any]] = map,
+) -> Injection:
+    """Mix signal into background at several strengths, search each mixture, and say what is found.
+
+    Parameters
+    ----------
+    method : Method or Combined
+    background : EventTable or Background
+        Events without signal, the same in every draw; or a model of data, from which each draw takes new events.
+    signal : EventTable
+        Events over the whole mass range: those outside the signal region go into the sidebands, as they would.
+    strengths : sequence of float
+        S / sqrt(B) in the signal region before any cut. The number of events is drawn from a Poisson distribution.
+    draws : int
+        At each strength, with other signal events, folds and trainings.
+    folds, efficiencies, bins, seed
+        As for `cross_fit`.
+    map : callable
+        Such as that of a `concurrent.futures.Executor`.
+
+    Raises
+    ------
+    InputError
+        If there are too few signal events to draw from.
+    """
+    whole("draws", draws)
+    window = method.window
+    signals = mass_rows(signal, window, method.inputs)
+    low, high = window.limits
+    signals = signals[(signals.mass >= low) & (signals.mass < high)]
+    inside = window.in_signal(signals.mass).mean() if signals.n else 0.0
+    if not inside:
+        raise InputError(f"no signal event lies in the signal region of {window.column}: nothing can be injected")
+    fixed = background if isinstance(background, Background) else mass_rows(background, window, method.inputs)
+    if isinstance(fixed, Background):
+        centres = (fixed.edges[1:] + fixed.edges[:-1]) / 2
+        expected = float(fixed.expected[window.in_signal(centres)].sum())
+    else:
+        expected = float(window.in_signal(fixed.mass).sum())
+    values = np.asarray(strengths, dtype=np.float64)
+    events = values * np.sqrt(expected) / inside
+    if events.max() + 5 * np.sqrt(events.max()) > signals.n:
+        raise InputError(
+            f"{signals.n} signal events are too few for S / sqrt(B) = {values.max():g}, which takes "
+            f"{events.max():.0f}: ask for smaller strengths, or simulate more"
+        )
+    settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}
+    one = partial(_draw, method, fixed, signals, settings, seed)
+    parts = list(map(one, [(i, d, float(n)) for i, n in enumerate(events) for d in range(draws)]))
+    looks = tuple(parts[0][0])
+    shape = (len(values), draws, len(looks))
+    return Injection(
+        values, looks, np.array([p[1] for p in parts]).reshape(shape), np.array([p[2] for p in parts]).reshape(shape)
+    )
+
+
+def _draw(
+    method: Method | Combined,
+    background: MassRows | Background,
+    signals: MassRows,
+    settings: dict[str, Any],
+    seed: int,
+    draw: tuple[int, int, float],
+) -> tuple[list[str], list[float], list[float]]:
+    """Names, z and SIC of the looks in one mixture."""
+    strength, number, events = draw
+    rng = np.random.default_rng([seed, strength, number])
+    rows = background.draw(rng) if isinstance(background, Background) else background
+    order = rng.permutation(signals.n)
+    n = int(rng.poisson(events))
+    injected, rest = signals[order[:n]], signals[order[n:]]
+    mixed = MassRows(np.concatenate([rows.x, injected.x]), np.concatenate([rows.mass, injected.mass]), rows.columns)
+    result = cross_fit_rows(method, mixed, seed=int(rng.integers(2**31)), **settings)
+    rest = rest[method.window.in_signal(rest.mass)]
+    names, z, sic = [], [], []
+    for part in result.parts:
+        tails = part.tails(rest)
+        truth = np.zeros(mixed.n, bool)
+        truth[rows.n :] = True
+        low, high = part.method.window.limits
+        truth = truth[(mixed.mass >= low) & (mixed.mass < high)]
+        own = part.tail[~truth & part.method.window.in_signal(part.rows.mass)]
+        for name, fit in part.looks.items():
+            eps_b, eps_s = (own <= fit.efficiency).mean(), (tails <= fit.efficiency).mean()
+            names.append(name)
+            z.append(fit.z)
+            sic.append(float(eps_s / np.sqrt(eps_b)) if n and eps_b > 0 else np.nan)
+    return names, z, sic

@@ -1,0 +1,226 @@
+"""A signal on top of a background that the sidebands fix, by expectation maximisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit, logsumexp
+
+from hepaa.models.density import gaussians
+from hepaa.models.parameters import between, whole
+from hepaa.search.methods.background import DensityModel, SidebandModel
+from hepaa.search.methods.base import Method
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hepaa.search.methods.base import MassRows
+    from hepaa.search.windows import Window
+
+    Array = NDArray[np.float64]
+
+_RATIO = 1e3
+"""Largest likelihood ratio that enters the screening: an event where background has no density decides nothing."""
+_Z = 8.0
+"""Evidence beyond which the members of a bag count the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSignal:
+    """The signal that was found: a bag of Gaussians in the residuals of the features, one for each resampling.
+
+    Attributes
+    ----------
+    fraction, error : float
+        Part of the signal region's events that is signal, in excess of what the same Gaussian takes in the sidebands,
+        and its standard deviation: of the likelihood and over the bag together.
+    z : float
+        fraction / error of the fit to all events. It was chosen among many starts and is no significance.
+    evidence : float64 (b,)
+        The same of each member of the bag.
+    log_weights, means, covariances : (b,), (b, d), (b, d, d)
+    """
+
+    fraction: float
+    error: float
+    z: float
+    evidence: Array
+    log_weights: Array
+    means: Array
+    covariances: Array
+    window: Window
+    background: SidebandModel
+
+    def sample(self, n: int, rng: np.random.Generator | None = None) -> Array:
+        """Features (n, d) of signal events, at masses spread evenly over the signal region."""
+        rng = np.random.default_rng(0) if rng is None else rng
+        weights = np.exp(self.log_weights)
+        member = rng.choice(len(weights), n, p=weights / weights.sum())
+        roots = np.linalg.cholesky(self.covariances)
+        noise = rng.standard_normal((n, self.means.shape[1]))
+        r = self.means[member] + np.einsum("nij,nj->ni", roots[member], noise)
+        return self.background.density.residuals_.inverse(r, rng.uniform(*self.window.signal, n))
+
+
+@dataclass(eq=False)
+class Residual(Method):
+    """Signal region = (1 - w) background + w signal; the sidebands fix the background, the signal is one Gaussian.
+
+    After R-ANODE (arXiv:2312.11629) with a mixture and expectation maximisation in place of flows and gradients, so in
+    a second. Starts come from a score test: which of many places holds more events in the signal region than in the
+    sidebands, each divided by the background's density. `members` resamplings of the signal region start anew, and
+    the mean of their densities, weighted by their evidence, is the signal: a bag, because single fits miss weak
+    signals. Score: log p_signal(x) / p_background(x | m).
+
+    Parameters
+    ----------
+    background : "mixture" or "flow"
+        `ConditionalMixture`, or `ConditionalFlow` for eight inputs and more.
+    components, degree, shrinkage
+        Of the background, as `ConditionalMixture`.
+    centres : int
+        Places that the score test looks at, events of the signal region.
+    scales : tuple of float
+        Widths there, in units of the residuals.
+    starts : int
+        Best places from which each member starts.
+    iterations : int
+    prior_events, prior_width : float
+        Each covariance is averaged with prior_width^2 times the unit matrix as if that had been seen in `prior_events`.
+
+    The other parameters are those of `Method`.
+
+    Attributes
+    ----------
+    background_ : SidebandModel
+    signal_ : FittedSignal
+    """
+
+    background: DensityModel = "mixture"
+    components: int = 25
+    degree: int = 2
+    shrinkage: float = 1e-3
+    centres: int = 300
+    scales: tuple[float, ...] = (0.35, 0.7)
+    starts: int = 4
+    iterations: int = 40
+    prior_events: float = 10.0
+    prior_width: float = 0.3
+
+    def _fit(self, signal: MassRows, sidebands: MassRows, rng: np.random.Generator) -> None:
+        self.learn(signal, sidebands, rng)
+
+    def learn(self, signal: MassRows, reference: MassRows, rng: np.random.Generator) -> None:
+        """Find a signal that the `reference` does not have: sidebands, or a template of background."""
+        for name in ("centres", "starts", "iterations"):
+            whole(name, getattr(self, name))
+        between("prior_width", self.prior_width, 0, ends="none")
+        mixture = {"components": self.components, "shrinkage": self.shrinkage} if self.background == "mixture" else {}
+        self.background_ = SidebandModel.of(self.background, reference, rng, degree=self.degree, **mixture)
+        self._find(signal, reference[rng.permutation(reference.n)[: signal.n]], rng)
+
+    def _find(self, signal: MassRows, reference: MassRows, rng: np.random.Generator) -> None:
+        """Find the signal; `reference` are events in which there should be none."""
+        r, log_b = self.background_.residuals(signal)
+        r_0, log_0 = self.background_.residuals(reference)
+        resampled = np.concatenate([np.ones((1, signal.n)), rng.poisson(1.0, (self.members, signal.n))])
+        means, covariances, member = self._starts(r, log_b, r_0, log_0, resampled, rng)
+        values, weights = gaussians.products(r), resampled[member].T
+        fraction = np.full(len(member), 0.01)
+        total = weights.sum(axis=0)
+        unit = np.eye(r.shape[1])
+        for _ in range(self.iterations):
+            share = values @ gaussians.coefficients(np.log(fraction / (1 - fraction)), means, covariances)
+            share -= log_b[:, None]
+            expit(share, out=share)
+            share *= weights
+            mass, means, covariances = gaussians.moments(share.T @ values + 1e-12, r.shape[1])
+            prior = self.prior_events * self.prior_width**2 * unit
+            covariances = (covariances * mass[:, None, None] + prior) / (mass + self.prior_events)[:, None, None]
+            fraction = np.clip(mass / total, 1e-5, 0.5)
+        table = gaussians.coefficients(np.zeros(len(member)), means, covariances)
+        # a member is judged by the events that its resampling left out; the fit to all, having none, by all
+        left_out = np.where(member == 0, 1.0, weights == 0)
+        in_signal, error = _fraction(values @ table - log_b[:, None], left_out)
+        in_reference, error_0 = _fraction(gaussians.products(r_0) @ table - log_0[:, None], np.ones((len(r_0), 1)))
+        excess, error = in_signal - in_reference, np.hypot(error, error_0)
+        evidence = excess / error
+        best = np.array(
+            [np.flatnonzero(member == b)[np.argmax(evidence[member == b])] for b in range(self.members + 1)]
+        )
+        bag = best[1:]
+        log_weights = np.clip(evidence[bag], 0.0, _Z) ** 2 / 2
+        self.signal_ = FittedSignal(
+            fraction=float(excess[best[0]]),
+            error=float(np.hypot(error[best[0]], np.std(excess[bag]) if len(bag) > 1 else 0.0)),
+            z=float(evidence[best[0]]),
+            evidence=evidence[bag],
+            log_weights=log_weights - logsumexp(log_weights),
+            means=means[bag],
+            covariances=covariances[bag],
+            window=self.window,
+            background=self.background_,
+        )
+
+    def _starts(
+        self, r: Array, log_b: Array, r_0: Array, log_0: Array, resampled: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array, NDArray[np.int64]]:
+        """Means and covariances to start from, and the member that each belongs to.
+
+        The score of the likelihood in the fraction, at none, is the mean of p_s / p_b - 1. Its mean in the reference
+        is taken off, so that places where the background's density is wrong do not count.
+        """
+        d = r.shape[1]
+        centres = r[rng.permutation(len(r))[: self.centres]]
+        weights = (resampled / resampled.sum(axis=1, keepdims=True)).astype(np.float32)
+        z = []
+        for scale in self.scales:
+            ratio, ratio_0 = _ratio(r, log_b, centres, scale), _ratio(r_0, log_0, centres, scale)
+            mean = weights @ ratio
+            mean_0, variance_0 = ratio_0.mean(axis=0), ratio_0.var(axis=0)
+            np.square(ratio, out=ratio)
+            variance = weights @ ratio - mean**2
+            z.append((mean - mean_0) / np.sqrt(variance / len(r) + variance_0 / len(r_0) + np.float32(1e-12)))
+        score = np.stack(z, axis=1).reshape(len(resampled), -1)  # (members + 1, scales x centres)
+        means, covariances, member = [], [], []
+        for b, order in enumerate(np.argsort(-score, axis=1)):
+            taken: list[Array] = []
+            for place in order:
+                scale, centre = self.scales[place // len(centres)], centres[place % len(centres)]
+                if all(((centre - other) ** 2).sum() > 0.25 for other in taken):
+                    taken.append(centre)
+                    covariances.append(scale**2 * np.eye(d))
+                if len(taken) == self.starts:
+                    break
+            means += taken
+            member += [b] * len(taken)
+        return np.array(means), np.array(covariances), np.array(member)
+
+    def _score(self, rows: MassRows) -> Array:
+        r, log_b = self.background_.residuals(rows)
+        found = self.signal_
+        return gaussians.log_density(r, found.log_weights, found.means, found.covariances) - log_b
+
+
+def _ratio(r: Array, log_b: Array, centres: Array, scale: float) -> NDArray[np.float32]:
+    """Round Gaussians of width `scale` at the centres over the background's density, float32 (n, centres)."""
+    d = r.shape[1]
+    squares = 2 * r @ centres.T - (r**2).sum(axis=1)[:, None] - (centres**2).sum(axis=1)
+    log_ratio = squares / (2 * scale**2) - (log_b + d * np.log(scale * np.sqrt(2 * np.pi)))[:, None]
+    ratio: NDArray[np.float32] = np.minimum(log_ratio, np.log(_RATIO)).astype(np.float32)
+    np.exp(ratio, out=ratio)
+    return ratio
+
+
+def _fraction(log_ratio: Array, weight: Array) -> tuple[Array, Array]:
+    """Most likely fractions of densities with these log p_s / p_b (n, k) in events of weights (n, k), and errors."""
+    q = np.expm1(np.minimum(log_ratio, 20.0))
+    lowest = -0.5 / np.maximum(q.max(axis=0), 1.0)
+    fraction = np.full(q.shape[1], 1e-3)
+    for _ in range(12):
+        slope = q / (1 + fraction * q)
+        information = (weight * slope**2).sum(axis=0)
+        fraction = np.clip(fraction + (weight * slope).sum(axis=0) / information, lowest, 0.5)
+    return fraction, 1 / np.sqrt(information)

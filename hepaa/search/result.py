@@ -1,0 +1,283 @@
+"""What a resonant search gives: scores, spectra, fits, p-values from toys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.models.parameters import whole
+from hepaa.search.methods.base import MassRows
+from hepaa.search.toys import Background, Calibrated, search_toy
+from hepaa.stats.sidebands import sideband_fit
+from hepaa.stats.significance import li_ma
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from hepaa.search.methods.base import Method
+    from hepaa.search.methods.combined import Combined
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A method trained without the events of one fold, and the sorted scores of that fold's sideband events."""
+
+    method: Method
+    sideband_scores: Array
+
+
+def tail_fraction(reference: Array, score: Array) -> Array:
+    """Part of the reference scores at or above each score (n,): a cut at an efficiency keeps those at most as large."""
+    ordered = np.sort(reference)
+    return 1 - np.searchsorted(ordered, score, side="left") / len(ordered)
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumFit:
+    """Counting in the signal region, over a fit of the sidebands.
+
+    Attributes
+    ----------
+    efficiency : float
+        Fraction of the sidebands that passes the cut.
+    observed : int
+        Events in the signal region after the cut.
+    expected, error : float
+        Background there by the dijet function fitted to the sidebands, and the error of the fit.
+    z : float
+        Significance of observed over expected with that error, as of an on/off measurement (Li, Ma 1983, eq. 17);
+        negative for a deficit. Local, before any trials factor: `ResonantResult.p_value` is what counts.
+    p_fit : float
+        Chi-square probability of the fit in the sidebands.
+    counts : (bins,) int
+    fitted, fitted_error : float64 (bins,)
+    edges : float64 (bins + 1,)
+        GeV.
+    """
+
+    efficiency: float
+    observed: int
+    expected: float
+    error: float
+    z: float
+    p_fit: float
+    counts: NDArray[np.int64]
+    fitted: Array
+    fitted_error: Array
+    edges: Array
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(self).items()}
+
+
+def fit_spectrum(mass: Array, edges: Array, signal: tuple[float, float], fitted: Any, efficiency: float) -> SpectrumFit:
+    """Fit the dijet function to the sidebands of a spectrum and count in the signal region.
+
+    Parameters
+    ----------
+    mass : (n,)
+        Of the events that pass a cut, GeV.
+    edges : (bins + 1,)
+    signal : (low, high)
+        Bins inside are counted, and are not fitted.
+    fitted : (bins,) bool
+        Bins of the sidebands.
+    efficiency : float
+        For the record.
+    """
+    counts = np.histogram(mass, edges)[0]
+    centres = (edges[1:] + edges[:-1]) / 2
+    window = (centres > signal[0]) & (centres < signal[1])
+    fit = sideband_fit(counts, edges, exclude=~np.asarray(fitted, dtype=bool))
+    expected, error = fit.window(window)
+    observed = int(counts[window].sum())
+    relative = max((error / expected) ** 2, 1e-12)
+    return SpectrumFit(
+        efficiency=efficiency, observed=observed, expected=expected, error=error,
+        z=li_ma(observed, 1 / relative, expected * relative), p_fit=fit.p, counts=counts,
+        fitted=fit.expected, fitted_error=np.sqrt(np.diag(fit.covariance)), edges=edges,
+    )  # fmt: skip
+
+
+class Searched:
+    """What all results of a search share: what was looked at, and p-values from toys."""
+
+    again: Callable[..., Searched]
+    """The same search of other events: again(rows, seed=...)."""
+
+    @property
+    def looks(self) -> dict[str, SpectrumFit]:
+        """Everything that was looked at, by name: a fit for each efficiency, method and window."""
+        raise NotImplementedError
+
+    def background(self) -> Background:
+        """Model of the data without signal; toys are drawn from it."""
+        raise NotImplementedError
+
+    def p_value(self, toys: int = 500, *, seed: int = 1, map: Callable[..., Iterable[Any]] = map) -> Calibrated:
+        """p-values from background-only toys in which everything is trained again.
+
+        Parameters
+        ----------
+        toys : int
+        seed : int
+            Of the toys; each has its own stream.
+        map : callable
+            Such as the `map` of a `concurrent.futures.Executor`, to work in parallel.
+
+        Returns
+        -------
+        Calibrated
+            For everything that was looked at, and over all of it.
+        """
+        whole("toys", toys, 10)
+        one = partial(search_toy, self.again, self.background(), seed)
+        return Calibrated.of({name: fit.z for name, fit in self.looks.items()}, np.array(list(map(one, range(toys)))))
+
+
+@dataclass(frozen=True, eq=False)
+class ResonantResult(Searched):
+    """A cross-fitted search of one window.
+
+    Attributes
+    ----------
+    method : Method
+        Not fitted.
+    rows : MassRows
+        Inputs and masses of the events.
+    fold : int (n,)
+    score : float64 (n,)
+        By the model of the other folds: comparable within a fold alone.
+    tail : float64 (n,)
+        Part of the sideband events of the same fold with at least this score: comparable between folds; small is
+        signal-like.
+    efficiencies : tuple of float
+    edges : float64 (bins + 1,)
+        Of the spectra, GeV.
+    folds : tuple of Fold
+    seed : int
+    """
+
+    method: Method
+    rows: MassRows
+    fold: NDArray[np.int64]
+    score: Array
+    tail: Array
+    efficiencies: tuple[float, ...]
+    edges: Array
+    folds: tuple[Fold, ...]
+    seed: int
+    again: Callable[..., ResonantResult]
+
+    def passing(self, efficiency: float) -> NDArray[np.bool_]:
+        """Events (n,) that pass the cut at this background efficiency."""
+        return np.asarray(self.tail <= efficiency)
+
+    def spectrum(self, efficiency: float) -> NDArray[np.int64]:
+        """Events that pass, in bins of the mass (bins,); see `edges`."""
+        return np.histogram(self.rows.mass[self.passing(efficiency)], self.edges)[0]
+
+    def fit(self, efficiency: float) -> SpectrumFit:
+        """Fit of the spectrum after the cut at this background efficiency.
+
+        Raises
+        ------
+        InputError
+            If the sidebands hold too few events after the cut for a fit.
+        """
+        window = self.method.window
+        centres = (self.edges[1:] + self.edges[:-1]) / 2
+        mass = self.rows.mass[self.passing(efficiency)]
+        return fit_spectrum(mass, self.edges, window.signal, window.in_sidebands(centres), efficiency)
+
+    def fits(self) -> tuple[SpectrumFit, ...]:
+        """`fit` at each of `efficiencies`."""
+        return tuple(self.fit(efficiency) for efficiency in self.efficiencies)
+
+    @property
+    def parts(self) -> tuple[ResonantResult, ...]:
+        """This one."""
+        return (self,)
+
+    @property
+    def looks(self) -> dict[str, SpectrumFit]:
+        """The fit at each efficiency, by name."""
+        return {f"{self.method.name} at {fit.efficiency:g}": fit for fit in self.fits()}
+
+    def tails(self, rows: MassRows) -> Array:
+        """Tail fractions (folds, n) of other events by the model of each fold, as `tail`."""
+        return np.stack([tail_fraction(f.sideband_scores, f.method.score_rows(rows)) for f in self.folds])
+
+    def background(self) -> Background:
+        """Model of the data without signal, from the sidebands alone; toys are drawn from it."""
+        return Background.of(self.rows, self.method.window, bins=len(self.edges) - 1, seed=self.seed)
+
+    def found_in(self, efficiency: float, limit: float = 2.0) -> int:
+        """Number of folds in which the events of that fold alone show an excess of `limit` sigma over 1 / folds of the
+        fitted background."""
+        fit = self.fit(efficiency)
+        inside = self.method.window.in_signal(self.rows.mass) & self.passing(efficiency)
+        counts = np.bincount(self.fold[inside], minlength=len(self.folds))
+        k = len(self.folds)
+        relative = max((fit.error / fit.expected) ** 2, 1e-12)
+        return int(np.sum([li_ma(n, 1 / relative, fit.expected / k * relative) > limit for n in counts]))
+
+    def strength(self) -> tuple[float, float]:
+        """Fraction of the signal region that is signal, mean over the folds, and its error, where the method says.
+
+        Raises
+        ------
+        InputError
+            If the method does not model a signal.
+        """
+        signals = [getattr(f.method, "signal_", None) for f in self.folds]
+        if None in signals:
+            raise InputError(f"{self.method.name} scores events and models no signal: take Residual for its fraction")
+        fractions = np.array([s.fraction for s in signals if s is not None])
+        errors = np.array([s.error for s in signals if s is not None])
+        return float(fractions.mean()), float(np.hypot(errors.mean(), fractions.std()))
+
+
+@dataclass(frozen=True, eq=False)
+class CombinedResult(Searched):
+    """Cross-fitted searches of one window by several methods.
+
+    Attributes
+    ----------
+    method : Combined
+    parts : tuple of ResonantResult
+        One for each method.
+    """
+
+    method: Combined
+    parts: tuple[ResonantResult, ...]
+    again: Callable[..., Searched]
+
+    @property
+    def looks(self) -> dict[str, SpectrumFit]:
+        """The fit of each method at each efficiency, by name."""
+        return {name: fit for part in self.parts for name, fit in part.looks.items()}
+
+    def background(self) -> Background:
+        """Model of the data without signal, in the inputs of all methods, from the sidebands alone."""
+        first = self.parts[0]
+        columns: dict[str, Array] = {}
+        for result in self.parts:
+            columns |= dict(zip(result.rows.columns, result.rows.x.T, strict=True))
+        rows = MassRows(np.stack(list(columns.values()), axis=1), first.rows.mass, tuple(columns))
+        return Background.of(rows, self.method.window, bins=len(first.edges) - 1, seed=first.seed)
+
+    def best(self, calibrated: Calibrated | None = None) -> ResonantResult:
+        """Result of the method with the most significant look: by the toys where they are given, else by local z."""
+        z = {name: fit.z for name, fit in self.looks.items()} if calibrated is None else calibrated.calibrated
+        name = max(z, key=lambda look: z[look])
+        return next(result for result in self.parts if name in result.looks)

@@ -1,0 +1,138 @@
+"""Background-only toys: data as they would be without a signal, searched in the same way as the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepaa.errors import InputError
+from hepaa.models.density.conditional import ConditionalMixture
+from hepaa.search.methods.base import MassRows
+from hepaa.stats.likelihood import ToyP
+from hepaa.stats.sidebands import sideband_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from hepaa.models.density.conditional import ConditionalDensity
+    from hepaa.search.result import Searched
+    from hepaa.search.windows import Window
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Data without signal: a smooth mass spectrum, and the inputs given the mass.
+
+    Attributes
+    ----------
+    density : ConditionalDensity
+        p(x | m), from the sidebands.
+    edges, expected : float64 (bins + 1,), (bins,)
+        The dijet function fitted to the sidebands, and how many events it expects in each bin.
+    columns : names of the inputs
+    """
+
+    density: ConditionalDensity
+    edges: Array
+    expected: Array
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: MassRows, window: Window, *, bins: int = 30, seed: int = 0, **mixture: Any) -> Background:
+        """From the sideband events among `rows` alone: the signal region is not looked at."""
+        kept = rows[window.in_sidebands(rows.mass)]
+        coarse = window.edges(bins)
+        centres = (coarse[1:] + coarse[:-1]) / 2
+        fit = sideband_fit(np.histogram(kept.mass, coarse)[0], coarse, exclude=~window.in_sidebands(centres))
+        density = ConditionalMixture(seed=seed, **mixture).fit(kept.x, kept.mass)
+        return cls(density, coarse, fit.expected, rows.columns)
+
+    def draw(self, rng: np.random.Generator) -> MassRows:
+        """One data set: Poisson counts in each bin, masses within a bin by a line through its neighbours."""
+        counts = rng.poisson(self.expected)
+        width = np.diff(self.edges)
+        rate = self.expected / width
+        slope = np.gradient(rate, (self.edges[1:] + self.edges[:-1]) / 2) * width / rate
+        tilt = np.repeat(np.clip(slope, -1.9, 1.9), counts)
+        u = rng.uniform(size=counts.sum())
+        # inverse of the distribution of a line from 1 - tilt / 2 to 1 + tilt / 2
+        start = 1 - tilt / 2
+        part = 2 * u / (start + np.sqrt(start**2 + 2 * tilt * u))
+        mass = np.repeat(self.edges[:-1], counts) + part * np.repeat(width, counts)
+        return MassRows(self.density.sample(mass, rng), mass, self.columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """p-values of a search from toys.
+
+    The statistic over everything that was looked at is the largest z in units of its own spread in the toys: a look
+    that is biased, or has other tails than a normal distribution, has no advantage.
+
+    Attributes
+    ----------
+    overall : ToyP
+        p-value of the largest calibrated z.
+    each : mapping of look -> ToyP
+        Of each look alone: an efficiency, and a method in a combination.
+    observed, calibrated : mapping of look -> float
+        Local z of the data, as fitted, and less the mean and over the standard deviation of the toys.
+    toys : float64 (toys, looks)
+        Local z of the toys, as fitted.
+    """
+
+    overall: ToyP
+    each: dict[str, ToyP]
+    observed: dict[str, float]
+    calibrated: dict[str, float]
+    toys: Array
+
+    def __str__(self) -> str:
+        return f"global {self.overall} from {len(self.toys)} toys"
+
+    @classmethod
+    def of(cls, observed: dict[str, float], toys: Array) -> Calibrated:
+        """From observed z and those of toys (t, looks), looks in the same order.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than 10 toys, or they belong to another search.
+        """
+        z = np.array(list(observed.values()))
+        if toys.ndim != 2 or toys.shape[1] != len(z):
+            raise InputError(f"toys have shape {toys.shape} for {len(z)} looks: they belong to another search")
+        if len(toys) < 10:
+            raise InputError(f"{len(toys)} toys say nothing about a spread: ask for 10 or more, for a result for 500")
+        mean, spread = toys.mean(axis=0), np.maximum(toys.std(axis=0, ddof=1), 1e-9)
+        standard, data = (toys - mean) / spread, (z - mean) / spread
+        n = len(toys)
+        return cls(
+            overall=ToyP.count(int((standard.max(axis=1) >= data.max()).sum()), n),
+            each={name: ToyP.count(int((toys[:, i] >= z[i]).sum()), n) for i, name in enumerate(observed)},
+            observed=dict(observed),
+            calibrated=dict(zip(observed, data.tolist(), strict=True)),
+            toys=toys,
+        )
+
+
+def search_toy(again: Callable[..., Searched], background: Background, seed: int, index: int) -> list[float]:
+    """Local z of one toy in everything that is looked at; everything is trained again.
+
+    Parameters
+    ----------
+    again : callable
+        The search: again(rows, seed=...) gives its result.
+    background : Background
+    seed, index : int
+        Give the toy its own stream.
+    """
+    rows = background.draw(np.random.default_rng([seed, index]))
+    result = again(rows, seed=int(np.random.default_rng([seed, index, 1]).integers(2**31)))
+    return [fit.z for fit in result.looks.values()]
