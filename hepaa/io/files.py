@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -11,16 +10,18 @@ import socket
 import stat
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
 
 
 def refuse_input_as_output(output: str | Path, inputs: Iterable[str | Path]) -> None:
@@ -100,15 +101,15 @@ _ABANDONED_AFTER_S = 24 * 3600.0
 
 def remove_abandoned(folder: Path, name: str | None = None) -> None:
     """Remove unfinished files of hepaa, for one name or all, whose process is dead, or that lie untouched for a day."""
-    for left in folder.glob(f".{glob.escape(name) if name is not None else '*'}.hepaa-*"):
-        writer = _TEMPORARY.fullmatch(left.name)
-        try:
-            if writer is not None and not left.is_symlink() and left.is_file():
+    begin = "." if name is None else f".{name}.hepaa-"
+    with os.scandir(folder) as entries:
+        for left in entries:
+            writer = _TEMPORARY.fullmatch(left.name) if left.name.startswith(begin) else None
+            if writer is not None and left.is_file(follow_symlinks=False):
                 dead = writer[1] == _host() and not _lives(int(writer[2]))
-                if dead or time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
-                    left.unlink()
-        except FileNotFoundError:  # another process was faster
-            continue
+                with suppress(FileNotFoundError):  # another process was faster
+                    if dead or time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
+                        Path(left).unlink()
 
 
 @lru_cache(maxsize=1)
@@ -188,13 +189,13 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def distinct(
-    names: Iterable[str], spelt: Callable[[str], str], *, key: Callable[[str], str] = str, joint: str = "-"
-) -> dict[str, str]:
+    names: Iterable[T], spelt: Callable[[T], str], *, key: Callable[[str], str] = str, joint: str = "-"
+) -> dict[T, str]:
     """Other spellings of names, one for each: the second of two that fall together ends in 2, and so on.
 
     Parameters
     ----------
-    names : iterable of str
+    names : iterable of str, or of anything hashable that has a name
     spelt : function
         A name as it is to be written, such as without the characters that a format does not take.
     key : function
@@ -202,7 +203,7 @@ def distinct(
     joint : str
         Between a name and its number.
     """
-    spellings: dict[str, str] = {}
+    spellings: dict[T, str] = {}
     taken: set[str] = set()
     for name in dict.fromkeys(names):
         plain = spelt(name)

@@ -15,11 +15,11 @@ from helpers.kills import Commands
 from hepaa.io.folders import MANIFEST, foreign_files
 
 COMMANDS = {
-    "run": (["run", "card.yaml", "--overwrite"], 50, ["out/results.json", "out/scores.parquet"]),
+    "run": (["run", "card.yaml", "--overwrite"], 40, ["out/results.json", "out/scores.parquet"]),
     "features": (["features", "data/*.lhe", "--set", "zh-paper", "-o", "out.parquet"], 70, ["out.parquet"]),
     "batch": (
         ["features", "data/*.lhe", "--set", "zh-paper", "--executor", "serial", "--work", "out.work", "-o", "out"],
-        80,
+        90,
         ["out/part-00000.parquet", "out/index.json"],
     ),
 }
