@@ -208,8 +208,8 @@ class Detector(Estimator):
         """Raise InputError for events that this detector cannot be trained on."""
         if self.needs_labels and not len(training.anomalies):
             raise InputError(
-                f"{type(self).__name__} learns from labelled anomalies, but none of the training events has label 1; "
-                "label some, or take a detector that needs none, such as VAE"
+                f"{type(self).__name__} learns from labelled anomalies, but none of the {len(training.background)} "
+                "training events has label 1; label some, or take a detector that needs none, such as VAE"
             )
         n_negative = 0 if training.weight is None else int((training.weight < 0).sum())
         if n_negative and not self.takes_negative_weights:

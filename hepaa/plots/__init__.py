@@ -7,7 +7,7 @@ and leave matplotlib's global state as it was. Only `save_figure` writes files.
 from hepaa.plots.diagnostics import feature_pulls, latent_space, mass_sculpting, score_by_generator
 from hepaa.plots.panels import feature_distributions, loss_curves
 from hepaa.plots.scores import luminosity_reach, roc, score_histogram, sic
-from hepaa.plots.style import STYLES, Look, figure_svg, save_figure
+from hepaa.plots.style import STYLES, Look, figure_svg, refuse_unreadable, save_figure
 
 __all__ = [
     "STYLES",
@@ -19,6 +19,7 @@ __all__ = [
     "loss_curves",
     "luminosity_reach",
     "mass_sculpting",
+    "refuse_unreadable",
     "roc",
     "save_figure",
     "score_by_generator",

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import mplhep
 import numpy as np
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 
 from hepaa.errors import InputError, nearest
 
@@ -108,6 +110,19 @@ def drawing(look: Look | None) -> Iterator[Callable[..., Figure]]:
     settings: Any = style | _COMMON | {"mathtext.fontset": _MATH[look.style]}
     with mpl.rc_context(settings):
         yield partial(StyledFigure, settings)
+
+
+def refuse_unreadable(text: str) -> None:
+    """Raise InputError for a text whose mathematics, between $ signs, matplotlib cannot draw."""
+    if not is_math_text(text):
+        return
+    try:
+        MathTextParser("path").parse(text)
+    except (ValueError, RecursionError) as wrong:
+        reason = str(wrong).strip().splitlines()[-1] if str(wrong).strip() else "it is nested too deep"
+        raise InputError(
+            f"{text!r} cannot be drawn ({reason}); write it in matplotlib's mathtext, or a dollar sign as \\$"
+        ) from None
 
 
 def header(axes: Axes, look: Look | None) -> None:

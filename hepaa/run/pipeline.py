@@ -5,37 +5,40 @@ files -> features -> split -> detectors -> scores -> histograms and significance
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa.detectors import NeuralDetector
-from hepaa.io.files import file_name, write_json
+from hepaa.errors import InputError
+from hepaa.io.files import write_json
 from hepaa.io.folders import new_folder
 from hepaa.io.root.results import write_histograms_root
-from hepaa.models.presets import detector
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
+from hepaa.run import checks
+from hepaa.run.parts import divide, training_events
 from hepaa.run.reading import input_files, read
 from hepaa.run.results import cross_sections, evaluate, root_histograms, summary
+from hepaa.run.steps import Steps
 from hepaa.run.variations import with_varied_scores
 from hepaa.run.workspaces import write_fits
 from hepaa.stats.flattening import QuantileFlattening
-from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
-from hepaa.table.mixing import split
+from hepaa.table import BACKGROUND, EventTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from hepaa.card import Card
+    from hepaa.card import Card, DetectorCard
     from hepaa.detectors import Detector
     from hepaa.progress import Reporter
-
-    Flattening = tuple[str, QuantileFlattening]
+    from hepaa.run.workspaces import Step
 
 
 def run(
@@ -66,104 +69,149 @@ def run(
     Raises
     ------
     InputError
-        For input that cannot be used; nothing is left behind.
+        For input that cannot be used; nothing is left behind. It is found before the first training.
+    IncompleteError
+        If a step failed after a training: the folder is there with all else, and says in `failures.txt` what it lacks.
     """
     report = progress or Silent()
+    detectors = checks.untrained(card)
+    checks.before_reading(card)
+    after = Steps(report)
     with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
         table = (reader or read)(card, report)
+        checks.room_for(table, folder)
         table.save(folder / "features.parquet")
         parts = divide(card, table)
-        detectors = train(card, parts["train"], folder / "models", report)
-        validation, test = score_parts(card, detectors, parts)
-        validation.save(folder / "validation.parquet")
-        test.save(folder / "scores.parquet")
-        test.save(folder / "scores.root")
-        results = [evaluate(name, validation, test, card, left_out=card.split.train_without) for name in detectors]
-        write_histograms_root(root_histograms(results), folder / "histograms.root")
+        checks.before_training(card, detectors, parts)
+        warnings = checks.implausible_yields(table)
+        for warning in warnings:
+            report.say(f"warning: {warning}")
+        models = train(card, parts["train"], folder / "models", report, detectors=detectors, step=after.step)
+        if not models:
+            raise next(iter(after.failed.values()))
+        validation, test = score_parts(card, models, parts, step=after.step)
+        for part, name in ((validation, "validation.parquet"), (test, "scores.parquet"), (test, "scores.root")):
+            with after.step(name):
+                part.save(folder / name)
+        results = []
+        for name in (n for n in models if f"score_{n}" in test.spectators):
+            with after.step(f"the results of {name}"):
+                results.append(evaluate(name, validation, test, card, left_out=card.split.train_without))
+        with after.step("histograms.root"):
+            write_histograms_root(root_histograms(results), folder / "histograms.root")
         if card.workspace.write:
             report.say("writing workspaces")
         sigma = cross_sections(table, card.luminosity_fb)
-        fits = write_fits(card, results, validation, test, folder / "workspaces", cross_sections=sigma)
-        write_json(summary(card, table, parts, results, fits), folder / "results.json")
+        fits = write_fits(card, results, validation, test, folder / "workspaces", cross_sections=sigma, step=after.step)
+        with after.step("results.json"):
+            numbers = summary(card, table, parts, results, fits) | {"warnings": warnings}
+            write_json(after.without_nan(numbers, "results.json"), folder / "results.json")
         report.say("drawing figures")
         curves = {(r.name, signal): p.curve for r in results for signal, p in r.performance.items()}
-        draw_all(SavedRun(folder, test=test, models=detectors, curves=curves), folder / "figures")
+        with after.step("figures"):
+            draw_all(SavedRun(folder, test=test, models=models, curves=curves), folder / "figures", step=after.step)
+        after.write_failures(folder)
+    after.raise_failures(Path(card.output))
     return Path(card.output)
 
 
-def divide(card: Card, table: EventTable) -> dict[str, EventTable]:
-    """The parts "train", "validation" and "test" of the simulation; data are neither split nor scaled: all in test."""
-    sizes = {"train": card.split.train, "validation": card.split.validation, "test": card.split.test}
-    data = table.label == DATA
-    parts = split(table[~data], sizes, salt=card.split.salt)
-    parts["train"] = parts["train"].without(card.split.train_without)
-    if data.any():
-        parts["test"] = concatenate([parts["test"], table[data]])
-    return parts
+def train(
+    card: Card,
+    table: EventTable,
+    folder: Path,
+    progress: Reporter,
+    *,
+    detectors: Mapping[str, Detector] | None = None,
+    step: Step = nullcontext,
+) -> dict[str, Detector]:
+    """Fit the detectors of a card on the training part; those that can be saved are, as `folder/NAME.safetensors`.
 
-
-def train(card: Card, table: EventTable, folder: Path, progress: Reporter) -> dict[str, Detector]:
-    """Fit the detectors of a card on the training part; those that can be saved are, as `folder/NAME.safetensors`."""
+    Parameters
+    ----------
+    detectors : mapping of label -> Detector, optional
+        Untrained; by default made from the card.
+    step : function of a name, optional
+        The context of each training, such as one that goes on after an error.
+    """
     folder.mkdir()
     fitted: dict[str, Detector] = {}
+    untrained = checks.untrained(card) if detectors is None else detectors
     for number, entry in enumerate(card.detectors, 1):
-        model = detector(entry.detector, **{"seed": card.seed} | entry.options)
-        progress.say(f"training {entry.label} ({number} of {len(card.detectors)})")
-        fitted[entry.label] = model.fit(_training_events(table, entry.labelled))
-        if isinstance(model, NeuralDetector):
-            model.save(folder / f"{file_name(entry.label)}.safetensors")
+        with step(f"the training of {entry.label}"):
+            progress.say(f"training {entry.label} ({number} of {len(card.detectors)})")
+            model = untrained[entry.label].fit(training_events(table, entry.labelled))
+            fitted[entry.label] = model
+            if isinstance(model, NeuralDetector):
+                model.save(folder / f"{card.file_names[entry.label]}.safetensors")
     return fitted
 
 
-def _training_events(table: EventTable, labelled: int | None) -> EventTable:
-    """All background and the labelled anomalies, all or so many: fewer of them are a subset of more."""
-    signal = np.flatnonzero(table.label == SIGNAL)
-    order = signal[np.argsort(table[signal].event_hash("labelled"), kind="stable")]
-    rows = np.concatenate([np.flatnonzero(table.label == BACKGROUND), order[:labelled]])
-    return table[np.sort(rows)]
-
-
 def score_parts(
-    card: Card, detectors: Mapping[str, Detector], parts: Mapping[str, EventTable]
+    card: Card, detectors: Mapping[str, Detector], parts: Mapping[str, EventTable], *, step: Step = nullcontext
 ) -> tuple[EventTable, EventTable]:
-    """The validation and the test part with their scores, flattened in a mass and varied as the card asks."""
-    raw = _scores(detectors, parts["validation"])
-    transforms = flattening(card, _with_scores(parts["validation"], raw))
+    """The validation and the test part with their scores, flattened in a mass and varied as the card asks.
+
+    Parameters
+    ----------
+    step : function of a name, optional
+        The context of each detector's scores and of the varied ones, such as one that goes on after an error.
+    """
+    entries = {d.label: d for d in card.detectors}
+    validation, test = parts["validation"], parts["test"]
+    scorers: dict[str, Scorer] = {}
+    for name, model in detectors.items():
+        with step(f"the scores of {name}"):
+            raw = _finite(model.anomaly_score(validation))
+            scorer = Scorer(model, *flattening(entries[name], raw, validation))
+            flat, of_test = scorer.flattened(raw, validation), scorer(test)
+            validation = validation.with_spectators(**{f"score_{name}": flat})
+            test = test.with_spectators(**{f"score_{name}": of_test})
+            scorers[name] = scorer
 
     def scored(table: EventTable) -> EventTable:
-        return _with_scores(table, _scores(detectors, table), transforms)
+        return table.with_spectators(**{f"score_{name}": scorer(table) for name, scorer in scorers.items()})
 
-    validation = _with_scores(parts["validation"], raw, transforms)
-    return validation, with_varied_scores(scored(parts["test"]), card.systematics, scored)
+    with step("the varied scores"):
+        test = with_varied_scores(test, card.systematics, scored)
+    return validation, test
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A detector whose score is made independent of a mass, where there is one."""
+
+    model: Detector
+    mass: str = ""
+    transform: QuantileFlattening | None = None
+
+    def __call__(self, table: EventTable) -> NDArray[np.float64]:
+        """Scores (n,) of a table; higher is more anomalous."""
+        return self.flattened(_finite(self.model.anomaly_score(table)), table)
+
+    def flattened(self, raw: NDArray[np.float64], table: EventTable) -> NDArray[np.float64]:
+        """What becomes of the detector's scores of a table."""
+        return raw if self.transform is None else self.transform.transform(raw, table[self.mass])
+
+
+def flattening(
+    entry: DetectorCard, raw: NDArray[np.float64], validation: EventTable
+) -> tuple[str, QuantileFlattening | None]:
+    """The mass that a score is to be independent of, if there is one, and the transform learned on background."""
+    if entry.flatten is None:
+        return "", None
+    rows = validation.label == BACKGROUND
+    x = raw[rows].astype(np.float32)  # as tables keep scores
+    return entry.flatten, QuantileFlattening().fit(x, validation[entry.flatten][rows], validation.weight[rows])
+
+
+def _finite(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    lost = int(np.sum(~np.isfinite(scores)))
+    if lost:
+        raise InputError(f"{lost} of {len(scores)} scores are NaN or infinite; train with a smaller learning rate")
+    return scores
 
 
 def score(detectors: Mapping[str, Detector], table: EventTable) -> EventTable:
     """The table with a column `score_NAME` for each detector; higher is more anomalous."""
-    return _with_scores(table, _scores(detectors, table))
-
-
-def _scores(detectors: Mapping[str, Detector], table: EventTable) -> dict[str, NDArray[np.float64]]:
-    return {name: d.anomaly_score(table) for name, d in detectors.items()}
-
-
-def _with_scores(
-    table: EventTable, scores: Mapping[str, NDArray[np.float64]], transforms: Mapping[str, Flattening] | None = None
-) -> EventTable:
-    columns = {f"score_{name}": values for name, values in scores.items()}
-    for name, (mass, transform) in (transforms or {}).items():
-        columns[f"score_{name}"] = transform.transform(scores[name], table[mass])
-    return table.with_spectators(**columns)
-
-
-def flattening(card: Card, validation: EventTable) -> dict[str, Flattening]:
-    """Mass and fitted transform of each detector whose score is to be made independent of a mass."""
-    background = validation.background
-    return {
-        d.label: (
-            d.flatten,
-            QuantileFlattening().fit(background[f"score_{d.label}"], background[d.flatten], background.weight),
-        )
-        for d in card.detectors
-        if d.flatten is not None
-    }
+    return table.with_spectators(**{f"score_{name}": d.anomaly_score(table) for name, d in detectors.items()})

@@ -100,7 +100,7 @@ def with_varied_scores(
         affected = table.label != DATA
         if systematic.processes:
             affected = affected & np.isin(np.array(table.processes)[table.process], systematic.processes)
-        scores = [c for c in table.spectators if c.startswith("score_") and ":" not in c]
+        scores = [c for c in table.spectators if c.startswith("score_")]
         again = score(varied(table, getattr(systematic, way)))
         for column in scores:
             columns[f"{column}:{systematic.name}:{way}"] = np.where(affected, again[column], table[column])
@@ -175,17 +175,30 @@ def _template(
     return [replace(shape, channel=channel)]
 
 
+def several_generators(card: Rules, s: SystematicCard, backgrounds: Sequence[str]) -> list[str]:
+    """The background processes whose generators a systematic compares: those that have two.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    asked = s.processes or backgrounds
+    several = [p for p in asked if p in backgrounds and len(card.shares(p)) > 1]
+    if not several:
+        raise InputError(
+            f"systematics: {s.name!r} is the spread of generators, but no background process ({', '.join(asked)}) has "
+            "two of them"
+        )
+    return several
+
+
 def _spread(
     card: Rules, s: SystematicCard, detector: str, table: EventTable, histograms: ScoreHistograms, channel: str
 ) -> list[Uncertainty]:
     """Shape and normalisation of each background process that has several generators."""
     out: list[Uncertainty] = []
-    several = [p for p in s.processes or histograms.backgrounds if len(card.shares(p)) > 1]
-    if not several:
-        raise InputError(
-            f"systematics: {s.name!r} is the spread of generators, but no background process "
-            f"({', '.join(s.processes or histograms.backgrounds)}) has two of them"
-        )
+    several = several_generators(card, s, list(histograms.backgrounds))
     for process in several:
         part = table[(table.label == BACKGROUND) & (table.process == table.processes.index(process))]
         by = score_histograms(part, part[f"score_{detector}"], histograms.binning, by="generator").backgrounds

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hepaa.errors import InputError
-from hepaa.io.files import file_name, write_json, write_text
+from hepaa.io.files import distinct, file_name, write_json, write_text
 from hepaa.io.root.results import write_histograms_root
-from hepaa.run.results import binning_for, require_both_classes
+from hepaa.run.parts import in_categories
+from hepaa.run.results import binning_for
 from hepaa.run.variations import uncertainties
 from hepaa.stats import fit
 from hepaa.stats.histogram import score_histograms
 from hepaa.stats.systematics import Normalisation
 from hepaa.stats.workspace import datacard, workspace
-from hepaa.table.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hepaa.card import Card
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from hepaa.stats.histogram import ScoreHistograms
     from hepaa.stats.systematics import Uncertainty
     from hepaa.table import EventTable
+
+    Step = Callable[[str], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ def write_fits(
     folder: Path,
     *,
     cross_sections: Mapping[str, float],
+    step: Step = nullcontext,
 ) -> dict[str, dict[str, Any]]:
     """Write `folder/DETECTOR[-SIGNAL]/` with workspace.json, datacard.txt and shapes.root, if the card wants them.
 
@@ -68,6 +70,8 @@ def write_fits(
     folder : Path
     cross_sections : mapping of signal -> float
         Before selection, in pb: those of signals of strength 1.
+    step : function of a name, optional
+        The context of each workspace, such as one that goes on after an error.
 
     Returns
     -------
@@ -82,28 +86,45 @@ def write_fits(
     fits: dict[str, dict[str, Any]] = {}
     if not card.workspace.write:
         return fits
+    names = {
+        (r.name, s): r.name if len(r.histograms.signals) == 1 else f"{r.name}-{s}"
+        for r in results
+        for s in r.histograms.signals
+    }
+    places = distinct(names, lambda pair: file_name(names[pair]), key=str.casefold)
     for result in results:
-        model = _model(card, result, validation, test)
-        for signal in result.histograms.signals:
-            name = result.name if len(result.histograms.signals) == 1 else f"{result.name}-{signal}"
-            settings = {"uncertainties": model.of(signal), "luminosity_error": card.workspace.luminosity_error}
-            spec = workspace(model.channels, signal, **settings)  # type: ignore[arg-type]
-            fit.validate(spec)
-            place = folder / file_name(name)
-            place.mkdir(parents=True)
-            write_json(spec, place / "workspace.json")
-            text, shapes = datacard(model.channels, signal, **settings)  # type: ignore[arg-type]
-            write_text(text, place / "datacard.txt")
-            write_histograms_root(shapes, place / "shapes.root")
-            if card.workspace.infer:
-                data = any(h.data is not None for h in model.channels.values())
-                numbers, sigma = fit.infer(spec, observed=data), cross_sections[signal]
-                fits.setdefault(result.name, {})[signal] = numbers.to_dict() | {
-                    "cross_section_pb": sigma,
-                    "expected_limit_pb": [mu * sigma for mu in numbers.expected_limit],
-                    "observed_limit_pb": None if numbers.observed_limit is None else numbers.observed_limit * sigma,
-                }
+        with step(f"the workspaces of {result.name}"):
+            model = _model(card, result, validation, test)
+            for signal in result.histograms.signals:
+                with step(f"the workspace of {result.name} for {signal}"):
+                    numbers = _write_fit(card, model, signal, folder / places[result.name, signal], cross_sections)
+                    if numbers is not None:
+                        fits.setdefault(result.name, {})[signal] = numbers
     return fits
+
+
+def _write_fit(
+    card: Card, model: FitModel, signal: str, place: Path, cross_sections: Mapping[str, float]
+) -> dict[str, Any] | None:
+    """Write the folder of a signal; its numbers, if the card wants them."""
+    settings = {"uncertainties": model.of(signal), "luminosity_error": card.workspace.luminosity_error}
+    spec = workspace(model.channels, signal, **settings)  # type: ignore[arg-type]
+    fit.validate(spec)
+    place.mkdir(parents=True)
+    write_json(spec, place / "workspace.json")
+    text, shapes = datacard(model.channels, signal, **settings)  # type: ignore[arg-type]
+    write_text(text, place / "datacard.txt")
+    write_histograms_root(shapes, place / "shapes.root")
+    if not card.workspace.infer:
+        return None
+    data = any(h.data is not None for h in model.channels.values())
+    numbers, sigma = fit.infer(spec, observed=data), cross_sections[signal]
+    limits = {
+        "cross_section_pb": sigma,
+        "expected_limit_pb": [mu * sigma for mu in numbers.expected_limit],
+        "observed_limit_pb": None if numbers.observed_limit is None else numbers.observed_limit * sigma,
+    }
+    return numbers.to_dict() | limits
 
 
 def _model(card: Card, result: DetectorResult, validation: EventTable, test: EventTable) -> FitModel:
@@ -113,16 +134,8 @@ def _model(card: Card, result: DetectorResult, validation: EventTable, test: Eve
         return FitModel({name: result.processes}, result.uncertainties)
     channels: dict[str, ScoreHistograms] = {}
     nuisances: list[Uncertainty] = []
-    seen = np.zeros(0, np.uint64)
-    for category, expression in card.workspace.categories.items():
-        reference, counted = select(validation, expression), select(test, expression)
-        for part in (reference, counted):
-            require_both_classes(part.label, f"workspace: the category {category!r} ({expression})")
+    for category, (reference, counted) in in_categories(card, validation, test).items():
         binning = binning_for(reference, f"score_{name}", card)
-        events = counted.event_hash()
-        if len(np.intersect1d(seen, events)):
-            raise InputError(f"workspace: the category {category!r} shares events with another: make cuts exclusive")
-        seen = np.concatenate([seen, events])
         channels[category] = score_histograms(counted, counted[f"score_{name}"], binning).merge_unusable()
         nuisances += uncertainties(card, name, counted, channels[category], channel=category)
     return FitModel(channels, tuple(dict.fromkeys(nuisances)))
