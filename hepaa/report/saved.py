@@ -15,6 +15,7 @@ from hepaa.card import Card, load_card
 from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
 from hepaa.features.registry import feature_info
+from hepaa.io.files import one_line
 from hepaa.io.texts import parse_json
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
@@ -74,6 +75,12 @@ class SavedRun:
             raise InputError(
                 f"{self.folder / 'results.json'}: not the results of a run; give the folder of `hepaa run`"
             )
+        try:
+            _require_numbers(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as damage:
+            raise InputError(
+                f"{self.folder / 'results.json'}: is damaged ({one_line(damage)}); run the card again"
+            ) from damage
         return content
 
     def _repr_html_(self) -> str:
@@ -200,3 +207,22 @@ class SavedRun:
         width = (high - low) / 2
         width[~(width > 0)] = 1.0
         return (X[rows] - middle) / width, "distance from the background's median, in its widths"
+
+
+def _require_numbers(results: Mapping[str, Any]) -> None:
+    """Raise a KeyError, TypeError, ValueError or AttributeError unless the numbers that are shown are there."""
+    for detector in results["detectors"].values():
+        bins = len(Binning(**detector["binning"]))
+        if detector.get("response") is not None:
+            Response.from_dict(detector["response"])
+        for signal in detector["signals"].values():
+            p, z = signal["performance"], signal["significance"]
+            numbers = [p[k] for k in ("auc", "auc_error", "auc_pr", "max_sic", "max_sic_error")]
+            numbers += [p[k]["0.01"] for k in ("eps_s", "eps_s_error")]
+            numbers += [z[k] for k in ("total", "total_error", "total_known", "total_known_error", "systematic")]
+            for number in numbers:
+                if not isinstance(number, float | int | None):
+                    raise TypeError(f"{number!r} is no number")
+            for values in (*(z[k] for k in ("s", "b", "stat_s", "stat_b", "z", "z_error")), *z["shifts"].values()):
+                if np.asarray(values, dtype=np.float64).shape != (bins,):
+                    raise ValueError(f"{len(values)} numbers for {bins} bins")
