@@ -18,8 +18,10 @@ from hepaa.stats.significance import li_ma
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from hepaa.plots.style import Look
     from hepaa.search.methods.base import Method
     from hepaa.search.methods.combined import Combined
 
@@ -220,6 +222,20 @@ class ResonantResult(Searched):
     def background(self) -> Background:
         """Model of the data without signal, from the sidebands alone; toys are drawn from it."""
         return Background.of(self.rows, self.method.window, bins=len(self.edges) - 1, seed=self.seed)
+
+    def plot(self, *, mass: str = "$m$ [GeV]", look: Look | None = None) -> Figure:
+        """Spectra at all efficiencies with their fits; see `hepaa.search.figures.spectra`."""
+        from hepaa.search.figures import spectra  # matplotlib only where something is drawn
+
+        return spectra(self.fits(), self.method.window.signal, mass=mass, look=look)
+
+    def most_signal_like(self, n: int = 10) -> NDArray[np.int64]:
+        """Rows of the n events of the signal region with the smallest tail fraction, most signal-like first.
+
+        Among events beyond every sideband event of their fold, the highest score comes first.
+        """
+        inside = np.flatnonzero(self.method.window.in_signal(self.rows.mass))
+        return inside[np.lexsort((-self.score[inside], self.tail[inside]))][:n]
 
     def found_in(self, efficiency: float, limit: float = 2.0) -> int:
         """Number of folds in which the events of that fold alone show an excess of `limit` sigma over 1 / folds of the

@@ -65,6 +65,10 @@ class Background:
         start = 1 - tilt / 2
         part = 2 * u / (start + np.sqrt(start**2 + 2 * tilt * u))
         mass = np.repeat(self.edges[:-1], counts) + part * np.repeat(width, counts)
+        return self.draw_at(mass, rng)
+
+    def draw_at(self, mass: Array, rng: np.random.Generator) -> MassRows:
+        """One event for each mass (n,)."""
         return MassRows(self.density.sample(mass, rng), mass, self.columns)
 
 
