@@ -211,6 +211,80 @@ class FigureCard(_Section):
     )
 
 
+class MethodCard(_Section):
+    """One method of a resonant search."""
+
+    method: Literal["residual", "cwola", "cathode", "anode"]
+    name: Name | None = Field(None, description="name in figures and files; null: that of the method")
+    inputs: list[str] | None = Field(None, description="columns to learn from; null: all inputs but the mass")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of the method, such as {decorrelate: flatten}"
+    )
+
+
+class ScanCard(_Section):
+    """Windows one after the other, in place of one."""
+
+    low: float = Field(gt=0, description="where the first window begins, GeV")
+    high: float = Field(gt=0, description="where the last one ends at most, GeV")
+    width: float = Field(0.12, gt=0, lt=1, description="of a window, relative to its mass")
+    step: float = Field(0.5, gt=0, le=1, description="from one window to the next, in widths")
+
+
+class InjectionCard(_Section):
+    """Signal mixed into background-only toys, where the card has a signal: how strong it has to be to be found."""
+
+    strengths: list[float] = Field([0.0, 0.5, 1.0, 1.5, 2.2, 3.0], min_length=1, description="S / sqrt(B) before cuts")
+    draws: int = Field(10, gt=0, description="mixtures at each strength")
+
+
+class ResonantCard(_Section):
+    """Search for a bump in one mass, with the sidebands as the only model of the background."""
+
+    mass: str = Field(description="column of the mass, such as mjj")
+    signal: tuple[float, float] = Field(description="signal region, GeV")
+    sidebands: list[tuple[float, float]] = Field(min_length=1, description="sidebands, GeV; a gap is allowed")
+    scan: ScanCard | None = Field(None, description="search windows all over the range, not `signal` alone")
+    methods: list[MethodCard] = Field(
+        default_factory=lambda: [MethodCard(method="residual")],
+        min_length=1,
+        description="residual, cwola, cathode or anode; of several the smallest p-value counts, calibrated on toys",
+    )
+    folds: int = Field(5, ge=2, description="every event is scored by a model that did not see it")
+    efficiencies: list[float] = Field([0.1, 0.01, 0.003], min_length=1, description="background that passes each cut")
+    bins: int = Field(30, ge=8, description="of the spectrum")
+    toys: int = Field(500, ge=10, description="background-only toys for p-values; everything is trained again in each")
+    check_toys: int = Field(40, ge=10, description="toys that test the method for bias")
+    injection: InjectionCard = Field(default_factory=InjectionCard)
+
+
+class TwoSampleCard(_Section):
+    """Compare data with the backgrounds of the card, in all inputs together."""
+
+    method: Literal["kernel", "trees", "flow"] = "kernel"
+    rate: bool = Field(False, description="compare the number of events, too")
+    toys: int = Field(200, ge=10, description="of the background, for the p-value")
+    generators: Literal["each", "mixture"] | None = Field(
+        "each", description="what may be the truth: any generator alone, any mixture of them; null: the card's mixture"
+    )
+    weights: list[str] = Field(default_factory=list, description="columns of varied weights over nominal ones")
+    norms: dict[str, float] = Field(default_factory=dict, description="relative uncertainty of a process's yield")
+
+
+class SearchCard(_Section):
+    """Search of data without a signal model; blind until `unblind`."""
+
+    resonant: ResonantCard | None = None
+    two_sample: TwoSampleCard | None = None
+    unblind: bool = Field(False, description="look at the data of the signal region; recorded in the results")
+
+    @model_validator(mode="after")
+    def _one(self) -> SearchCard:
+        if (self.resonant is None) == (self.two_sample is None):
+            raise ValueError("give either `resonant` or `two_sample`")
+        return self
+
+
 class Rules(_Section):
     """Settings by which scores are judged."""
 
@@ -239,16 +313,24 @@ class Card(Rules):
     )
     features: FeatureCard
     split: SplitCard = Field(default_factory=SplitCard)
-    detectors: list[DetectorCard] = Field(min_length=1)
+    detectors: list[DetectorCard] = Field(default_factory=list, description="what `hepaa run` trains")
+    search: SearchCard | None = Field(None, description="what `hepaa search` looks for")
     workspace: FitCard = Field(default_factory=FitCard)
     figures: FigureCard = Field(default_factory=FigureCard)
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:
         roles = {s.role for s in self.samples}
-        for role, why in (("background", "a detector is trained on it"), ("signal", "a significance needs one")):
-            if role not in roles:
-                raise ValueError(f"samples: no sample has role {role}; {why}")
+        if self.search is None and not self.detectors:
+            raise ValueError("detectors: name one or more for `hepaa run`, or give `search` for `hepaa search`")
+        if self.detectors and "background" not in roles:
+            raise ValueError("samples: no sample has role background; a detector is trained on it")
+        if self.search is None and "signal" not in roles:
+            raise ValueError("samples: no sample has role signal; a significance needs one")
+        if self.search is not None and "data" not in roles:
+            raise ValueError("samples: no sample has role data; a search looks at data, or at simulation in its place")
+        if self.search is not None and self.search.two_sample is not None and "background" not in roles:
+            raise ValueError("samples: no sample has role background; two_sample compares data with it")
         names = [d.label for d in self.detectors]
         if len(set(names)) != len(names):
             raise ValueError(f"detectors: names stand twice in {names}; give each a name of its own")
