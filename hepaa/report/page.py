@@ -18,6 +18,9 @@ from hepaa.report.figures import FIGURES, look_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
+    from hepaa.card import Card
     from hepaa.plots import Look
     from hepaa.report.saved import SavedRun
     from hepaa.report.tables import Table
@@ -68,9 +71,14 @@ def write_report(run: SavedRun, path: Path, *, style: str | None = None, label: 
         If a file of the run is missing or cannot be read.
     """
     look = look_of(run, style=style, label=label)
+    write_page(run.card, sections(run, look), path, label=look.label)
+
+
+def write_page(card: Card, parts: list[Section], path: Path, *, label: str) -> None:
+    """Write a page of these sections under the title of a card."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(files("hepaa.report").joinpath("page.html").read_text(encoding="utf-8"))
-    write_text(page.render(card=run.card, version=__version__, label=look.label, sections=sections(run, look)), path)
+    write_text(page.render(card=card, version=__version__, label=label, sections=parts), path)
 
 
 def sections(run: SavedRun, look: Look) -> list[Section]:
@@ -137,7 +145,11 @@ def _pictures(run: SavedRun, name: str, look: Look) -> list[tuple[str, str]]:
     """The figures of a name, each with its title and with what tells it from the others of that name."""
     pictures = []
     for stem, figure in FIGURES[name](run, look):
-        data = base64.b64encode(figure_svg(figure).encode()).decode()
         rest = stem.removeprefix(name).lstrip("-").replace("-", " ")
-        pictures.append((f"data:image/svg+xml;base64,{data}", f"{TITLES[name]}: {rest}".rstrip(": ")))
+        pictures.append((picture(figure), f"{TITLES[name]}: {rest}".rstrip(": ")))
     return pictures
+
+
+def picture(figure: Figure) -> str:
+    """A figure as an address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(figure_svg(figure).encode()).decode()}"

@@ -36,7 +36,8 @@ class Table:
     text: tuple[int, ...] = field(default=(0,))
 
 
-def _table(caption: str, head: list[str], rows: list[list[Any]], text: tuple[int, ...] = (0,)) -> Table:
+def make_table(caption: str, head: list[str], rows: list[list[Any]], text: tuple[int, ...] = (0,)) -> Table:
+    """A table of cells, or of what is made words."""
     cells = [[c if isinstance(c, Cell) else Cell(str(c)) for c in row] for row in rows]
     return Table(caption, tuple(head), cells, text)
 
@@ -73,7 +74,7 @@ def summary(run: SavedRun) -> Table:
         separation = [number(p["auc"], p["auc_error"], 4), efficiency, number(p["max_sic"], p["max_sic_error"], 2)]
         rows.append([name, signal, *separation, shown, _limit(limit)])
     head = ["detector", "signal", "AUC", "signal eff. at 1 % bkg", "max SIC", "Z expected", "95 % limit on strength"]
-    return _table("Expected of the test part, with statistical errors", head, rows, (0, 1))
+    return make_table("Expected of the test part, with statistical errors", head, rows, (0, 1))
 
 
 def _limit(limit: dict[str, Any]) -> str:
@@ -89,20 +90,20 @@ def samples(run: SavedRun) -> Table:
         for s in run.results["samples"]
     ]  # fmt: skip
     head = ["process", "generator", "events", "expected events", "effective events", "negative weights"]
-    return _table("Samples after selection", head, rows, (0, 1))
+    return make_table("Samples after selection", head, rows, (0, 1))
 
 
 def parts(run: SavedRun) -> Table:
     """Events in each part."""
     rows = [[name, *counts.values()] for name, counts in run.results["parts"].items()]
     head = ["part", *next(iter(run.results["parts"].values()))]
-    return _table("Events in each part, disjoint", head, rows)
+    return make_table("Events in each part, disjoint", head, rows)
 
 
 def sources(run: SavedRun) -> Table:
     """Files and their content hashes."""
     rows = [[s["path"], s["sha256"][:16], s["version"]] for s in run.results["sources"]]
-    return _table("Files read, with the start of their SHA-256", ["file", "SHA-256", "hepaa"], rows, (0, 1, 2))
+    return make_table("Files read, with the start of their SHA-256", ["file", "SHA-256", "hepaa"], rows, (0, 1, 2))
 
 
 def cutflow(run: SavedRun) -> Table:
@@ -115,7 +116,7 @@ def cutflow(run: SavedRun) -> Table:
         share = f"{100 * r['sum_weights'] / start:.2f} %" if start else ""
         rows.append([*key, r["step"], r["n"], f"{r['sum_weights']:.6g}", share])
     head = ["process", "generator", "step", "events", "expected events", "of the first"]
-    return _table("Events left after each step", head, rows, (0, 1, 2))
+    return make_table("Events left after each step", head, rows, (0, 1, 2))
 
 
 def performance(run: SavedRun) -> Table:
@@ -132,7 +133,7 @@ def performance(run: SavedRun) -> Table:
     efficiencies = next(_of_signals(run))[2]["performance"]["eps_s"]
     head = ["detector", "signal", "AUC", "AUC-PR", *(f"eff. at {float(e):.2%} bkg" for e in efficiencies), "max SIC",
             "there: signal, bkg eff."]  # fmt: skip
-    return _table("Separation on the test part", head, rows, (0, 1))
+    return make_table("Separation on the test part", head, rows, (0, 1))
 
 
 def uncertainties(run: SavedRun) -> str:
@@ -158,7 +159,7 @@ def bins(run: SavedRun) -> list[Table]:
             rows.append(row)
         head = ["score", "simulated bkg", "background", "all uncertainties"]
         head += [title for signal in signals for title in (signal, "Z")]
-        out.append(_table(f"{name}: bins", head, rows))
+        out.append(make_table(f"{name}: bins", head, rows))
     return out
 
 
@@ -176,7 +177,7 @@ def reach(run: SavedRun) -> Table:
         rows.append([name, signal, *expected, *needed, *limits])
     head = ["detector", "signal", "Z, statistics only", "Z", "fb\u207b\u00b9 for 3\u03c3", "fb\u207b\u00b9 for 5\u03c3",
             "95 % limit on strength", "68 % range", "limit [pb]", "observed"]  # fmt: skip
-    return _table("Reach, expected, with statistical errors of the simulation", head, rows, (0, 1))
+    return make_table("Reach, expected, with statistical errors of the simulation", head, rows, (0, 1))
 
 
 def _luminosity(value: float | None, error: float | None) -> str:
@@ -198,7 +199,7 @@ def fits(run: SavedRun) -> list[Table]:
     if not rows:
         return []
     head = ["detector", "signal", "Z expected", "Z observed", "95 % limit expected", "observed"]
-    return [_table("Workspaces, fitted with pyhf", head, rows, (0, 1))]
+    return [make_table("Workspaces, fitted with pyhf", head, rows, (0, 1))]
 
 
 def sculpting(run: SavedRun) -> Table:
@@ -218,7 +219,7 @@ def sculpting(run: SavedRun) -> Table:
         )  # fmt: skip
     head = ["detector", "gate", "events after the cut", "overall Z of the largest bump", "at [GeV]", "JSD",
             "JSD by chance", "shift of mean", "of width"]  # fmt: skip
-    return _table("Background alone after the cut", head, rows, (0, 1))
+    return make_table("Background alone after the cut", head, rows, (0, 1))
 
 
 def generators(run: SavedRun) -> list[Table]:
@@ -234,7 +235,7 @@ def generators(run: SavedRun) -> list[Table]:
             ]  # fmt: skip
     head = ["detector", "generator", "trained on", "wanted", "false positives", "68 % interval", "events"]
     caption = "False positives of each generator, at cuts set by validation events of those trained on"
-    return [_table(caption, head, rows, (0, 1, 2))] if rows else []
+    return [make_table(caption, head, rows, (0, 1, 2))] if rows else []
 
 
 def events(run: SavedRun) -> list[Table]:
@@ -251,5 +252,5 @@ def events(run: SavedRun) -> list[Table]:
         head = ["event", "score", *run.test.columns]
         worst = [run.test.columns[j] for j in np.argsort(-np.abs(pulls).mean(axis=0))[:3]]
         caption = f"{name}: {words}; furthest off: {', '.join(worst)}"
-        out.append(_table(caption, head, lines))
+        out.append(make_table(caption, head, lines))
     return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +13,11 @@ from hepaa.models.combined.trees import fit_trees, log_odds
 from hepaa.search.methods.background import DensityModel, SidebandModel, compare_samples
 from hepaa.search.methods.classifiers import Cwola
 from hepaa.search.methods.combined import Combined
-from hepaa.search.toys import search_toy
 from hepaa.stats.performance import auc
 from hepaa.stats.sculpting import sculpting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -85,46 +83,36 @@ def refuse_correlated(method: Method | Combined, rows: MassRows) -> None:
             )
 
 
-def check(
-    result: ResonantResult | CombinedResult,
-    *,
-    toys: int = 40,
-    seed: int = 2,
-    map: Callable[..., Iterable[Any]] = map,
-) -> tuple[Check, ...]:
+def check(result: ResonantResult | CombinedResult, toys: Array | int = 40, *, seed: int = 2) -> tuple[Check, ...]:
     """All checks of a search; none looks at the signal region.
 
     Closure of p(x | m) on sideband events that it did not see, and in a validation window beside the signal region that
-    is hidden from it; the mass of the sidebands before and after the tightest cut; mean and width of z in
-    background-only toys.
+    is hidden from it; what the inputs together say about the mass; the mass of the sidebands before and after the
+    tightest cut; mean and width of z in background-only toys.
 
     Parameters
     ----------
     result : ResonantResult or CombinedResult
-    toys : int
-        Background-only toys, each a search of its own.
+    toys : float64 (n, looks) or int
+        Local z of background-only toys, as `result.toys` gives them, or how many to search.
     seed : int
-    map : callable
-        Such as that of a `concurrent.futures.Executor`.
     """
     checks = []
     for part in result.parts:
-        checks += _closures(part, seed)
-        checks += [_dependence(part, seed), _sculpting(part, seed)]
-    one = partial(search_toy, result.again, result.background(), seed)
-    values = np.array(list(map(one, range(toys))))
-    for name, z in zip(result.looks, values.T, strict=True):
+        checks += [*_closures(part, seed), _dependence(part, seed), _sculpting(part, seed)]
+    values = result.toys(toys) if isinstance(toys, int) else toys
+    return (*checks, *bias(result.looks, values))
+
+
+def bias(looks: Iterable[str], toys: Array) -> list[Check]:
+    """Whether background alone is called a signal: the mean z of toys (n, looks) in each look."""
+    checks = []
+    for name, z in zip(looks, toys.T, strict=True):
         error = z.std(ddof=1) / np.sqrt(len(z))
-        checks.append(
-            Check(
-                f"background-only z, {name}",
-                bool(abs(z.mean()) - 2 * error <= BIAS),
-                float(z.mean()),
-                BIAS,
-                f"{len(z)} background-only toys give z = {z.mean():+.2f} +- {error:.2f}, width {z.std(ddof=1):.2f}",
-            )
-        )
-    return tuple(checks)
+        words = f"{len(z)} background-only toys give z = {z.mean():+.2f} +- {error:.2f}, width {z.std(ddof=1):.2f}"
+        passed = bool(z.mean() - 2 * error <= BIAS)
+        checks.append(Check(f"background-only z, {name}", passed, float(z.mean()), BIAS, words))
+    return checks
 
 
 def _closures(result: ResonantResult, seed: int) -> list[Check]:

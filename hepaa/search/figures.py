@@ -32,7 +32,8 @@ def spectra(
     signal: tuple[float, float],
     *,
     mass: str = "$m$ [GeV]",
-    unlooked: bool = False,
+    title: str | None = None,
+    quoted: bool = True,
     look: Look | None = None,
 ) -> Figure:
     """Mass spectrum after each cut with its fit and the fit's band, the window, and pulls of the tightest cut below.
@@ -45,8 +46,10 @@ def spectra(
         Signal region, GeV; its bins are not fitted.
     mass : str
         Label of the axis.
-    unlooked : bool
-        The points in the window are a toy's, and the legend says so.
+    title : str, optional
+        Of the legend, such as "signal region: toy".
+    quoted : bool
+        Whether z stands in the legend.
     look : Look, optional
     """
     with drawing(look) as new_figure:
@@ -57,7 +60,7 @@ def spectra(
         for colour, marker, line, fit in zip(line_colours(len(fits)), _MARKERS, LINES, fits, strict=False):
             centres = (fit.edges[1:] + fit.edges[:-1]) / 2
             rate = np.diff(fit.edges) / 100
-            label = f"{fit.efficiency:.3g} of background: $z$ = {fit.z:.1f}"
+            label = f"{fit.efficiency:.3g} of background" + (f": $z$ = {fit.z:.1f}" if quoted else "")
             points = fit.counts > 0
             low, high = _poisson(fit.counts)
             upper.errorbar(
@@ -80,7 +83,6 @@ def spectra(
         lower.set(xlabel=mass, ylabel="Pull", xlim=(last.edges[0], last.edges[-1]))
         lower.set_ylim(*(np.array([-1, 1]) * max(3.5, 1.15 * float(np.abs(pull).max()))))
         lower.yaxis.set_major_locator(MaxNLocator(4))
-        title = "background-only toy" if unlooked else None
         upper.legend(loc="upper right", title=title)
         header(upper, look)
     return figure

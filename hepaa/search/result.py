@@ -125,25 +125,41 @@ class Searched:
         """Model of the data without signal; toys are drawn from it."""
         raise NotImplementedError
 
-    def p_value(self, toys: int = 500, *, seed: int = 1, map: Callable[..., Iterable[Any]] = map) -> Calibrated:
-        """p-values from background-only toys in which everything is trained again.
+    def toys(
+        self,
+        n: int = 500,
+        *,
+        seed: int = 1,
+        map: Callable[..., Iterable[Any]] = map,
+        advance: Callable[[int], None] | None = None,
+    ) -> Array:
+        """Local z (n, looks) of background-only toys, in each of which everything is trained again.
 
         Parameters
         ----------
-        toys : int
+        n : int
         seed : int
-            Of the toys; each has its own stream.
+            Each toy has its own stream, whatever their number.
         map : callable
             Such as the `map` of a `concurrent.futures.Executor`, to work in parallel.
-
-        Returns
-        -------
-        Calibrated
-            For everything that was looked at, and over all of it.
+        advance : callable, optional
+            Called with the number of toys done.
         """
-        whole("toys", toys, 10)
-        one = partial(search_toy, self.again, self.background(), seed)
-        return Calibrated.of({name: fit.z for name, fit in self.looks.items()}, np.array(list(map(one, range(toys)))))
+        whole("toys", n, 10)
+        values = []
+        for i, z in enumerate(map(partial(search_toy, self.again, self.background(), seed), range(n)), 1):
+            values.append(z)
+            if advance is not None:
+                advance(i)
+        return np.array(values)
+
+    def calibrated(self, toys: Array) -> Calibrated:
+        """p-values from the z of toys."""
+        return Calibrated.of({name: fit.z for name, fit in self.looks.items()}, toys)
+
+    def p_value(self, toys: int = 500, *, seed: int = 1, map: Callable[..., Iterable[Any]] = map) -> Calibrated:
+        """p-values of everything that was looked at, and over all of it, from so many toys; see `toys`."""
+        return self.calibrated(self.toys(toys, seed=seed, map=map))
 
 
 @dataclass(frozen=True, eq=False)
