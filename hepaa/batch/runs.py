@@ -20,6 +20,7 @@ from hepaa.progress import Silent
 from hepaa.run.one_score import write_histogram
 from hepaa.run.reading import normalised, read_sample
 from hepaa.run.results import binning_for, evaluate_counts, generator_cuts
+from hepaa.run.steps import IncompleteRun
 from hepaa.table import concatenate
 
 if TYPE_CHECKING:
@@ -204,12 +205,20 @@ def run(card: Card, batch: BatchSetup, *, overwrite: bool = False) -> Path:
         outcomes.append(outcome)
         return table
 
-    folder = pipeline.run(card, overwrite=overwrite, progress=batch.progress, reader=reader)
+    try:
+        folder = pipeline.run(card, overwrite=overwrite, progress=batch.progress, reader=reader)
+    except IncompleteRun as incomplete:
+        _list_missing(outcomes, incomplete.folder)
+        raise
+    _list_missing(outcomes, folder)
+    return folder
+
+
+def _list_missing(outcomes: Sequence[Outcome | None], folder: Path) -> None:
     for outcome in outcomes:
         if outcome is not None and outcome.missing:
             write_json({"shards": [asdict(failure) for failure in outcome.missing]}, folder / "missing.json")
             add_files(folder, folder / "missing.json")
-    return folder
 
 
 def score(models: Mapping[str, Path], tables: Sequence[str], batch: BatchSetup) -> Outcome:

@@ -29,25 +29,39 @@ def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batc
     from hepaa.io.folders import refuse_output
 
     changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
-    changed = load_card(card).model_copy(update=changes)
+    changed = load_card(card).changed(**changes)
     refuse_output(changed.output, [card])
     _run(changed, overwrite=overwrite, batch=batch)
 
 
 def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> None:
+    from hepaa.run.steps import IncompleteRun
+
+    try:
+        _show(_made(card, overwrite=overwrite, batch=batch))
+    except IncompleteRun as incomplete:
+        _show(incomplete.folder)
+        raise
+
+
+def _made(card: Any, *, overwrite: bool, batch: BatchOptions | None) -> Path:
+    """The folder of a run, in batches or not."""
     from hepaa.progress import reporter
     from hepaa.run import pipeline
 
     if batch is not None and batch.executor is not None:
         from hepaa.batch.runs import run as run_in_batches
 
-        folder = run_in_batches(card, batch.batch(Path(card.output)), overwrite=overwrite)
-        if (folder / "missing.json").exists():
-            click.echo(
-                f"hepaa: events are missing from this result, as allowed; see {folder / 'missing.json'}", err=True
-            )
-    else:
-        folder = pipeline.run(card, overwrite=overwrite, progress=reporter())
+        return run_in_batches(card, batch.batch(Path(card.output)), overwrite=overwrite)
+    return pipeline.run(card, overwrite=overwrite, progress=reporter())
+
+
+def _show(folder: Path) -> None:
+    """Print the numbers of a run, and what it lacks."""
+    if (folder / "missing.json").exists():
+        click.echo(f"hepaa: events are missing from this result, as allowed; see {folder / 'missing.json'}", err=True)
+    if not (folder / "results.json").exists():
+        return
     results = parse_json((folder / "results.json").read_text(encoding="utf-8"))
     click.echo("\n".join(table_of(results)))
     click.echo(f"results: {folder / 'results.json'}    figures: {folder / 'figures'}")

@@ -32,8 +32,10 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
     from hepaa.models.processes import is_first
 
     refuse_input_as_output(output, tables)
-    model = detector(name, **{"seed": seed} | words(options)).fit(load(tables))
-    model.save(output)
+    model = detector(name, **{"seed": seed} | words(options))
+    model.check()
+    model.check_output(output)
+    model.fit(load(tables)).save(output)
     if is_first():
         click.echo(f"{output}: {name}, trained on {', '.join(map(str, tables))}")
 

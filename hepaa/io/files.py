@@ -58,6 +58,17 @@ def regular_file(path: str | Path) -> Path:
     return place
 
 
+def refuse_unwritable(path: str | Path) -> None:
+    """Raise InputError if a file cannot be written as `path`: no folder, no right to it, or something else is there."""
+    final = Path(path)
+    if not final.parent.is_dir():
+        raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
+    if final.exists() and not final.is_file():
+        raise InputError(f"{final}: is no regular file, and nothing else is replaced; choose another output")
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{final}: the folder {final.parent} cannot be written to; choose another output")
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside `path`; it becomes `path` when the block ends, and is removed if the block fails."""
@@ -71,10 +82,7 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     finals, partials, kept = [Path(path) for path in paths], list[Path](), 0
     try:
         for final in finals:
-            if not final.parent.is_dir():
-                raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
-            if final.exists() and not final.is_file():
-                raise InputError(f"{final}: is no regular file, and nothing else is replaced; choose another output")
+            refuse_unwritable(final)
             remove_abandoned(final.parent, final.name)
             prefix = f".{final.name}.hepaa-{_host()}-{os.getpid()}-"
             handle, name = tempfile.mkstemp(prefix=prefix, suffix=final.suffix, dir=final.parent)

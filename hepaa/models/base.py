@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 
 from hepaa import html
 from hepaa.errors import InputError
+from hepaa.io.files import refuse_unwritable
 from hepaa.models import saving
 from hepaa.models.parameters import between, one_of, seed, typed
 from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_weights, matrix, refuse_not_finite
@@ -361,12 +362,18 @@ class Detector(Estimator):
             If `path` does not end in .safetensors, or the state of this detector is no set of arrays: hepaa writes no
             pickles.
         """
+        self.check_output(path)
+        saving.save(self, path)
+
+    def check_output(self, path: str | Path) -> None:
+        """Raise InputError where `save` could not write `path` after a training."""
         if not self.savable:
             raise InputError(
                 f"{type(self).__name__} cannot be saved to {path}: it has no format but pickle, which hepaa neither "
                 "writes nor reads; keep its parameters and training table and fit it again"
             )
-        saving.save(self, path)
+        for part in saving.pair(path):
+            refuse_unwritable(part)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> Self:

@@ -37,7 +37,8 @@ _FILES = ("checkpoint", "metrics")
 """Parameters that name files which a training writes: no model brings them along."""
 
 
-def _sidecar(path: str | Path) -> tuple[Path, Path]:
+def pair(path: str | Path) -> tuple[Path, Path]:
+    """The two files of a detector: arrays, and the JSON beside them."""
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: a detector's file name ends in .safetensors (its JSON part then ends in .json)")
@@ -49,7 +50,7 @@ def save(detector: Detector, path: str | Path) -> None:
 
     Of several processes that train together, the first one writes.
     """
-    arrays_path, json_path = _sidecar(path)
+    arrays_path, json_path = pair(path)
     if not detector.__sklearn_is_fitted__():
         raise NotFittedError(f"this {type(detector).__name__} is not fitted yet: there is nothing to save")
     if not is_first():
@@ -89,7 +90,7 @@ def load(path: str | Path, classes: Mapping[str, type[Detector]]) -> Detector:
     InputError
         If a part is missing, damaged, of another pair, or of a newer format, or an array holds NaN or infinity.
     """
-    arrays_path, json_path = map(regular_file, _sidecar(path))
+    arrays_path, json_path = map(regular_file, pair(path))
     try:
         record = parse_json(json_path.read_text(encoding="utf-8"))
         blob = arrays_path.read_bytes()

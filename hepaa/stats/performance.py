@@ -272,7 +272,8 @@ def auc_pr(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> f
 def _average_precision(events: _Ranked, w: NDArray[np.float64]) -> float:
     s, total = np.cumsum(np.where(events.label, w, 0.0))[events.last], np.cumsum(w)[events.last]
     purity = np.divide(s, total, out=np.zeros_like(s), where=total > 0)
-    return float(np.sum(np.diff(s, prepend=0.0) * purity) / s[-1])
+    # a bootstrap of few events may hold no signal
+    return float(np.sum(np.diff(s, prepend=0.0) * purity) / s[-1]) if s[-1] > 0 else float("nan")
 
 
 def _replica(events: _Ranked, repeats: NDArray[np.int64], min_events: int) -> tuple[float, float]:
@@ -405,7 +406,7 @@ def performance(
     rng = np.random.default_rng(seed)
     replicas = [_replica(events, rng.poisson(1.0, len(events.w)), min_events) for _ in range(bootstraps)]
     precisions, improvements = np.array(replicas, dtype=np.float64).T
-    improvements = improvements[np.isfinite(improvements)]
+    precisions, improvements = (x[np.isfinite(x)] for x in (precisions, improvements))
     curve = _roc(events)
     improvement = sic_of(curve, min_events=min_events)
     efficiencies = {e: signal_efficiency(curve, e, min_events=min_events) for e in eps_b}
@@ -415,7 +416,7 @@ def performance(
         auc=curve.auc,
         auc_error=_auc_error(events),
         auc_pr=_average_precision(events, events.w),
-        auc_pr_error=float(np.std(precisions, ddof=1)),
+        auc_pr_error=None if 2 * len(precisions) < bootstraps else float(np.std(precisions, ddof=1)),
         eps_s={e: pair[0] for e, pair in efficiencies.items()},
         eps_s_error={e: pair[1] for e, pair in efficiencies.items()},
         max_sic=improvement.max,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa.table import EventTable, concatenate
+from hepaa.table import CutflowRow, EventTable, concatenate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,9 @@ def table(
     ):
         X = np.column_stack([2000 + shift + rng.exponential(500, n), rng.exponential(50, n) + shift / 10])
         weight = np.where(rng.random(n) < (0 if label else negative), -1.0, 1.0)
-        part = EventTable.build(X, ["mjj", "dmj"], weight=weight, label=label, process=name, feature_set="dijet-hl")
+        everything = CutflowRow(name, "unknown", "all", n, float(weight.sum()))
+        part = EventTable.build(
+            X, ["mjj", "dmj"], weight=weight, label=label, process=name, feature_set="dijet-hl", cutflow=[everything]
+        )
         parts.append(part.scaled(total / part.sum_weights))
     return concatenate(parts)
