@@ -74,6 +74,13 @@ def unsealed(content: Any) -> dict[str, Any]:
     return plain
 
 
+def require_names(*lists: Any) -> None:
+    """Raise TypeError unless each is a list of texts."""
+    for names in lists:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"{names!r} is no list of names")
+
+
 def require_types(content: Any, types: Mapping[str, Any]) -> None:
     """Raise unless `content` is a mapping (TypeError) with exactly these keys (ValueError) and types (TypeError)."""
     if not isinstance(content, dict):

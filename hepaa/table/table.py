@@ -114,12 +114,12 @@ class EventTable:
         weight : (n,), optional
             Default: 1 for every event.
         label : int or (n,)
-            0 background, 1 signal, -1 data.
+            0 background, 1 signal, -1 (or NaN) data.
 
         Raises
         ------
         InputError
-            If lengths differ, a name stands twice, or a feature or weight is not finite.
+            If lengths differ, a name stands twice, a feature or weight is not finite, or a label is none of those.
         """
         data = np.atleast_2d(np.asarray(X, dtype=np.float32))
         n = len(data)
@@ -128,7 +128,7 @@ class EventTable:
             X=data,
             columns=tuple(columns),
             weight=np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64),
-            label=np.broadcast_to(np.asarray(label, dtype=np.int8), (n,)).copy(),
+            label=np.broadcast_to(_labels(label), (n,)).copy(),
             process=np.zeros(n, np.int16),
             generator=np.zeros(n, np.int16),
             file=np.zeros(n, np.int32),
@@ -158,6 +158,7 @@ class EventTable:
             if array.shape != (len(self.X),):
                 raise InputError(f"{name!r} has shape {array.shape} for {len(self.X)} events")
         self._refuse_not_finite()
+        _labels(self.label)
         for array in (self.X, *arrays.values()):
             array.setflags(write=False)
 
@@ -362,6 +363,9 @@ class EventTable:
         n, meta = metadata(path)
         columns, spectators = tuple(meta["columns"]), meta["spectators"]
         arrays = read(path, [*columns, *spectators, *ROW_ARRAYS])
+        for name, names in (("process", "processes"), ("generator", "generators"), ("file", "sources")):
+            if n and not 0 <= arrays[name].min() <= arrays[name].max() < len(meta[names]):
+                raise InputError(f"{path}: is a damaged table ({name} without a name); copy or write it again")
         return cls(
             X=np.column_stack([arrays[name] for name in columns]) if columns else np.empty((n, 0), np.float32),
             columns=columns,
@@ -374,6 +378,23 @@ class EventTable:
             units=meta["units"],
             **{name: arrays[name] for name in ROW_ARRAYS},
         )
+
+
+def _labels(label: ArrayLike) -> NDArray[np.int8]:
+    """Labels as they are stored; one that is not known (NaN) is that of data.
+
+    Raises
+    ------
+    InputError
+        If one is none of 0, 1, -1 and NaN.
+    """
+    values = np.asarray(label)
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), DATA, values)
+    wrong = values[~np.isin(values, list(_LABELS))]
+    if wrong.size:
+        raise InputError(f"a label is {wrong.flat[0]}; labels are 0 (background), 1 (signal) and -1 or NaN (data)")
+    return values.astype(np.int8)
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float, float] | tuple[str, str, str]:

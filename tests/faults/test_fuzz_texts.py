@@ -59,6 +59,7 @@ def read_schema(path):
 
 def read_model(path):
     arrays = Path(path).with_suffix(".safetensors")
+    Path(path).write_bytes(_resealed(path))
     shutil.copy(Path(path).parent / f"{Path(path).name.split('-')[0]}.arrays", arrays)
     try:
         model = hepaa.load_detector(arrays)

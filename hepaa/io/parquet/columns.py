@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.io.files import one_line, regular_file
+from hepaa.io.sealed import require_names, require_types
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -84,13 +85,31 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
         raise InputError(f"{path} is a damaged table (SHA-256 of its metadata); copy or write it again")
     try:
         content: dict[str, Any] = {"units": {}, **parse_json(packed)}  # tables of hepaa 0.1.0 may have none
-        if content["format"] > _FORMAT:
-            raise InputError(
-                f"{path}: written by hepaa {content['version']} in a newer format; update hepaa to read it"
-            )
-        return int(description.num_rows), {name: content[name] for name in NAMES}
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        newer = content["format"] > _FORMAT
+        described = {} if newer else {name: content[name] for name in NAMES}
+        if not newer:
+            _require_metadata(described)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is a damaged table ({one_line(error)}); copy or write it again") from error
+    if newer:
+        raise InputError(
+            f"{path}: written by hepaa {content.get('version')} in a newer format; update hepaa to read it"
+        )
+    return int(description.num_rows), described
+
+
+def _require_metadata(described: dict[str, Any]) -> None:
+    """Raise TypeError or ValueError where a value is of another kind than `write` was given."""
+    names = ("columns", "spectators", "processes", "generators")
+    require_types(
+        described, dict.fromkeys((*names, "sources", "cutflow"), list) | {"feature_set": str | None, "units": dict}
+    )
+    require_names(*(described[name] for name in names), list(described["units"].values()))
+    for source in described["sources"]:
+        require_types(source, dict.fromkeys(("path", "sha256", "selection", "version"), str))
+    for row in described["cutflow"]:
+        numbers = {"n": int, "sum_weights": float | int}
+        require_types(row, dict.fromkeys(("process", "generator", "step"), str) | numbers)
 
 
 def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,7 @@ from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
 from hepaa.io.pieces import to_write
+from hepaa.io.sealed import require_names, require_types
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 KEY = b"hepaa.events"
 _FORMAT = 1
-_BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError)
+_BROKEN = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
+_META = {
+    "format": int, "version": str, "format_of_source": str, "weights": list, "columns": list, "collections": dict,
+    "label": bool, "header": dict,
+}  # fmt: skip
 
 
 def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
@@ -46,6 +51,8 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
                 start += batch.num_rows
             if start == 0:
                 yield _events(str(path), pa.RecordBatch.from_pylist([], schema=file.schema_arrow), 0, meta)
+    except InputError:
+        raise
     except _BROKEN as error:
         raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
 
@@ -131,6 +138,8 @@ def _meta(file: pq.ParquetFile, path: str | Path) -> dict[str, Any]:
     meta: dict[str, Any] = parse_json(packed)
     if meta["format"] > _FORMAT:
         raise InputError(f"{path} was written by hepaa {meta['version']} in a newer format; update hepaa to read it")
+    require_types(meta, _META)
+    require_names(meta["weights"], meta["columns"], *meta["collections"].values())
     return meta
 
 
