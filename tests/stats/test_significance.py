@@ -149,6 +149,20 @@ def test_asimov_error_is_the_derivative(s, b, sigma):
     assert sig.asimov_error(s, b, sigma, stat_b=0.3) == pytest.approx(0.3 * abs(float(db)), rel=1e-9)
 
 
+@pytest.mark.parametrize(("s", "b", "u", "weight"), [(30, 50, 0.3, 0.5), (5, 100, 0.1, 2.0), (60, 20, 1.0, 0.1)])
+def test_asimov_error_follows_an_uncertainty_that_moves_with_the_background(s, b, u, weight):
+    with mpmath.workdps(150):
+        h = mpmath.mpf(10) ** -40
+
+        def z(b):
+            return closed_form(s, b, mpmath.sqrt(weight * b + (mpmath.mpf(u) * b) ** 2))
+
+        slope = float((z(b + h) - z(mpmath.mpf(b))) / h)
+    sigma = np.sqrt(weight * b + (u * b) ** 2)
+    found = sig.asimov_error(s, b, sigma, stat_b=0.3, variance_slope=weight + 2 * u**2 * b)
+    assert found == pytest.approx(0.3 * abs(slope), rel=1e-9)
+
+
 def test_asimov_error_covers_toys():
     rng = np.random.default_rng(1)
     s, b = rng.poisson(400, 20000) / 40, rng.poisson(2500, 20000) / 25
