@@ -130,7 +130,7 @@ class HistogramCard(_Section):
 class SignificanceCard(_Section):
     """Uncertainty of the background beside simulation statistics."""
 
-    background_uncertainty: float = Field(0.1, ge=0, description="relative, in every bin")
+    background_uncertainty: float = Field(0.1, ge=0, description="relative, the same in all bins; log-normal")
 
 
 class SystematicCard(_Section):
@@ -144,7 +144,7 @@ class SystematicCard(_Section):
         default_factory=list,
         description="affected processes; empty: all backgrounds (norm, generators), or all processes (weight, column)",
     )
-    size: float | None = Field(None, gt=0, description="norm: relative uncertainty of the yield, such as 0.05")
+    size: float | None = Field(None, gt=0, description="norm: log-normal uncertainty; 0.05 is a factor 1.05 at +1 sigma")
     up: str | dict[str, str | float] | None = Field(
         None,
         description="weight: a weight's name; column: for each varied feature a factor, or the column of varied values",

@@ -47,6 +47,8 @@ class DetectorResult:
         Of `processes`.
     performance : dict of signal process -> Performance
     significance : dict of signal process -> BinnedSignificance
+        Its total is what tables, figures and `hepaa run` quote: the Asimov Z of the likelihood of the workspace in one
+        channel without an error of the luminosity. With these the fit (`hepaa.stats.fit`) says more.
     reach : dict of signal process -> dict
         Luminosity for 3 and 5 standard deviations, and the upper limit on the signal.
     gate : Gate or None
