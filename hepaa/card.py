@@ -144,7 +144,7 @@ class SystematicCard(_Section):
         default_factory=list,
         description="affected processes; empty: all backgrounds (norm, generators), or all processes (weight, column)",
     )
-    size: float | None = Field(None, gt=0, description="norm: log-normal uncertainty; 0.05 is a factor 1.05 at +1 sigma")
+    size: float | None = Field(None, gt=0, description="norm: log-normal; 0.05 is a factor of 1.05 at +1 sigma")
     up: str | dict[str, str | float] | None = Field(
         None,
         description="weight: a weight's name; column: for each varied feature a factor, or the column of varied values",
