@@ -29,7 +29,7 @@ _COMMON = (
 )  # fmt: skip
 _GENERATOR = (
     click.option("--tune", default="monash", show_default=True,
-                 help="monash, 4cx, cuetp8m1, a14, vincia, vincia-global or dire."),
+                 help="monash, 4cx, cuetp8m1, a14, vincia or vincia-global."),
     click.option("--pythia", "more", multiple=True, help="Setting of Pythia, as 'PartonLevel:MPI = on'; many."),
 )  # fmt: skip
 _DETECTOR = (

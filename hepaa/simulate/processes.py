@@ -15,16 +15,19 @@ TUNES: dict[str, tuple[str, ...]] = {
     "a14": ("PartonShowers:model = 1", "Tune:pp = 21"),
     "vincia": ("PartonShowers:model = 2",),
     "vincia-global": ("PartonShowers:model = 2", "Vincia:sectorShower = off"),
-    "dire": ("PartonShowers:model = 3",),
 }
 """Showers and tunes: Pythia's default shower with the Monash tune (Skands et al., arXiv:1404.5630), 4Cx, CMS'
-CUETP8M1, ATLAS' A14 with NNPDF2.3; Vincia (Brooks et al., arXiv:2003.00702) with sectors, and without; Dire."""
+CUETP8M1, ATLAS' A14 with NNPDF2.3; Vincia (Brooks et al., arXiv:2003.00702) with sectors, and without."""
 
 _BEAMS = ("Beams:eCM = 13000.", "PartonLevel:MPI = off")
 """13 TeV, without multiple parton interactions, as the LHC Olympics R&D set is."""
 
 _WINDOW = (0.7, 1.3)
 """Edges of a Breit-Wigner of the heavy resonance, in units of its mass."""
+
+
+_THRESHOLDS = {5: 10.6, 4: 3.8}
+"""Masses [GeV] from which a dark meson decays to pairs of bottom and charm hadrons."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +177,9 @@ class SemiVisible(JetProcess):
             raise InputError(f"Z' of {self.mass:g} GeV makes no dark mesons of {self.meson_mass:g} GeV")
         _check_width(self.width)
         low, high = (x * self.mass for x in _WINDOW)
-        mesons = {4900111: 4, 4900113: 1} | ({4900211: 4, 4900213: 1} if self.flavours > 1 else {})
+        # a pseudoscalar decays to the heaviest quarks it can, for helicity's sake; a vector to light ones
+        heavy = next((quark for quark, threshold in _THRESHOLDS.items() if self.meson_mass > threshold), 3)
+        mesons = {4900111: heavy, 4900113: 1} | ({4900211: heavy, 4900213: 1} if self.flavours > 1 else {})
         decays = [
             line
             for meson, quark in mesons.items()

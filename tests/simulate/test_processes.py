@@ -25,6 +25,9 @@ def test_options_are_lines_of_pythia_and_those_of_the_user_come_last() -> None:
     assert "4900113:addChannel = 1 0.25 0 51 -51" in lines
     assert "4900113:oneChannel = 1 0.75 91 1 -1" in lines
     assert "4900023:mMin = 1400.0" in lines
+    for mass, quark in ((20.0, 5), (10.0, 4), (3.0, 3)):
+        lines = SemiVisible(meson_mass=mass).settings()
+        assert f"4900111:oneChannel = 1 0.7 91 {quark} -{quark}" in lines
 
 
 @pytest.mark.parametrize(
