@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.models.parameters import whole
+from hepaa.models.parameters import between, whole
 from hepaa.search.folds import BINS, EFFICIENCIES, cross_fit_rows
 from hepaa.search.methods.base import MassRows, mass_rows
 from hepaa.search.toys import Background
@@ -33,7 +33,7 @@ class Injection:
     Attributes
     ----------
     strengths : (k,)
-        Injected S / sqrt(B) in the signal region before any cut.
+        Ascending; injected S / sqrt(B) in the signal region before any cut.
     looks : names
         Efficiencies, and methods of a combination.
     z : float64 (strengths, draws, looks)
@@ -98,9 +98,10 @@ def inject(
     background : EventTable or Background
         Events without signal, the same in every draw; or a model of data, from which each draw takes new events.
     signal : EventTable
-        Events over the whole mass range: those outside the signal region go into the sidebands, as they would.
+        Events over the whole mass range: those outside the signal region go into the sidebands, as in data.
     strengths : sequence of float
-        S / sqrt(B) in the signal region before any cut. The number of events is drawn from a Poisson distribution.
+        S / sqrt(B) in the signal region before any cut, in any order. The number of events is drawn from a Poisson
+        distribution.
     draws : int
         At each strength, with other signal events, folds and trainings.
     folds, efficiencies, bins, seed
@@ -115,19 +116,23 @@ def inject(
     """
     whole("draws", draws)
     window = method.window
-    signals = mass_rows(signal, window, method.inputs)
+    fixed = background if isinstance(background, Background) else mass_rows(background, window, method.inputs)
+    signals = mass_rows(signal, window, fixed.columns)
     low, high = window.limits
     signals = signals[(signals.mass >= low) & (signals.mass < high)]
     inside = window.in_signal(signals.mass).mean() if signals.n else 0.0
     if not inside:
         raise InputError(f"no signal event lies in the signal region of {window.column}: nothing can be injected")
-    fixed = background if isinstance(background, Background) else mass_rows(background, window, method.inputs)
     if isinstance(fixed, Background):
         centres = (fixed.edges[1:] + fixed.edges[:-1]) / 2
         expected = float(fixed.expected[window.in_signal(centres)].sum())
     else:
         expected = float(window.in_signal(fixed.mass).sum())
-    values = np.asarray(strengths, dtype=np.float64)
+    if not len(strengths):
+        raise InputError("there is no strength to inject: give one or more, such as 0, 1.5 and 3")
+    for strength in strengths:
+        between("a strength", strength, 0)
+    values = np.unique(np.asarray(strengths, dtype=np.float64))
     events = values * np.sqrt(expected) / inside
     if events.max() + 5 * np.sqrt(events.max()) > signals.n:
         raise InputError(

@@ -74,7 +74,8 @@ def mass_rows(table: EventTable, window: Window, inputs: Sequence[str] | None) -
     InputError
         If a column is missing, the mass or a label is among the inputs, a value is not finite, or events have weights.
     """
-    columns = inputs or [c for c in table.columns if c != window.column and not c.startswith(TRUTH)]
+    everything = [c for c in table.columns if c != window.column and not c.startswith(TRUTH)]
+    columns = everything if inputs is None else list(inputs)
     mass = column_values(table, window.column).astype(np.float64)
     if window.column in columns:
         raise InputError(
@@ -88,6 +89,8 @@ def mass_rows(table: EventTable, window: Window, inputs: Sequence[str] | None) -
             )
     if not columns:
         raise InputError(f"no inputs are left beside the mass {window.column}: a search needs one feature or more")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"an input stands twice in {', '.join(columns)}: give each once")
     x = np.stack([column_values(table, name) for name in columns], axis=1).astype(np.float64)
     bad = ~(np.isfinite(x).all(axis=1) & np.isfinite(mass))
     if bad.any():
@@ -141,8 +144,8 @@ class Method(ABC):
         return self.fit_rows(mass_rows(table, self.window, self.inputs), np.random.default_rng(seed))
 
     def score(self, table: EventTable) -> Array:
-        """Score (n,) of each event: higher is more signal-like."""
-        return self.score_rows(mass_rows(table, self.window, self.inputs))
+        """Score (n,) of each event: higher is more signal-like. Inputs are found by name, in any order."""
+        return self._score(mass_rows(table, self.window, self._learned()))
 
     def fit_rows(self, rows: MassRows, rng: np.random.Generator) -> Self:
         """`fit` on arrays; events outside all regions are left out."""
@@ -156,14 +159,19 @@ class Method(ABC):
                     f"{rows.x.shape[1]} inputs; {least} are needed"
                 )
         self._fit(rows[signal], rows[sidebands], rng)
-        self._fitted = True
+        self._columns = rows.columns
         return self
 
     def score_rows(self, rows: MassRows) -> Array:
         """`score` on arrays."""
-        if not getattr(self, "_fitted", False):
+        return self._score(rows.of(self._learned()))
+
+    def _learned(self) -> tuple[str, ...]:
+        """Names of the inputs in the order in which they were learned."""
+        columns: tuple[str, ...] | None = getattr(self, "_columns", None)
+        if columns is None:
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
-        return self._score(rows.of(self.inputs))
+        return columns
 
     @abstractmethod
     def _fit(self, signal: MassRows, sidebands: MassRows, rng: np.random.Generator) -> None:

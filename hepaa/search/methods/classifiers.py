@@ -180,7 +180,7 @@ class Idealised(Method):
         if self.template is None:
             raise InputError("Idealised needs a template: a table of background in the signal region")
         one_of("by", self.by, ("residual", "trees"))
-        rows = mass_rows(self.template, self.window, self.inputs)
+        rows = mass_rows(self.template, self.window, signal.columns)
         rows = rows[self.window.in_signal(rows.mass)]
         if rows.n < 10 * (rows.x.shape[1] + 1):
             raise InputError(f"the template holds {rows.n} events in the signal region, too few to learn from")
