@@ -90,6 +90,10 @@ def _cross_fit(
     again = partial(_cross_fit, method, folds=folds, efficiencies=efficiencies, bins=bins)
     whole("folds", folds, 2)
     whole("members", method.members)
+    whole("bins", bins)
+    whole("seed", seed, 0)
+    if not len(efficiencies):
+        raise InputError("there is no efficiency to cut at: give one or more, such as 0.01")
     for efficiency in efficiencies:
         between("efficiency", efficiency, 0, 1, ends="none")
     low, high = method.window.limits
@@ -104,7 +108,7 @@ def _cross_fit(
             raise InputError(f"fold {k} of {folds} holds no sideband event to take its cut from: ask for fewer folds")
         trained = method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k]))
         score[test] = trained.score_rows(rows[test])
-        tail[test] = tail_fraction(score[test & sidebands], score[test])
+        tail[test] = tail_fraction(score[test & sidebands], score[test], own=sidebands[test])
         fitted.append(Fold(trained, np.sort(score[test & sidebands])))
     return ResonantResult(
         method=method, rows=rows, fold=fold, score=score, tail=tail, folds=tuple(fitted), seed=seed,

@@ -36,10 +36,16 @@ class Fold:
     sideband_scores: Array
 
 
-def tail_fraction(reference: Array, score: Array) -> Array:
-    """Part of the reference scores at or above each score (n,): a cut at an efficiency keeps those at most as large."""
-    ordered = np.sort(reference)
-    return 1 - np.searchsorted(ordered, score, side="left") / len(ordered)
+def tail_fraction(reference: Array, score: Array, *, own: NDArray[np.bool_] | bool = False) -> Array:
+    """Part of the reference scores at or above each score (n,): a cut at an efficiency keeps those at most as large.
+
+    Every event counts itself, as those of the reference (`own`, (n,) bool) do without being asked. Then the cut keeps
+    the same part of background inside and outside the reference; if others did not count themselves, of n reference
+    events 1 / n more of them would pass: a tenth too many where ten pass.
+    """
+    n = len(reference)
+    above = n - np.searchsorted(np.sort(reference), score, side="left")
+    return np.where(own, above / n, (above + 1) / (n + 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ class ScanResult(Searched):
     def looks(self) -> dict[str, SpectrumFit]:
         """Every look in every window, by name."""
         return {
-            f"{name} in {low:.0f}-{high:.0f}": fit
+            f"{name} in {low:.5g}-{high:.5g}": fit
             for (low, high), result in zip(self.windows, self.results, strict=True)
             for name, fit in result.looks.items()
         }
