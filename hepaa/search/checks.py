@@ -59,10 +59,10 @@ class Check:
 
 
 def correlations(rows: MassRows, sidebands: NDArray[np.bool_]) -> dict[str, float]:
-    """Spearman's rank correlation of each input with the mass, in the sidebands."""
+    """Spearman's rank correlation of each input with the mass, in the sidebands; 0 for an input that is constant."""
     mass = rows.mass[sidebands]
     return {
-        name: float(spearmanr(values, mass).statistic)
+        name: float(spearmanr(values, mass).statistic) if np.ptp(values) else 0.0
         for name, values in zip(rows.columns, rows.x[sidebands].T, strict=True)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,9 @@ def spectra(
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
         figure.subplots_adjust(left=0.13, right=0.96, top=0.94, bottom=0.1, hspace=0.05)
         highest = 1.0
-        for colour, marker, line, fit in zip(line_colours(len(fits)), _MARKERS, LINES, fits, strict=False):
+        for colour, marker, line, fit in zip(
+            line_colours(len(fits)), cycle(_MARKERS), cycle(LINES), fits, strict=False
+        ):
             centres = (fit.edges[1:] + fit.edges[:-1]) / 2
             rate = np.diff(fit.edges) / 100
             label = f"{fit.efficiency:.3g} of background" + (f": $z$ = {fit.z:.1f}" if quoted else "")
@@ -94,11 +97,14 @@ def scan_p_values(
     """Local p-value against the mass, for each look the smallest of a window marked, and the global one as a line."""
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
-        names = list(scan.results[0].looks)
+        looks = [result.looks for result in scan.results]
+        names = list(looks[0])
         centres = [(low + high) / 2 for low, high in scan.windows]
         lowest = 1e-3
-        for colour, line, marker, name in zip(line_colours(len(names)), LINES, _MARKERS, names, strict=False):
-            z = np.array([result.looks[name].z for result in scan.results])
+        for colour, line, marker, name in zip(
+            line_colours(len(names)), cycle(LINES), cycle(_MARKERS), names, strict=False
+        ):
+            z = np.array([fits[name].z for fits in looks])
             p = np.maximum(special.ndtr(-z), 1e-300)
             axes.plot(centres, p, color=colour, linestyle=line, marker=marker, markersize=3.5, label=name)
             lowest = min(lowest, float(p.min()))
@@ -119,7 +125,9 @@ def threshold(injection: Injection, *, look: Look | None = None) -> Figure:
         figure, axes = single(new_figure)
         x = injection.strengths
         top = 3.0
-        for colour, line, name in zip(line_colours(len(injection.looks)), LINES, injection.looks, strict=False):
+        for colour, line, name in zip(
+            line_colours(len(injection.looks)), cycle(LINES), injection.looks, strict=False
+        ):
             low, middle, high = injection.band(name)
             axes.plot(x, middle, color=colour, linestyle=line, label=name)
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
