@@ -125,9 +125,7 @@ def threshold(injection: Injection, *, look: Look | None = None) -> Figure:
         figure, axes = single(new_figure)
         x = injection.strengths
         top = 3.0
-        for colour, line, name in zip(
-            line_colours(len(injection.looks)), cycle(LINES), injection.looks, strict=False
-        ):
+        for colour, line, name in zip(line_colours(len(injection.looks)), cycle(LINES), injection.looks, strict=False):
             low, middle, high = injection.band(name)
             axes.plot(x, middle, color=colour, linestyle=line, label=name)
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
