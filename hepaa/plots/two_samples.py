@@ -57,12 +57,13 @@ def two_samples(
     names = tuple(columns or reference.columns)
     across = min(len(names), _ACROSS)
     down = -(-len(names) // across)
+    look = look or Look()
     with drawing(look) as new_figure:
-        width, height = 0.5 + 2.75 * across, 0.8 + 2.9 * down
+        width, height = 0.5 + 2.75 * across, 1.1 + 2.75 * down
         figure = new_figure(figsize=(width, height))
         outer = figure.add_gridspec(
-            down, across, left=0.65 / width, right=1 - 0.1 / width, top=1 - 0.6 / height, bottom=0.5 / height,
-            wspace=0.3, hspace=0.35,
+            down, across, left=0.65 / width, right=1 - 0.1 / width, top=1 - 0.75 / height, bottom=0.55 / height,
+            wspace=0.26, hspace=0.3,
         )  # fmt: skip
         for i, name in enumerate(names):
             inner = outer[i // across, i % across].subgridspec(2, 1, height_ratios=(2.2, 1), hspace=0.06)
@@ -88,7 +89,8 @@ def two_samples(
                 centres[drawn], (n / over)[drawn], (np.sqrt(error) / over)[drawn], fmt="o", color="black", markersize=3
             )
             top.set(xlim=(edges[0], edges[-1]), ylim=(0, None), xticklabels=[])
-            low.set(xlim=(edges[0], edges[-1]), ylim=(0.4, 1.95))
+            highest = float(np.max(tilted / over, initial=1.0))
+            low.set(xlim=(edges[0], edges[-1]), ylim=(0.4, np.clip(1.15 * highest, 1.6, 3.9)))
             symbol, unit = (labels or {}).get(name, (name, reference.units.get(name, "")))
             low.set_xlabel(f"{symbol} [{unit}]" if unit else symbol)
             for axes in (top, low):
@@ -100,7 +102,10 @@ def two_samples(
                 top.set_ylabel("Events / bin")
                 low.set_ylabel("Ratio")
             if i == 0:
-                header(top, look)
-                handles = top.get_legend_handles_labels()
-        figure.legend(*handles, loc="upper right", ncols=len(handles[1]))
+                handles, words = top.get_legend_handles_labels()
+            if i in (0, across - 1):  # label above the first panel of the row, luminosity and sqrt(s) above its last
+                left, right = look.label * (i == 0), i == across - 1
+                luminosity, sqrt_s = (look.luminosity, look.sqrt_s) if right else (None, None)
+                header(top, Look(look.style if i == 0 else "plain", left, luminosity, sqrt_s))
+        figure.legend(handles, words, loc="upper center", ncols=len(words) if across > 2 else 1)
     return figure

@@ -76,7 +76,7 @@ def maximise(design: Array, data: Array, reference: Array, ridge: Array, constra
     for k in np.flatnonzero(previous > _TOLERANCE):
         a[:, k] = _newton(design, pull[:, k], reference[:, k], penalty)
         f[:, k] = design @ a[:, k]
-    gain = np.einsum("pt,pt->t", pull, a) - np.einsum("nt,nt->t", reference, np.expm1(f))
+    gain = np.einsum("pt,pt->t", pull, a) - np.einsum("nt,nt->t", reference, np.expm1(np.minimum(f, 300.0)))
     return Solution(a, 2 * gain - constraint @ a**2)
 
 

@@ -194,10 +194,14 @@ class TwoSampleResult:
 
     def plot(self, *, most: int = 12, look: Look | None = None) -> Figure:
         """Data, reference and the reference times the learned ratio, for the features that differ most."""
+        from hepaa.features.registry import feature_sets
         from hepaa.plots.two_samples import two_samples
 
         columns = list(self.differences())[:most]
-        return two_samples(self.data, self.reference, self.log_ratio(self.reference), columns=columns, look=look)
+        known = feature_sets().get(self.reference.feature_set)
+        labels = {} if known is None else {c.name: (c.label, c.unit) for c in known.columns}
+        f = self.log_ratio(self.reference)
+        return two_samples(self.data, self.reference, f, columns=columns, labels=labels, look=look)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
