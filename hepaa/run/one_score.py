@@ -57,9 +57,12 @@ def write_histogram(
     numbers = {"score": result.name, **sums, **result.to_dict(), "missing": list(missing)}
     write_json(numbers, output / "results.json")
     write_histograms_root(root_histograms([result]), output / "histograms.root")
+    first = next(iter(result.significance.values()))
     figure = plots.score_histogram(
         result.histograms,
-        systematic=card.significance.background_uncertainty,
+        systematic=first.systematic,
+        shifts=first.shifts,
+        response=first.response,
         xlabel=f"{result.name} anomaly score",
         look=plots.Look(luminosity=card.luminosity_fb, sqrt_s=card.sqrt_s_tev),
     )
