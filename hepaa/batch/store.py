@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _NUMBER = float | int
 _RECEIPT = {
     "key": str, "path": str, "start": int | None, "stop": int | None, "events": int, "sum_weights": _NUMBER,
-    "sum_weights2": _NUMBER, "rest": list, "cross_section_pb": _NUMBER | None, "result": dict | None,
+    "sum_weights2": _NUMBER, "rest": list, "cross_section_pb": _NUMBER | None,
+    "other_cross_section_pb": _NUMBER | None, "result": dict | None,
     "seconds": _NUMBER, "host": str, "pid": int, "rows": int | None, "table_bytes": int | None,
     "table_sha256": str | None,
 }  # fmt: skip

@@ -334,7 +334,8 @@ class Detector(Estimator):
             If a column is missing or a value is NaN or infinite.
         """
         if not is_streamed(X):
-            return self._score(self.prepared(X))
+            x = self.prepared(X)
+            return self._score(x) if len(x) else np.empty(0)
         table = X if isinstance(X, StreamedTable) else StreamedTable(X)
         parts = [self._score(self.prepared(Named(chunk.X, table.columns))) for chunk in table.chunks()]
         return np.concatenate([np.empty(0), *parts])

@@ -207,10 +207,16 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
         return table
     total = sample.expected_events
     if total is None:
-        cross_section = sample.cross_section_pb or tally.cross_section_pb
-        if cross_section is None:
+        if sample.cross_section_pb is None and tally.other_cross_section_pb is not None:
             raise InputError(
-                f"{sample.files[0]}: no cross-section in the file; "
+                f"{files}: state cross-sections of {tally.cross_section_pb:g} and {tally.other_cross_section_pb:g} pb; "
+                f"make processes of them, or give cross_section_pb for {sample.process!r}"
+            )
+        cross_section = sample.cross_section_pb or tally.cross_section_pb
+        if cross_section is None or not 0 < cross_section < np.inf:
+            stated = "no cross-section" if cross_section is None else f"a cross-section of {cross_section:g} pb"
+            raise InputError(
+                f"{sample.files[0]}: {stated} in the file; "
                 f"give cross_section_pb or expected_events for {sample.process!r}"
             )
         total = expected_events(cross_section, card.luminosity_fb, sample.k_factor)

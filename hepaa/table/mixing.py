@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 PB_IN_FB = 1000.0
+_CROSS_SECTIONS_AGREE = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Tally:
     rest : (float, float)
         What each of the two sums lost by its rounding.
     cross_section_pb : float or None
-        As the first file that has one states it.
+        As the files state it; the mean where they differ by 10 % at most, as statistical errors of a generator do.
+    other_cross_section_pb : float or None
+        The greatest where they differ by more, and `cross_section_pb` is then the least: they are no one sample.
     """
 
     events: int
@@ -43,6 +46,7 @@ class Tally:
     sum_weights2: float
     rest: tuple[float, float] = (0.0, 0.0)
     cross_section_pb: float | None = None
+    other_cross_section_pb: float | None = None
 
     @classmethod
     def of(cls, weight: ArrayLike, cross_section_pb: float | None = None) -> Self:
@@ -53,12 +57,17 @@ class Tally:
 
     @classmethod
     def total(cls, tallies: Iterable[Tally]) -> Self:
-        """The tally of all events together."""
+        """The tally of all events together, in whatever order."""
         parts = list(tallies)
         total, rest = _exact_sum(chain.from_iterable((t.sum_weights, t.rest[0]) for t in parts))
         squares, rest_of_squares = _exact_sum(chain.from_iterable((t.sum_weights2, t.rest[1]) for t in parts))
-        stated = next((t.cross_section_pb for t in parts if t.cross_section_pb), None)
-        return cls(sum(t.events for t in parts), total, squares, (rest, rest_of_squares), stated)
+        stated = {x for t in parts for x in (t.cross_section_pb, t.other_cross_section_pb) if x is not None}
+        least, most = min(stated, default=None), max(stated, default=None)
+        if least is not None and most is not None and most - least > _CROSS_SECTIONS_AGREE * abs(most):
+            sigma: tuple[float | None, float | None] = (least, most)
+        else:
+            sigma = (math.fsum(stated) / len(stated) if stated else None, None)
+        return cls(sum(t.events for t in parts), total, squares, (rest, rest_of_squares), *sigma)
 
 
 def _exact_sum(terms: Iterable[float]) -> tuple[float, float]:

@@ -36,15 +36,20 @@ def matrix(X: Any) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     Raises
     ------
     InputError
-        If this is not a matrix of real numbers.
+        If this is not a matrix of real numbers, or a column stands twice.
     """
     names: tuple[str, ...] | None = None
     if hasattr(X, "columns") and hasattr(X, "X"):
         names, X = tuple(X.columns), X.X
     elif hasattr(X, "columns") and hasattr(X, "to_numpy"):
         names, X = tuple(str(c) for c in X.columns), X.to_numpy()
+    twice = next((c for i, c in enumerate(names or ()) if c in (names or ())[:i]), None)
+    if twice is not None:
+        raise InputError(f"column {twice!r} stands twice; leave one out")
     try:
-        numbers = check_array(X, dtype=[np.float64, np.float32], order="C", ensure_all_finite=False, input_name="X")
+        numbers = check_array(
+            X, dtype=[np.float64, np.float32], order="C", ensure_all_finite=False, input_name="X", ensure_min_samples=0
+        )
     except ValueError as error:
         raise InputError(" ".join(str(error).split())) from error
     return numbers, names

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from hepaa.errors import InputError
 from hepaa.models.density.units import MEASURES, Measure, log_volume, traced_log_volume
 from hepaa.models.engine.neural import NeuralDetector
 from hepaa.models.engine.training import Stage
@@ -53,13 +52,14 @@ class FlowNet:
         self.module: torch.nn.Module = _LogDensity(flow).requires_grad_(False)
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters of one member, uniform in +-1/sqrt(inputs of the layer), torch's default for linear layers."""
+        """Parameters of one member, uniform in +-1/sqrt(inputs of the layer), torch's default for linear layers.
+
+        Those of a flow of one feature, which depends on no other, are no layer: +-1.
+        """
         parameters = {}
         for prefix, module in self.module.named_modules():
             for name, tensor in module.named_parameters(prefix, recurse=False):
-                if not isinstance(module, torch.nn.Linear):
-                    raise InputError(f"parameter {name} of this flow has no known start values")
-                bound = module.in_features**-0.5
+                bound = module.in_features**-0.5 if isinstance(module, torch.nn.Linear) else 1.0
                 parameters[name] = torch.empty_like(tensor).uniform_(-bound, bound, generator=generator)
         return parameters
 
