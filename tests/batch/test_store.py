@@ -20,7 +20,8 @@ from hepaa.table import EventTable
 KEY = "ab" * 32
 RECEIPT = {
     "path": "a.lhe", "start": None, "stop": None, "events": 3, "sum_weights": 3.0, "sum_weights2": 3.0,
-    "rest": [0.0, 0.0], "cross_section_pb": None, "other_cross_section_pb": None, "result": None, "seconds": 0.1, "host": "here", "pid": 1,
+    "rest": [0.0, 0.0], "cross_section_pb": None,
+    "other_cross_section_pb": None, "result": None, "seconds": 0.1, "host": "here", "pid": 1,
 }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from hepaa.card import parse_card
 from hepaa.errors import InputError
 from hepaa.features.registry import feature_sets
 from hepaa.progress import Silent
-from hepaa.run.reading import SampleReading, read
+from hepaa.run.reading import SampleReading, normalised, read
+from hepaa.table import EventTable
 from hepaa.table.mixing import Tally
 
 COLUMNS = [f"{name}{jet}" for jet in ("j1", "j2") for name in ("px", "py", "pz", "m", "tau1", "tau2", "tau3")]
@@ -74,3 +75,21 @@ def test_the_first_events_of_the_truth_are_read(card):
     with pytest.raises(InputError, match="no weight 'mu'"):
         SampleReading("dijet", weight="mu").rows(card.samples[0].files)
     assert "dijet" in feature_sets()
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ((0.0,), "a cross-section of 0 pb"),
+        ((-1.0,), "a cross-section of -1 pb"),
+        ((float("nan"),), "a cross-section of nan pb"),
+        ((None,), "no cross-section"),
+        ((10.0, 1.0), "cross-sections of 1 and 10 pb"),
+    ],
+)
+def test_a_cross_section_that_no_sample_has_is_told(card, stated, words):
+    sample = card.samples[0].model_copy(update={"expected_events": None})
+    table, tally = EventTable.build([[1.0]], ["x"]), Tally.total([Tally.of([1.0], x) for x in stated])
+    with pytest.raises(InputError, match=words):
+        normalised(card, sample, table, tally)
+    normalised(card, sample.model_copy(update={"cross_section_pb": 1.0}), table, tally)
