@@ -143,9 +143,9 @@ class Residual(Method):
         table = gaussians.coefficients(np.zeros(len(member)), means, covariances)
         # a member is judged by the events that its resampling left out; the fit to all, having none, by all
         left_out = np.where(member == 0, 1.0, weights == 0)
-        in_signal, error = _fraction(values @ table - log_b[:, None], left_out)
-        in_reference, error_0 = _fraction(gaussians.products(r_0) @ table - log_0[:, None], np.ones((len(r_0), 1)))
-        excess, error = in_signal - in_reference, np.hypot(error, error_0)
+        q = np.expm1(np.minimum(values @ table - log_b[:, None], 20.0))
+        q_0 = np.expm1(np.minimum(gaussians.products(r_0) @ table - log_0[:, None], 20.0))
+        excess, error = _excess(q, left_out, q_0)
         evidence = excess / error
         best = np.array(
             [np.flatnonzero(member == b)[np.argmax(evidence[member == b])] for b in range(self.members + 1)]
@@ -214,13 +214,26 @@ def _ratio(r: Array, log_b: Array, centres: Array, scale: float) -> NDArray[np.f
     return ratio
 
 
-def _fraction(log_ratio: Array, weight: Array) -> tuple[Array, Array]:
-    """Most likely fractions of densities with these log p_s / p_b (n, k) in events of weights (n, k), and errors."""
-    q = np.expm1(np.minimum(log_ratio, 20.0))
-    lowest = -0.5 / np.maximum(q.max(axis=0), 1.0)
+def _excess(q: Array, weight: Array, q_0: Array) -> tuple[Array, Array]:
+    """Fractions of k densities in the signal region less those in the reference, and errors, (k,).
+
+    q = p_s / p_b - 1 in events (n, k) of weights (n, k), and in those of the reference (n_0, k). A narrow density has
+    often no event of the reference, which then says by itself neither how negative its fraction may be nor how well it
+    is known: both regions say so together.
+    """
+    lowest = -0.5 / np.maximum(np.maximum(q.max(axis=0), q_0.max(axis=0)), 1.0)
+    fraction, information = _fraction(q, weight, lowest)
+    fraction_0, information_0 = _fraction(q_0, np.ones((len(q_0), 1)), lowest)
+    inside = (weight * q**2 / ((1 + fraction * q) * (1 + fraction_0 * q))).sum(axis=0) / weight.sum(axis=0)
+    information_0 = (information_0 + len(q_0) * inside) / 2
+    return fraction - fraction_0, np.sqrt(1 / information + 1 / information_0)
+
+
+def _fraction(q: Array, weight: Array, lowest: Array) -> tuple[Array, Array]:
+    """Most likely fractions of densities with these p_s / p_b - 1 (n, k), events having weights, and information."""
     fraction = np.full(q.shape[1], 1e-3)
     for _ in range(12):
         slope = q / (1 + fraction * q)
         information = (weight * slope**2).sum(axis=0)
         fraction = np.clip(fraction + (weight * slope).sum(axis=0) / information, lowest, 0.5)
-    return fraction, 1 / np.sqrt(information)
+    return fraction, information
