@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.io.files import distinct
 from hepaa.stats.systematics import Normalisation, Shape, generator_spread
 
 __all__ = ["Normalisation", "Shape", "datacard", "generator_spread", "workspace"]
@@ -156,23 +157,25 @@ def datacard(
     """
     full = workspace(channels, signal, uncertainties=uncertainties, luminosity_error=luminosity_error)
     observed = {o["name"]: o["data"] for o in full["observations"]}
+    bins = distinct(channels, _word, joint="_")
+    samples = distinct((name for h in channels.values() for name in (signal, *h.backgrounds)), _word, joint="_")
     columns: list[tuple[str, str, int, float]] = []
     content: dict[str, Any] = {}
     for channel, h in channels.items():
-        bin_name, edges = _word(channel), np.asarray(h.binning.edges)
+        bin_name, edges = bins[channel], np.asarray(h.binning.edges)
         content[f"{bin_name}/data_obs"] = (np.asarray(observed[channel]), edges)
         for i, (name, values) in enumerate({signal: h.signals[signal], **h.backgrounds}.items()):
-            content[f"{bin_name}/{_word(name)}"] = values
+            content[f"{bin_name}/{samples[name]}"] = values
             columns.append((channel, name, i, float(np.sum(values.values()))))
             for u in uncertainties:
                 if isinstance(u, Shape) and u.acts_on(channel, name, len(h.binning)):
                     for way, varied in (("Up", u.up), ("Down", u.down)):
-                        content[f"{bin_name}/{_word(name)}_{_word(u.name)}{way}"] = (np.asarray(varied), edges)
-    rows = [("bin", [_word(c[0]) for c in columns]), ("process", [_word(c[1]) for c in columns])]
+                        content[f"{bin_name}/{samples[name]}_{_word(u.name)}{way}"] = (np.asarray(varied), edges)
+    rows = [("bin", [bins[c[0]] for c in columns]), ("process", [samples[c[1]] for c in columns])]
     rows += [("process", [str(c[2]) for c in columns]), ("rate", [f"{c[3]:.8g}" for c in columns])]
     lines = ["imax *", "jmax *", "kmax *", "-" * 40]
     lines += [f"shapes * * {shapes} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC", "-" * 40]
-    lines.append("bin " + " ".join(_word(c) for c in channels))
+    lines.append("bin " + " ".join(bins[c] for c in channels))
     lines += ["observation " + " ".join(f"{sum(observed[c]):.8g}" for c in channels), "-" * 40]
     lines += [f"{key} {' '.join(cells)}" for key, cells in rows] + ["-" * 40]
     if luminosity_error:
@@ -186,7 +189,7 @@ def datacard(
             cells.append(f"{factors[0].down:g}/{factors[0].up:g}" if factors else "1" if templates else "-")
         effect = "lnN" if isinstance(rows_of[0], Normalisation) else "shape"
         lines.append(f"{_word(name)} {effect} {' '.join(cells)}")
-    lines += [f"{_word(c)} autoMCStats 0" for c in channels]
+    lines += [f"{bins[c]} autoMCStats 0" for c in channels]
     return "\n".join(lines) + "\n", content
 
 

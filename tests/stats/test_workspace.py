@@ -161,3 +161,9 @@ def test_names_with_slashes_make_a_valid_model(h):
     spec = workspace({"a/b": h}, "S'", uncertainties=[Normalisation("x/y", 1.1, 0.9)])
     model, _ = expected_z(spec)
     assert {"mcstat_a_b_QCD", "x_y"} <= set(model.config.par_order)
+
+
+def test_channels_that_a_datacard_would_spell_alike_stay_apart(h):
+    text, shapes = datacard({"m<5": h, "m>5": h}, next(iter(h.signals)))
+    assert "bin m_5 m_5_2" in text
+    assert {name.split("/")[0] for name in shapes} == {"m_5", "m_5_2"}
