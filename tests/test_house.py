@@ -70,7 +70,7 @@ def test_every_command_has_help_with_an_example():
     ("library", "rooms"),
     [
         ("torch", ("models", "detectors.py")),
-        ("matplotlib", ("plots", "report")),
+        ("matplotlib", ("plots", "report", "search")),
         ("mplhep", ("plots", "report")),
         ("dask", ("batch",)),
         ("distributed", ("batch",)),

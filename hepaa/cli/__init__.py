@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepaa._version import __version__
-from hepaa.cli import batch, cards, detect, files, report, simulate
+from hepaa.cli import batch, cards, detect, files, report, search, simulate
 from hepaa.cli.common import refuse_several_processes
 from hepaa.cli.failures import with_debug, worded
 
@@ -39,6 +39,7 @@ def main(ctx: click.Context) -> None:
 
 for _command in (
     cards.run,
+    search.search,
     cards.demo,
     cards.init,
     cards.card,

@@ -199,7 +199,7 @@ def closure_panel(
     labels: Mapping[str, tuple[str, str]] | None = None,
     look: Look | None = None,
 ) -> Figure:
-    """Samples of p(x | m) (n, d) and events (k, d) that it did not see, one panel an input."""
+    """Samples of p(x | m) (n, d) and sideband events (k, d), one panel an input."""
     with drawing(look) as new_figure:
         figure, panels = _panels(new_figure, len(columns))
         for i, (axes, name) in enumerate(zip(panels, columns, strict=True)):
@@ -209,7 +209,7 @@ def closure_panel(
                         edgecolor="#8c8c8c", label="samples of $p(x\\,|\\,m)$")  # fmt: skip
             n = np.histogram(events[:, i], edges)[0]
             axes.errorbar((edges[1:] + edges[:-1]) / 2, n, np.sqrt(n), fmt="o", color="black", markersize=3,
-                          linewidth=1.0, label="events it did not see")  # fmt: skip
+                          linewidth=1.0, label="sideband events")  # fmt: skip
             _name(axes, name, labels)
         _finish(figure, panels, "Events", look)
     return figure
@@ -218,10 +218,10 @@ def closure_panel(
 def _panels(new_figure: object, n: int) -> tuple[Figure, list[Axes]]:
     across = min(n, 4)
     down = -(-n // across)
-    width, height = 0.7 + 2.6 * across, 0.9 + 2.5 * down
+    width, height = 0.95 + 2.6 * across, 0.9 + 2.5 * down
     figure: Figure = new_figure(figsize=(width, height))  # type: ignore[operator]
     grid = figure.subplots(down, across, squeeze=False).ravel()
-    figure.subplots_adjust(left=0.6 / width, right=1 - 0.12 / width, top=1 - 0.65 / height, bottom=0.55 / height,
+    figure.subplots_adjust(left=0.85 / width, right=1 - 0.12 / width, top=1 - 0.65 / height, bottom=0.55 / height,
                            wspace=0.28, hspace=0.42)  # fmt: skip
     for spare in grid[n:]:
         spare.remove()

@@ -245,6 +245,11 @@ class ResonantResult(Searched):
         """Model of the data without signal, from the sidebands alone; toys are drawn from it."""
         return Background.of(self.rows, self.method.window, bins=len(self.edges) - 1, seed=self.seed)
 
+    def best(self, calibrated: Calibrated | None = None) -> ResonantResult:
+        """This one: there is but one method."""
+        del calibrated
+        return self
+
     def plot(self, *, mass: str = "$m$ [GeV]", look: Look | None = None) -> Figure:
         """Spectra at all efficiencies with their fits; see `hepaa.search.figures.spectra`."""
         from hepaa.search.figures import spectra  # matplotlib only where something is drawn

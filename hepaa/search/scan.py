@@ -60,13 +60,13 @@ class ScanResult(Searched):
         return [max(fit.z for fit in result.looks.values()) for result in self.results]
 
     @property
-    def best(self) -> ResonantResult | CombinedResult:
+    def best_window(self) -> ResonantResult | CombinedResult:
         """Result of the window with the largest local z."""
         return self.results[int(np.argmax(self.local))]
 
     def background(self) -> Background:
         """Model of the data without signal, from all but the most significant window."""
-        return Background.of(self.rows, self.best.method.window, bins=self.bins)
+        return Background.of(self.rows, self.best_window.method.window, bins=self.bins)
 
 
 def scan(
@@ -108,12 +108,12 @@ def scan(
     if not regions:
         raise InputError("there is no window to search: give one or more")
     settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}
-    return _scan(method, regions, settings, mass_rows(table, method.window, method.inputs), seed=seed)
+    return scan_rows(method, regions, settings, mass_rows(table, method.window, method.inputs), seed=seed)
 
 
-def _scan(
+def scan_rows(
     method: Method | Combined, windows: tuple[Interval, ...], settings: dict[str, Any], rows: MassRows, *, seed: int
 ) -> ScanResult:
     moved = [method.fresh(window=method.window.moved(region)) for region in windows]
     results = tuple(cross_fit_rows(m, rows, seed=seed, **settings) for m in moved)
-    return ScanResult(windows, results, rows, settings["bins"], partial(_scan, method, windows, settings))
+    return ScanResult(windows, results, rows, settings["bins"], partial(scan_rows, method, windows, settings))

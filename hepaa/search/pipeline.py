@@ -1,0 +1,139 @@
+"""Runs the search of a card: the only place that knows the order of its steps.
+
+files -> table of data -> rehearsal without the signal region -> toys -> checks -> (unblinded) data -> results, figures
+
+Blind is the rule. Until `unblind` is said, the data of the signal region are replaced by a background-only toy, drawn
+from the sidebands, before anything is trained: no score, count or p-value of them exists that could be written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hepaa.errors import InputError
+from hepaa.io.files import write_json
+from hepaa.io.folders import new_folder
+from hepaa.io.texts import parse_json
+from hepaa.progress import Silent
+from hepaa.run.reading import input_files, read
+from hepaa.run.steps import Steps
+from hepaa.search import compared, resonant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hepaa.card import Card
+    from hepaa.progress import Reporter
+
+RESULTS = "results.json"
+
+
+def search(
+    card: Card,
+    *,
+    unblind: bool = False,
+    overwrite: bool = False,
+    progress: Reporter | None = None,
+    map: Callable[..., Iterable[Any]] = map,
+) -> Path:
+    """Everything the section `search` of a card asks for, in one folder that appears when it is complete.
+
+    Parameters
+    ----------
+    card : Card
+    unblind : bool
+        Look at the data of the signal region, as the card's own `unblind`. It is recorded, with the time and the hash
+        of the card, and a card that has changed since an earlier unblinding of the same folder is said to have.
+    overwrite : bool
+        Replace the folder if it exists.
+    progress : Reporter, optional
+        Silent by default.
+    map : callable
+        Such as the `map` of a `concurrent.futures.Executor`: toys are searched through it.
+
+    Returns
+    -------
+    Path
+        The folder: `results.json`, `report.html`, `figures/`, `card.yaml`, and of a resonant search `scores.parquet`
+        and `workspace.json`.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used; nothing is left behind.
+    IncompleteError
+        If a figure or another last step failed: the folder is there with all else.
+    """
+    if card.search is None:
+        raise InputError(f"{card.name}: the card has no section `search`; `hepaa init search` writes one to start from")
+    report = progress or Silent()
+    after = Steps(report)
+    open_eyes = unblind or card.search.unblind
+    with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
+        (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
+        record = _record(card, _unblindings(Path(card.output)), unblind=open_eyes)
+        for warning in record["warnings"]:
+            report.say(f"warning: {warning}")
+        table = read(card, report)
+        one = resonant.search if card.search.resonant is not None else compared.search
+        numbers = one(card, table, folder, report, unblind=open_eyes, map=map, step=after.step)
+        write_json(after.without_nan(record | numbers, RESULTS), folder / RESULTS)
+        after.write_failures(folder)
+    after.raise_failures(Path(card.output))
+    return Path(card.output)
+
+
+def card_hash(card: Card) -> str:
+    """SHA-256 of what a card says about the search: all but the folder of the results and `unblind`."""
+    plain = card.model_copy(
+        update={"output": "", "search": card.search and card.search.model_copy(update={"unblind": False})}
+    )
+    return hashlib.sha256(plain.to_yaml().encode()).hexdigest()
+
+
+def _record(card: Card, earlier: list[dict[str, Any]], *, unblind: bool) -> dict[str, Any]:
+    """Whose results these are, and who has looked at the data when."""
+    digest = card_hash(card)
+    warnings = []
+    if any(entry["card_sha256"] != digest for entry in earlier):
+        first = next(entry for entry in earlier if entry["card_sha256"] != digest)
+        warnings.append(
+            f"the card has changed since the data were unblinded at {first['time']}: these numbers were chosen by "
+            "somebody who had seen the signal region"
+        )
+    now = [{"time": datetime.now(UTC).isoformat(timespec="seconds"), "card_sha256": digest}] if unblind else []
+    return {
+        "name": card.name,
+        "blind": not unblind,
+        "card_sha256": digest,
+        "unblinded": earlier + now,
+        "warnings": warnings,
+    }
+
+
+def _unblindings(output: Path) -> list[dict[str, Any]]:
+    """Earlier unblindings that the results in this folder record."""
+    try:
+        text = (output / RESULTS).read_text(encoding="utf-8")
+    except OSError:
+        return []
+    content = parse_json(text)
+    entries = content.get("unblinded", []) if isinstance(content, dict) else []
+    return [e for e in entries if isinstance(e, dict) and {"time", "card_sha256"} <= set(e)]
+
+
+@contextmanager
+def parallel(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` over so many processes; with one, Python's own."""
+    if jobs == 1:
+        yield map
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
