@@ -132,7 +132,7 @@ class EventTable:
             process=np.zeros(n, np.int16),
             generator=np.zeros(n, np.int16),
             file=np.zeros(n, np.int32),
-            event=np.arange(n) if event is None else np.asarray(event, dtype=np.int64),
+            event=np.arange(n) if event is None else _event_numbers(event),
             processes=(process,),
             generators=(generator,),
             sources=(source,),
@@ -376,7 +376,7 @@ class EventTable:
             cutflow=tuple(CutflowRow(**row) for row in meta["cutflow"]),
             feature_set=meta["feature_set"],
             units=meta["units"],
-            **{name: arrays[name] for name in ROW_ARRAYS},
+            **{name: arrays[name] for name in ROW_ARRAYS} | {"event": _event_numbers(arrays["event"])},
         )
 
 
@@ -395,6 +395,23 @@ def _labels(label: ArrayLike) -> NDArray[np.int8]:
     if wrong.size:
         raise InputError(f"a label is {wrong.flat[0]}; labels are 0 (background), 1 (signal) and -1 or NaN (data)")
     return values.astype(np.int8)
+
+
+def _event_numbers(event: ArrayLike) -> NDArray[np.int64]:
+    """Numbers of events, (n,), as they are stored.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number, or beyond 2^63.
+    """
+    numbers = np.asarray(event)
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64) if numbers.dtype.kind in "iuf" else np.empty(0, np.int64)
+    wrong = np.flatnonzero(whole != numbers) if whole.shape == numbers.shape else np.zeros(1, int)
+    if len(wrong):
+        raise InputError(f"{numbers.flat[wrong[0]]} is no number of an event, which is whole and below 2^63")
+    return whole
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float, float] | tuple[str, str, str]:

@@ -156,3 +156,18 @@ def test_event_hashes_are_uniform():
     counts = np.histogram(t.event_hash() / 2.0**64, bins=100, range=(0, 1))[0]
     chi2 = np.sum((counts - 2000) ** 2 / 2000)
     assert 50 < chi2 < 160  # 99 degrees of freedom: 5 standard deviations either way
+
+
+@pytest.mark.parametrize("event", [2**63, 2**64, -(2**63) - 1, 0.5, float("nan"), 1e19, "x"])
+def test_a_number_that_no_event_has_is_refused(tmp_path, event):
+    with pytest.raises(hepaa.InputError, match="is no number of an event"):
+        EventTable.build(np.ones((2, 1)), ["a"], event=[1, event])
+
+
+def test_a_table_with_event_numbers_beyond_2_63_is_refused(tmp_path):
+    EventTable.build(np.ones((2, 1)), ["a"]).save(tmp_path / "t.parquet")
+    content = pq.read_table(tmp_path / "t.parquet")
+    i = content.schema.get_field_index("event")
+    pq.write_table(content.set_column(i, "event", [np.array([1, 2**63], np.uint64)]), tmp_path / "t.parquet")
+    with pytest.raises(hepaa.InputError, match="9223372036854775808 is no number of an event"):
+        EventTable.load(tmp_path / "t.parquet")
