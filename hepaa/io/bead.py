@@ -115,7 +115,7 @@ def _event_of(text: str) -> _Line:
         if at + 2 > len(values):
             raise ValueError(f"ends before jet {jet} of {n_jets}")
         sizes.append(_count(values[at], f"npart of jet {jet}"))
-        tags.append(int(values[at + 1]))
+        tags.append(_count(values[at + 1], f"isbtagged of jet {jet}"))
         first, at = at + 2, at + 2 + 4 * sizes[-1]
         if at > len(values):
             raise ValueError(f"ends inside jet {jet} of {n_jets}")
@@ -126,7 +126,7 @@ def _event_of(text: str) -> _Line:
 
 
 def _count(value: float, name: str) -> int:
-    if not (value >= 0 and float(value).is_integer()):
+    if not (0 <= value < 1 << 31 and float(value).is_integer()):
         raise ValueError(f"has {name} = {value:g}, which is no count")
     return int(value)
 

@@ -7,8 +7,10 @@ taken for it.
 from __future__ import annotations
 
 import math
+import mmap
 from array import array
 from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,6 +22,7 @@ MOST_COMPRESSED = 2000
 """Bytes of data that one byte of a file may stand for. gzip makes one of 1,032 at most; LHCO files have one of 15."""
 _SMALL = 1 << 20  # bytes that any file may say it has
 _MOST_TEXTS = 1 << 16
+_HEAP = b"GCOL\x01\0\0\0"
 
 
 def refuse_foreign(file: h5py.File, path: str) -> None:
@@ -70,10 +73,22 @@ def complete(dataset: h5py.Dataset) -> h5py.Dataset:
     return dataset
 
 
+def attribute(node: h5py.HLObject, name: str, default: Any = b"") -> Any:
+    """An attribute; its texts are read only if HDF5 finds its way through the heaps of the file."""
+    if name not in node.attrs:
+        return default
+    if node.attrs.get_id(name).dtype.kind == "O":
+        _refuse_endless_heaps(node.file)
+    return node.attrs[name]
+
+
 def content(dataset: h5py.Dataset) -> Any:
     """All values of a small data set. Texts may not be longer, all together, than the file."""
     complete(dataset)
-    if dataset.dtype.kind != "O" or not dataset.ndim:
+    if dataset.dtype.kind != "O":
+        return dataset[()]
+    _refuse_endless_heaps(dataset.file)
+    if not dataset.ndim:
         return dataset[()]
     left = dataset.file.id.get_filesize()
     values = np.empty(dataset.shape if dataset.size <= _MOST_TEXTS else 0, object)
@@ -85,6 +100,26 @@ def content(dataset: h5py.Dataset) -> Any:
     if left < 0 or values.size < dataset.size:
         raise InputError(f"{dataset.file.filename}: {dataset.name!r} has more text than the file; write it again")
     return values
+
+
+def _refuse_endless_heaps(file: h5py.File) -> None:
+    """Raise InputError for a heap of texts with a free space of no size, at which HDF5 2.0 reads for ever.
+
+    HDF5 does not say where heaps lie: the file is searched for their sign, at the speed of the disk.
+    """
+    damaged = False
+    with Path(file.filename).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+        at = memory.find(_HEAP)
+        while at >= 0 and not damaged:
+            end, place = at + int.from_bytes(memory[at + 8 : at + 16], "little"), at + 16
+            damaged = end > len(memory)
+            while place + 16 <= end and not damaged:
+                index, size = (int.from_bytes(memory[place + a : place + b], "little") for a, b in ((0, 2), (8, 16)))
+                damaged = not index and size < 16
+                place += 16 + 8 * _parts(size, 8) if index else size
+            at = memory.find(_HEAP, at + 16)
+    if damaged:
+        raise InputError(f"{file.filename} is damaged: a heap of its texts has no end; copy or write it again")
 
 
 def _wrong_chunks(dataset: h5py.Dataset) -> str | None:

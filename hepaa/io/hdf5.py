@@ -17,7 +17,7 @@ import hdf5plugin  # noqa: F401  (registers blosc and others with HDF5)
 import numpy as np
 
 from hepaa.errors import HepaaError, InputError, TruncatedInputError, nearest
-from hepaa.io.bounds import complete, content, refuse_foreign
+from hepaa.io.bounds import attribute, complete, content, refuse_foreign
 from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Layout:
     blocks: tuple[Block, ...]
 
 
+_BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+"""What h5py raises for damaged nodes, and Python and numpy for nodes and values of another type than a format has."""
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """HDF5 file opened for reading; what HDF5 says of a broken one becomes an InputError."""
@@ -86,7 +90,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
             yield file
         except HepaaError:
             raise
-        except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises for damaged nodes
+        except _BROKEN as error:
             raise InputError(f"{path} is damaged inside ({one_line(error)}); copy or write it again") from error
 
 
@@ -101,7 +105,7 @@ def find_tables(group: h5py.Group, seen: set[h5py.Group] | None = None) -> Itera
             if layout:
                 yield layout
         elif isinstance(node, h5py.Group) and node not in seen:
-            written_as = text(node.attrs.get("pandas_type", b""))
+            written_as = text(attribute(node, "pandas_type"))
             if written_as == "frame":
                 yield _fixed_layout(node)
             elif written_as == "frame_table":
@@ -158,7 +162,7 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
         return Layout(key, "fields", len(node), names, len(names), skipped, blocks)
     if node.ndim == 2 and _numeric(node.dtype):
         n, width = node.shape
-        columns = tuple(map(text, node.attrs["columns"])) if "columns" in node.attrs else None
+        columns = tuple(map(text, np.ravel(attribute(node, "columns")))) if "columns" in node.attrs else None
         if columns is not None and len(columns) != width:
             raise InputError(
                 f"{node.file.filename}: {key!r} has {width} columns but its attribute `columns` names {len(columns)}"

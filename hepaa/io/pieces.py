@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+_LARGEST = 1e150
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -145,7 +146,8 @@ def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
         last = part
         n += part.n
         total += float(np.sum(part.weight))
-        squares += float(np.sum(part.weight**2))
+        with np.errstate(over="ignore"):
+            squares += float(np.sum(part.weight**2))
         negative += int(np.count_nonzero(part.weight < 0))
         for name, values in part.weights.items():
             named[name] += float(np.sum(values))
@@ -154,6 +156,8 @@ def summary(pieces: Iterable[Events]) -> tuple[dict[str, Any], Events]:
             labels.update(part.label.tolist())
     if last is None:
         raise InputError("there are no events to describe")
+    if max(abs(total), squares) > _LARGEST:
+        raise InputError(f"{last.path}: weights are too large to be squared (sum {total:g}); mend the file")
     return {
         "events": n,
         "sum_weights": total,

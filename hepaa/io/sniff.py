@@ -198,7 +198,7 @@ def _zip_format(path: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is a broken zip or npz file ({one_line(error)}); copy or write it again") from error
     if any(n.endswith(".npy") for n in names):
         return "lhco-features"

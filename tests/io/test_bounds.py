@@ -131,6 +131,20 @@ def test_particles_that_events_share_are_refused(tmp_path):
     assert io.open(lheh5(tmp_path / "x.h5", [2, 0, 0], [2, 0, 2])).n == 3
 
 
+def test_a_heap_without_end_is_refused(tmp_path):
+    """HDF5 2.0 reads for ever at a free space of no size."""
+    path = lheh5(tmp_path / "x.h5", [0], [4])
+    with h5py.File(path, "a") as file:
+        names = ["pid", "nparticles", "start", "trials", "scale", "fscale", "rscale", "aqed", "aqcd", "NOMINAL"]
+        file["events"].attrs.create("properties", names, dtype=h5py.string_dtype())
+    assert io.open(path).n == 1
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + 16  # the first text: its index, and its size
+    content[at : at + 2], content[at + 8 : at + 16] = bytes(2), bytes(8)
+    path.write_bytes(content)
+    refused(path, "a heap of its texts has no end")
+
+
 def read(path):
     return io.open(path)
 

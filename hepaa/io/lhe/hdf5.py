@@ -19,7 +19,7 @@ import numpy as np
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
-from hepaa.io.bounds import complete, content
+from hepaa.io.bounds import attribute, complete, content
 from hepaa.io.hdf5 import opened
 from hepaa.io.hdf5 import text as _text
 from hepaa.io.lhe import header as lhe_header
@@ -130,7 +130,9 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
 def _table(file: h5py.File, path: str, second: str, first: str) -> _Table:
     if isinstance(file.get(second), h5py.Dataset):
         data = file[second]
-        names = next((np.ravel(data.attrs[a]) for a in ("properties", second) if a in data.attrs), _DEFAULTS[second])
+        names = next(
+            (np.ravel(attribute(data, a)) for a in ("properties", second) if a in data.attrs), _DEFAULTS[second]
+        )
         columns: dict[str, Any] = {_text(name): i for i, name in enumerate(names)}
         if data.ndim != 2 or data.shape[1] < len(columns):
             raise InputError(f"{path}: {second!r} of shape {data.shape} does not have the columns {list(columns)}")
@@ -168,7 +170,7 @@ def _beams(file: h5py.File, path: str) -> dict[str, Any]:
     # The numbers of `init`: a vector with column names, or a scalar (or vector of one) a name.
     init = file.get("init")
     if isinstance(init, h5py.Dataset):
-        names = [_text(n) for n in init.attrs.get("properties", init.attrs.get("init", _DEFAULTS["init"]))]
+        names = [_text(n) for n in np.ravel(attribute(init, "properties", attribute(init, "init", _DEFAULTS["init"])))]
         values = dict(zip(names, np.ravel(content(init)).tolist(), strict=False))
     elif isinstance(init, h5py.Group):
         values = {k: np.ravel(content(v))[0] for k, v in init.items() if isinstance(v, h5py.Dataset) and v.size}
@@ -193,7 +195,7 @@ def _header(file: h5py.File, path: str, weights: list[str]) -> dict[str, Any]:
     info, _ = lhe_header.declarations(inside)
     for name in weights:
         info["weight_info"].setdefault(name, {"group": None, "text": name, "attributes": {}})
-    comment = file["init"].attrs.get("description", "") if isinstance(file["init"], h5py.Dataset) else ""
+    comment = attribute(file["init"], "description", "") if isinstance(file["init"], h5py.Dataset) else ""
     generators = _generators(file)
     info |= {
         "version": ".".join(str(int(v)) for v in np.ravel(content(file["version"]))) if "version" in file else "1",
@@ -224,8 +226,9 @@ def _generators(file: h5py.File) -> list[dict[str, Any]]:
     table = file.get("generators")
     if isinstance(table, h5py.Dataset) and table.ndim == 2 and table.shape[1] >= 4:
         return [row(*line[:4]) for line in content(table)]
-    marks = file["init"].attrs
-    fields = [marks.get(f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")]
+    fields = [
+        attribute(file["init"], f"generator{k}", "") for k in ("Name", "Version", "Description", "ExtraAttributes")
+    ]
     return [row(*fields)] if any(map(_text, fields)) else []
 
 

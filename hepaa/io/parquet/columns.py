@@ -122,14 +122,28 @@ def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """
     with _readable(path):
         content = pq.read_table(path, columns=list(names), page_checksum_verification=True)
-        return {name: content.column(name).to_numpy() for name in names}
+        return {name: numbers(content.column(name), name) for name in names}
 
 
 def batches(path: str | Path, names: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Columns of a table, at most `rows` rows at a time; errors are those of `read`."""
     with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
-            yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in names}
+            yield {name: numbers(batch.column(name), name) for name in names}
+
+
+def numbers(column: pa.Array | pa.ChunkedArray, name: str) -> NDArray[Any]:
+    """A column as an array (n,).
+
+    Raises
+    ------
+    TypeError
+        If it does not hold one number a row.
+    """
+    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise TypeError(f"column {name!r} of {column.type} has {column.null_count} empty rows; numbers are expected")
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 @contextmanager
@@ -138,5 +152,5 @@ def _readable(path: str | Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as broken:
         raise InputError(f"{path}: not a readable Parquet file ({one_line(broken)})") from broken
-    except (KeyError, UnicodeDecodeError) as broken:
+    except (KeyError, UnicodeDecodeError, TypeError) as broken:
         raise InputError(f"{path} is a damaged table ({one_line(broken)}); copy or write it again") from broken

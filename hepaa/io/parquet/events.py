@@ -14,6 +14,7 @@ from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
+from hepaa.io.parquet import columns as tables
 from hepaa.io.pieces import to_write
 from hepaa.io.sealed import require_names, require_types
 from hepaa.io.texts import parse_json
@@ -145,7 +146,7 @@ def _meta(file: pq.ParquetFile, path: str | Path) -> dict[str, Any]:
 
 def _events(path: str, batch: pa.RecordBatch, start: int, meta: dict[str, Any]) -> Events:
     def numbers(name: str) -> Any:
-        return batch.column(name).to_numpy(zero_copy_only=False)
+        return tables.numbers(batch.column(name), name)
 
     return Events(
         path=path,

@@ -147,9 +147,15 @@ class TreePlan:
 
     def read(self, start: int, stop: int) -> dict[str, ak.Array]:
         """Arrays of the events start .. stop, by branch."""
-        return {
+        arrays = {
             name: self._tree[name].array(entry_start=start, entry_stop=stop, library="ak") for name in self._to_read()
         }
+        for name, values in arrays.items():
+            if len(values) != stop - start:  # before memory is taken for a number of events that the tree declares
+                raise InputError(
+                    f"{self.path}: branch {name!r} has {len(values)} of the {stop - start} events of its tree"
+                )
+        return arrays
 
     def broken(self, start: int, stop: int, failure: Exception) -> TruncatedInputError:
         """The first event in start .. stop that cannot be read, found by halving, as an error."""
@@ -340,8 +346,11 @@ def _united(parts: list[ak.Array]) -> ak.Array:
 
 def _basket_offset(branch: Any, entry: int) -> int:
     """Offset in the file of the basket that holds an entry; 0 where the file does not say."""
-    offsets = getattr(branch, "entry_offsets", None)
-    seeks = branch.member("fBasketSeek", none_if_missing=True) if hasattr(branch, "member") else None
+    try:
+        offsets = getattr(branch, "entry_offsets", None)
+        seeks = branch.member("fBasketSeek", none_if_missing=True) if hasattr(branch, "member") else None
+    except Exception:  # the list of baskets is damaged too; the event is what counts
+        return 0
     if offsets is None or seeks is None:
         return 0
     basket = int(np.searchsorted(offsets, entry, side="right")) - 1
