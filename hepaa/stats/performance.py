@@ -358,10 +358,11 @@ def signal_efficiency(curve: Roc, eps_b: float, *, min_events: int = FLOOR) -> t
     Returns
     -------
     (value, error), or (None, None)
-        None if fewer than `min_events` raw background events pass.
+        None if fewer than `min_events` raw background events pass, or their weights cancel so far that the error of the
+        background efficiency exceeds it.
     """
     i = curve.at(eps_b)
-    if curve.n_b[i] < min_events:
+    if curve.n_b[i] < min_events or curve.eps_b[i] - curve.error_b[i] < np.min(curve.eps_b):
         return None, None
     up, down = curve.at(curve.eps_b[i] + curve.error_b[i]), curve.at(curve.eps_b[i] - curve.error_b[i])
     shift = (curve.eps_s[up] - curve.eps_s[down]) / 2

@@ -187,3 +187,15 @@ def test_numbers_and_curve_come_from_one_sorting(scored, monkeypatch):
 def test_refuses(y, score, weight, words):
     with pytest.raises(InputError, match=words):
         perf.roc(y, score, weight)
+
+
+def test_no_efficiency_is_quoted_where_negative_weights_leave_none():
+    quoted = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y = np.repeat([0, 1], [1000, 300])
+        weight = np.where(rng.random(1300) < 0.4 * (y == 0), -1.0, 1.0)
+        result = perf.performance(y, rng.normal(size=1300) + y, weight, bootstraps=2)
+        quoted += [value is None for value in result.eps_s.values()]
+    assert any(quoted)
+    assert not all(quoted)
