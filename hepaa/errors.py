@@ -23,8 +23,13 @@ class HepaaError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        """The message, without its middle where it is too long to be read."""
+        """The message on one line, without its middle where it is too long to be read.
+
+        Names from damaged files may hold line ends, and halves of characters that no terminal takes.
+        """
         message = super().__str__()
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
         if len(message) <= _LONGEST:
             return message
         left_out = len(message) - _HEAD - _TAIL

@@ -120,3 +120,7 @@ def test_inner_names(tmp_path):
     assert split_key("root://host//f.root:dir/tree") == ("root://host//f.root", "dir/tree")
     assert split_key("root://host:1094//f.root") == ("root://host:1094//f.root", "")
     assert split_key("C:/f.root") == ("C:/f.root", "")
+
+
+def test_a_message_is_one_line_whatever_a_file_calls_its_parts():
+    assert str(InputError("a\nb \udca5 \x1b[2J \u00e4")) == "a\\nb \\udca5 \\x1b[2J \u00e4"
