@@ -255,8 +255,8 @@ def _saddle_z(x: float, nu: NDArray[np.float64], a: NDArray[np.float64]) -> floa
     """Z of P(X >= x) for X = sum_i a_i n_i, n_i ~ Poisson(nu_i): r* = r + ln(u / r) / r."""
     mean, variance = float(np.sum(nu * a)), float(np.sum(nu * a * a))
     if abs(x - mean) < 1e-7 * np.sqrt(variance):
-        # the limit of r* at the mean: minus a sixth of the skewness
-        return float(-np.sum(nu * a**3) / (6 * variance**1.5))
+        # the limit of r* at the mean: a sixth of the skewness
+        return float(np.sum(nu * a**3) / (6 * variance**1.5))
     limit = 600.0 / float(np.max(np.abs(a)))
 
     def slope(t: float) -> float:
@@ -273,7 +273,7 @@ def _saddle_z(x: float, nu: NDArray[np.float64], a: NDArray[np.float64]) -> floa
     t = optimize.brentq(slope, low, high, xtol=1e-15, rtol=1e-13)
     r = np.sign(t) * np.sqrt(max(2 * (t * x - float(np.sum(nu * np.expm1(t * a)))), 0.0))
     u = t * np.sqrt(float(np.sum(nu * a * a * np.exp(t * a))))
-    return float(r + np.log(u / r) / r) if abs(r) > 1e-5 else float(-np.sum(nu * a**3) / (6 * variance**1.5))
+    return float(r + np.log(u / r) / r) if abs(r) > 1e-5 else float(np.sum(nu * a**3) / (6 * variance**1.5))
 
 
 @kernel

@@ -49,6 +49,13 @@ def test_saddle_point_holds_for_few_and_skewed_events():
     assert t.z_mean == pytest.approx(t.at_mean.z, abs=0.03)
 
 
+def test_the_saddle_point_is_continuous_at_the_mean():
+    nu, slope = np.array([20.0, 3.0]), np.array([2.0, -1.0])
+    below, at, above = (lr._saddle_z(37.0 + x, nu, slope) for x in (-1e-3, 0.0, 1e-3))
+    assert below < at < above
+    assert at == pytest.approx((below + above) / 2, abs=1e-6)
+
+
 def test_toys_that_run_out_give_a_bound():
     t = lr.simple_test([100.0, 50.0], [200.0, 150.0], toys=1000, rng=np.random.default_rng(3))
     assert t.at_mean.bound
