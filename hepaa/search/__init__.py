@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from hepaa.search.result import CombinedResult, ResonantResult
     from hepaa.search.scan import ScanResult, scan
     from hepaa.search.toys import Background, Calibrated
-    from hepaa.search.two_sample import TwoSample
+    from hepaa.search.two_sample import BinnedScores, KernelRatio, Nuisances, TreeRatio, TwoSample
     from hepaa.search.windows import Window, sliding
 
 __all__ = [
     "Anode",
     "Background",
+    "BinnedScores",
     "Calibrated",
     "Cathode",
     "Combined",
@@ -31,9 +32,12 @@ __all__ = [
     "Cwola",
     "Idealised",
     "Injection",
+    "KernelRatio",
+    "Nuisances",
     "Residual",
     "ResonantResult",
     "ScanResult",
+    "TreeRatio",
     "TwoSample",
     "Window",
     "check",
@@ -53,7 +57,7 @@ _HOME = {
     "result": ("CombinedResult", "ResonantResult"),
     "scan": ("ScanResult", "scan"),
     "toys": ("Background", "Calibrated"),
-    "two_sample": ("TwoSample",),
+    "two_sample": ("BinnedScores", "KernelRatio", "Nuisances", "TreeRatio", "TwoSample"),
     "windows": ("Window", "sliding"),
 }
 
