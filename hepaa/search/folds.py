@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hepaa.errors import InputError
 from hepaa.models.parameters import between, whole
@@ -106,8 +107,9 @@ def _cross_fit(
         test = fold == k
         if not (sidebands & test).any():
             raise InputError(f"fold {k} of {folds} holds no sideband event to take its cut from: ask for fewer folds")
-        trained = method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k]))
-        score[test] = trained.score_rows(rows[test])
+        with threadpool_limits(1, user_api="blas"):  # matrices are small: a second thread waits more than it works
+            trained = method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k]))
+            score[test] = trained.score_rows(rows[test])
         tail[test] = tail_fraction(score[test & sidebands], score[test], own=sidebands[test])
         fitted.append(Fold(trained, np.sort(score[test & sidebands])))
     return ResonantResult(

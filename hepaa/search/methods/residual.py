@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
 
 from hepaa.models.density import gaussians
 from hepaa.models.parameters import between, whole
@@ -127,24 +127,26 @@ class Residual(Method):
         r_0, log_0 = self.background_.residuals(reference)
         resampled = np.concatenate([np.ones((1, signal.n)), rng.poisson(1.0, (self.members, signal.n))])
         means, covariances, member = self._starts(r, log_b, r_0, log_0, resampled, rng)
-        values, weights = gaussians.products(r), resampled[member].T
+        values, weights = gaussians.products(r).astype(np.float32), resampled[member].T.astype(np.float32)
+        log_b32, log_0_32 = log_b.astype(np.float32), log_0.astype(np.float32)
         fraction = np.full(len(member), 0.01)
         total = weights.sum(axis=0)
         unit = np.eye(r.shape[1])
         for _ in range(self.iterations):
-            share = values @ gaussians.coefficients(np.log(fraction / (1 - fraction)), means, covariances)
-            share -= log_b[:, None]
-            expit(share, out=share)
-            share *= weights
-            mass, means, covariances = gaussians.moments(share.T @ values + 1e-12, r.shape[1])
+            odds = _log_ratio(values, log_b32, np.log(fraction / (1 - fraction)), means, covariances)
+            np.negative(odds, out=odds)
+            np.exp(odds, out=odds)
+            odds += 1
+            share = np.divide(weights, odds, out=odds)
+            mass, means, covariances = gaussians.moments((share.T @ values).astype(np.float64) + 1e-12, r.shape[1])
             prior = self.prior_events * self.prior_width**2 * unit
             covariances = (covariances * mass[:, None, None] + prior) / (mass + self.prior_events)[:, None, None]
             fraction = np.clip(mass / total, 1e-5, 0.5)
-        table = gaussians.coefficients(np.zeros(len(member)), means, covariances)
         # a member is judged by the events that its resampling left out; the fit to all, having none, by all
-        left_out = np.where(member == 0, 1.0, weights == 0)
-        q = np.expm1(np.minimum(values @ table - log_b[:, None], 20.0))
-        q_0 = np.expm1(np.minimum(gaussians.products(r_0) @ table - log_0[:, None], 20.0))
+        left_out = ((member == 0) | (weights == 0)).astype(np.float32)
+        none, values_0 = np.zeros(len(member)), gaussians.products(r_0).astype(np.float32)
+        q = np.expm1(_log_ratio(values, log_b32, none, means, covariances))
+        q_0 = np.expm1(_log_ratio(values_0, log_0_32, none, means, covariances))
         excess, error = _excess(q, left_out, q_0)
         evidence = excess / error
         best = np.array(
@@ -176,8 +178,9 @@ class Residual(Method):
         centres = r[rng.permutation(len(r))[: self.centres]]
         weights = (resampled / resampled.sum(axis=1, keepdims=True)).astype(np.float32)
         z = []
+        squares, squares_0 = _squares(r, centres), _squares(r_0, centres)
         for scale in self.scales:
-            ratio, ratio_0 = _ratio(r, log_b, centres, scale), _ratio(r_0, log_0, centres, scale)
+            ratio, ratio_0 = _ratio(squares, log_b, scale, d), _ratio(squares_0, log_0, scale, d)
             mean = weights @ ratio
             mean_0, variance_0 = ratio_0.mean(axis=0), ratio_0.var(axis=0)
             np.square(ratio, out=ratio)
@@ -204,12 +207,31 @@ class Residual(Method):
         return gaussians.log_density(r, found.log_weights, found.means, found.covariances) - log_b
 
 
-def _ratio(r: Array, log_b: Array, centres: Array, scale: float) -> NDArray[np.float32]:
-    """Round Gaussians of width `scale` at the centres over the background's density, float32 (n, centres)."""
-    d = r.shape[1]
-    squares = 2 * r @ centres.T - (r**2).sum(axis=1)[:, None] - (centres**2).sum(axis=1)
-    log_ratio = squares / (2 * scale**2) - (log_b + d * np.log(scale * np.sqrt(2 * np.pi)))[:, None]
-    ratio: NDArray[np.float32] = np.minimum(log_ratio, np.log(_RATIO)).astype(np.float32)
+def _log_ratio(
+    values: NDArray[np.float32], log_b: NDArray[np.float32], log_weights: Array, means: Array, covariances: Array
+) -> NDArray[np.float32]:
+    """log of weighted Gaussians over the background (n, k), within +-60: beyond, nothing of a share changes."""
+    table = gaussians.coefficients(log_weights, means, covariances).astype(np.float32)
+    ratio: NDArray[np.float32] = values @ table
+    ratio -= log_b[:, None]
+    np.clip(ratio, -60.0, 60.0, out=ratio)
+    return ratio
+
+
+def _squares(r: Array, centres: Array) -> NDArray[np.float32]:
+    """Squared distances of residuals (n, d) and centres (k, d), float32 (n, k)."""
+    x, c = r.astype(np.float32), centres.astype(np.float32)
+    squares = x @ (-2 * c.T)
+    squares += (x**2).sum(axis=1)[:, None]
+    squares += (c**2).sum(axis=1)
+    return np.asarray(squares)
+
+
+def _ratio(squares: NDArray[np.float32], log_b: Array, scale: float, d: int) -> NDArray[np.float32]:
+    """Round Gaussians of width `scale` over the background's density, float32 (n, k), from squared distances."""
+    ratio: NDArray[np.float32] = squares * np.float32(-0.5 / scale**2)
+    ratio -= (log_b + d * np.log(scale * np.sqrt(2 * np.pi))).astype(np.float32)[:, None]
+    np.minimum(ratio, np.float32(np.log(_RATIO)), out=ratio)
     np.exp(ratio, out=ratio)
     return ratio
 
