@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _RATIO = 1e3
 """Largest likelihood ratio that enters the screening: an event where background has no density decides nothing."""
+_LARGEST = 5e8
+"""The same where fractions are fitted: its square is a number of single precision too."""
 _Z = 8.0
 """Evidence beyond which the members of a bag count the same."""
 
@@ -243,6 +245,7 @@ def _excess(q: Array, weight: Array, q_0: Array) -> tuple[Array, Array]:
     often no event of the reference, which then says by itself neither how negative its fraction may be nor how well it
     is known: both regions say so together.
     """
+    q, q_0 = np.minimum(q, _LARGEST), np.minimum(q_0, _LARGEST)
     lowest = -0.5 / np.maximum(np.maximum(q.max(axis=0), q_0.max(axis=0)), 1.0)
     fraction, information = _fraction(q, weight, lowest)
     fraction_0, information_0 = _fraction(q_0, np.ones((len(q_0), 1)), lowest)
