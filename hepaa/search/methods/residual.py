@@ -212,11 +212,11 @@ class Residual(Method):
 def _log_ratio(
     values: NDArray[np.float32], log_b: NDArray[np.float32], log_weights: Array, means: Array, covariances: Array
 ) -> NDArray[np.float32]:
-    """log of weighted Gaussians over the background (n, k), within +-60: beyond, nothing of a share changes."""
+    """log of weighted Gaussians over the background (n, k), within -60 .. 20: beyond, no share changes."""
     table = gaussians.coefficients(log_weights, means, covariances).astype(np.float32)
     ratio: NDArray[np.float32] = values @ table
     ratio -= log_b[:, None]
-    np.clip(ratio, -60.0, 60.0, out=ratio)
+    np.clip(ratio, -60.0, 20.0, out=ratio)
     return ratio
 
 
