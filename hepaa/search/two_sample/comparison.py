@@ -13,7 +13,7 @@ from hepaa.models.parameters import one_of, whole
 from hepaa.search.two_sample.binned import BinnedScores
 from hepaa.search.two_sample.kernel import KernelRatio
 from hepaa.search.two_sample.nuisances import NOMINAL
-from hepaa.search.two_sample.result import ExpectedTwoSample, NullToys, Outcome, TwoSampleResult
+from hepaa.search.two_sample.result import AmongToys, ExpectedTwoSample, NullToys, TwoSampleResult
 from hepaa.search.two_sample.trees import TreeRatio
 from hepaa.table import SIGNAL
 
@@ -118,8 +118,8 @@ class TwoSample:
             return ratio(self._reduced(_matrix(events.select(self.reference.columns)), setting.events))
 
         return TwoSampleResult(
-            alone=Outcome(float(t[0]), null),
-            widened=None if widened is None else Outcome(float(t_widened[0]), widened),
+            alone=AmongToys(float(t[0]), null),
+            widened=None if widened is None else AmongToys(float(t_widened[0]), widened),
             data=table,
             reference=self.reference.with_weight(setting.reference),
             _log_ratio=log_ratio,
@@ -172,8 +172,8 @@ class TwoSample:
             plain += both[0].tolist()
             fitted += both[1].tolist()
         return ExpectedTwoSample(
-            alone=tuple(Outcome(t, null) for t in plain),
-            widened=() if widened is None else tuple(Outcome(t, widened) for t in fitted),
+            alone=tuple(AmongToys(t, null) for t in plain),
+            widened=() if widened is None else tuple(AmongToys(t, widened) for t in fitted),
         )
 
     def closure(self, events: float, *, draws: int = 100, toys: int = 200) -> Array:

@@ -59,7 +59,7 @@ class NullToys:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class AmongToys:
     """One value of a statistic among toys of its null hypothesis."""
 
     statistic: float
@@ -120,16 +120,16 @@ class TwoSampleResult:
 
     Attributes
     ----------
-    alone : Outcome
+    alone : AmongToys
         Without nuisances: the reference as it is.
-    widened : Outcome or None
+    widened : AmongToys or None
         With them.
     data, reference : EventTable
         What was compared; the weights of the reference are scaled to the number of data events unless the rate counts.
     """
 
-    alone: Outcome
-    widened: Outcome | None
+    alone: AmongToys
+    widened: AmongToys | None
     data: EventTable
     reference: EventTable
     _log_ratio: Callable[[EventTable], Array]
@@ -223,14 +223,14 @@ class ExpectedTwoSample:
 
     Attributes
     ----------
-    alone : tuple of Outcome
+    alone : tuple of AmongToys
         One a draw, without nuisances.
-    widened : tuple of Outcome
+    widened : tuple of AmongToys
         With them; empty if there are none.
     """
 
-    alone: tuple[Outcome, ...]
-    widened: tuple[Outcome, ...]
+    alone: tuple[AmongToys, ...]
+    widened: tuple[AmongToys, ...]
 
     @property
     def z(self) -> float:
