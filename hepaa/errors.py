@@ -29,7 +29,8 @@ class HepaaError(Exception):
         """
         message = super().__str__()
         if not message.isprintable():
-            message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+            words = " ".join(message.split())
+            message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
         if len(message) <= _LONGEST:
             return message
         left_out = len(message) - _HEAD - _TAIL

@@ -123,4 +123,4 @@ def test_inner_names(tmp_path):
 
 
 def test_a_message_is_one_line_whatever_a_file_calls_its_parts():
-    assert str(InputError("a\nb \udca5 \x1b[2J \u00e4")) == "a\\nb \\udca5 \\x1b[2J \u00e4"
+    assert str(InputError("a\nb \udca5 \x1b[2J \u00e4")) == "a b \\udca5 \\x1b[2J \u00e4"
