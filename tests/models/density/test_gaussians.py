@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -96,7 +98,7 @@ def test_an_iteration_is_one_step_of_expectation_maximisation(weighted):
         for n in range(3)
     ]
     w = np.ones(len(x)) if weight is None else weight
-    for before, after in zip(fits[:-1], fits[1:], strict=True):
+    for before, after in itertools.pairwise(fits):
         for one, other in zip(after, em_step(x, w, *before, 0.01), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-7)
 
