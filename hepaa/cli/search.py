@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
+from hepaa.cli.batch import BatchOptions, batch_options
 from hepaa.cli.common import FILE
+from hepaa.errors import InputError
 from hepaa.io.texts import parse_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()
@@ -20,25 +20,42 @@ if TYPE_CHECKING:
 @click.option("--unblind", is_flag=True, help="Look at the data of the signal region; recorded in the results.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that search toys.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier search.")
-def search(card: Path, output: Path | None, seed: int | None, unblind: bool, jobs: int, overwrite: bool) -> None:
+@batch_options
+def search(
+    card: Path, output: Path | None, seed: int | None, unblind: bool, jobs: int, overwrite: bool, batch: BatchOptions
+) -> None:
     """Search data without knowing the signal: for a resonance, or for any difference from the background.
 
     Blind by default: the data of the signal region are replaced by a background-only toy, and checks, expected numbers
-    and the injection curve are the same as after --unblind.
+    and the injection curve are the same as after --unblind. Toys are kept in the folder --work: a search that was
+    killed goes on when the same command is given again, and --unblind or more toys search none of them twice.
 
     \b
-    Example: hepaa search search.yaml --output found --jobs 2
+    Example: hepaa search search.yaml --output result --jobs 2
+             hepaa search search.yaml --output result --executor slurm:jobs=50 --overwrite --unblind
     """
+    from hepaa.batch.searches import search as search_in_batches
     from hepaa.card import load_card
     from hepaa.io.folders import refuse_output
-    from hepaa.progress import reporter
-    from hepaa.search import pipeline
 
+    if batch.executor is not None and jobs > 1:
+        raise InputError("give either --jobs or --executor, not both")
     changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
     changed = load_card(card).changed(**changes)
     refuse_output(changed.output, [card])
-    with pipeline.parallel(jobs) as mapped:
-        folder = pipeline.search(changed, unblind=unblind, overwrite=overwrite, progress=reporter(), map=mapped)
+    setup = replace(batch, executor=batch.executor or (f"processes:{jobs}" if jobs > 1 else "serial"))
+    folder = search_in_batches(
+        changed,
+        setup.batch(Path(changed.output)),
+        unblind=unblind,
+        overwrite=overwrite,
+        read_in_batches=batch.executor is not None,
+    )
+    show(folder)
+
+
+def show(folder: Path) -> None:
+    """Print what a search has given."""
     results = parse_json((folder / "results.json").read_text(encoding="utf-8"))
     numbers = results.get("resonant") or results["two_sample"]
     click.echo(numbers["verdict"])

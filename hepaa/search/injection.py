@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +139,7 @@ def inject(
             f"{events.max():.0f}: ask for smaller strengths, or simulate more"
         )
     settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}
-    one = partial(_draw, method, fixed, signals, settings, seed)
+    one = Mixture(method, fixed, signals, settings, seed)
     parts = list(map(one, [(i, d, float(n)) for i, n in enumerate(events) for d in range(draws)]))
     looks = tuple(parts[0][0])
     shape = (len(values), draws, len(looks))
@@ -149,35 +148,51 @@ def inject(
     )
 
 
-def _draw(
-    method: Method | Combined,
-    background: MassRows | Background,
-    signals: MassRows,
-    settings: dict[str, Any],
-    seed: int,
-    draw: tuple[int, int, float],
-) -> tuple[list[str], list[float], list[float]]:
-    """Names, z and SIC of the looks in one mixture."""
-    strength, number, events = draw
-    rng = np.random.default_rng([seed, strength, number])
-    rows = background.draw(rng) if isinstance(background, Background) else background
-    order = rng.permutation(signals.n)
-    n = int(rng.poisson(events))
-    injected, rest = signals[order[:n]], signals[order[n:]]
-    mixed = MassRows(np.concatenate([rows.x, injected.x]), np.concatenate([rows.mass, injected.mass]), rows.columns)
-    result = cross_fit_rows(method, mixed, seed=int(rng.integers(2**31)), **settings)
-    rest = rest[method.window.in_signal(rest.mass)]
-    names, z, sic = [], [], []
-    for part in result.parts:
-        tails = part.tails(rest)
-        truth = np.zeros(mixed.n, bool)
-        truth[rows.n :] = True
-        low, high = part.method.window.limits
-        truth = truth[(mixed.mass >= low) & (mixed.mass < high)]
-        own = part.tail[~truth & part.method.window.in_signal(part.rows.mass)]
-        for name, fit in part.looks.items():
-            eps_b, eps_s = (own <= fit.efficiency).mean(), (tails <= fit.efficiency).mean()
-            names.append(name)
-            z.append(fit.z)
-            sic.append(float(eps_s / np.sqrt(eps_b)) if n and eps_b > 0 else np.nan)
-    return names, z, sic
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Search of one mixture of signal and background: names, z and SIC of the looks.
+
+    It is called with the number of the strength, the number of the draw, and the expected number of signal events in
+    the whole range.
+
+    Attributes
+    ----------
+    method : Method or Combined
+    background : MassRows or Background
+        Events, or a model from which each draw takes new ones.
+    signals : MassRows
+    settings : mapping
+        Of `cross_fit_rows`.
+    seed : int
+    """
+
+    method: Method | Combined
+    background: MassRows | Background
+    signals: MassRows
+    settings: dict[str, Any]
+    seed: int
+
+    def __call__(self, draw: tuple[int, int, float]) -> tuple[list[str], list[float], list[float]]:
+        strength, number, events = draw
+        rng = np.random.default_rng([self.seed, strength, number])
+        rows = self.background.draw(rng) if isinstance(self.background, Background) else self.background
+        order = rng.permutation(self.signals.n)
+        n = int(rng.poisson(events))
+        injected, rest = self.signals[order[:n]], self.signals[order[n:]]
+        mixed = MassRows(np.concatenate([rows.x, injected.x]), np.concatenate([rows.mass, injected.mass]), rows.columns)
+        result = cross_fit_rows(self.method, mixed, seed=int(rng.integers(2**31)), **self.settings)
+        rest = rest[self.method.window.in_signal(rest.mass)]
+        names, z, sic = [], [], []
+        for part in result.parts:
+            tails = part.tails(rest)
+            truth = np.zeros(mixed.n, bool)
+            truth[rows.n :] = True
+            low, high = part.method.window.limits
+            truth = truth[(mixed.mass >= low) & (mixed.mass < high)]
+            own = part.tail[~truth & part.method.window.in_signal(part.rows.mass)]
+            for name, fit in part.looks.items():
+                eps_b, eps_s = (own <= fit.efficiency).mean(), (tails <= fit.efficiency).mean()
+                names.append(name)
+                z.append(fit.z)
+                sic.append(float(eps_s / np.sqrt(eps_b)) if n and eps_b > 0 else np.nan)
+        return names, z, sic

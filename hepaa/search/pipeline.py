@@ -9,7 +9,6 @@ from the sidebands, before anything is trained: no score, count or p-value of th
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +23,11 @@ from hepaa.run.steps import Steps
 from hepaa.search import compared, resonant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from hepaa.card import Card
     from hepaa.progress import Reporter
+    from hepaa.table import EventTable
 
 RESULTS = "results.json"
 
@@ -39,6 +39,7 @@ def search(
     overwrite: bool = False,
     progress: Reporter | None = None,
     map: Callable[..., Iterable[Any]] = map,
+    reader: Callable[[Card, Reporter], EventTable] = read,
 ) -> Path:
     """Everything the section `search` of a card asks for, in one folder that appears when it is complete.
 
@@ -53,7 +54,9 @@ def search(
     progress : Reporter, optional
         Silent by default.
     map : callable
-        Such as the `map` of a `concurrent.futures.Executor`: toys are searched through it.
+        Such as the `map` of a `concurrent.futures.Executor`: toys, and mixtures with a signal, are searched through it.
+    reader : callable
+        What reads the samples; default `hepaa.run.reading.read`.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def search(
         record = _record(card, _unblindings(Path(card.output)), unblind=open_eyes)
         for warning in record["warnings"]:
             report.say(f"warning: {warning}")
-        table = read(card, report)
+        table = reader(card, report)
         one = resonant.search if card.search.resonant is not None else compared.search
         numbers = one(card, table, folder, report, unblind=open_eyes, map=map, step=after.step)
         write_json(after.without_nan(record | numbers, RESULTS), folder / RESULTS)
@@ -124,16 +127,3 @@ def _unblindings(output: Path) -> list[dict[str, Any]]:
     content = parse_json(text)
     entries = content.get("unblinded", []) if isinstance(content, dict) else []
     return [e for e in entries if isinstance(e, dict) and {"time", "card_sha256"} <= set(e)]
-
-
-@contextmanager
-def parallel(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A `map` over so many processes; with one, Python's own."""
-    if jobs == 1:
-        yield map
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool.map

@@ -70,13 +70,14 @@ def search(
     data, rows = data[inside], rows[inside]
     refuse_correlated(method, rows)
     background = background_of(section, method.window, rows, card.seed)
-    progress.say(f"{rows.n} events in {low:.0f} .. {high:.0f} GeV; searching without the signal region")
+    n_sidebands = int(method.window.in_sidebands(rows.mass).sum())
+    progress.say(f"{n_sidebands} events in the sidebands; searching without the signal region")
     rehearsal = searched(
         section, method, without_signal_region(section, method.window, rows, background, card.seed), card.seed
     )
     n = section.toys if unblind else section.check_toys
-    with progress.bar("background-only toys", n) as advance:
-        toys = rehearsal.toys(n, seed=card.seed + 1, map=map, advance=advance)
+    progress.say(f"searching {n} background-only toys")
+    toys = rehearsal.toys(n, seed=card.seed + 1, map=map)
     checks = check(rehearsal, toys) if not isinstance(rehearsal, ScanResult) else tuple(bias(rehearsal.looks, toys))
     for failed in (c for c in checks if not c.passed):
         progress.say(f"check failed: {failed.name}: {failed.message}")
@@ -128,16 +129,17 @@ def _method(entry: MethodCard, window: Window) -> Method:
 
 def searched(section: ResonantCard, method: Method | Combined, rows: MassRows, seed: int) -> Result:
     """The search of a card in these rows."""
-    settings: dict[str, Any] = {
-        "folds": section.folds,
-        "efficiencies": tuple(section.efficiencies),
-        "bins": section.bins,
-    }
+    settings = cross_fit_settings(section)
     if section.scan is None:
         return cross_fit_rows(method, rows, seed=seed, **settings)
     scan = section.scan
     windows = tuple(sliding(scan.low, scan.high, width=scan.width, step=scan.step))
     return scan_rows(method, windows, settings, rows, seed=seed)
+
+
+def cross_fit_settings(section: ResonantCard) -> dict[str, Any]:
+    """What `cross_fit_rows` takes beside the method, the rows and a seed."""
+    return {"folds": section.folds, "efficiencies": tuple(section.efficiencies), "bins": section.bins}
 
 
 def background_of(section: ResonantCard, window: Window, rows: MassRows, seed: int) -> Background:
@@ -182,7 +184,7 @@ def injected(
     signal = signal.with_weight(np.ones(signal.n))
     return inject(
         method, background, signal, strengths=section.injection.strengths, draws=section.injection.draws,
-        folds=section.folds, efficiencies=section.efficiencies, bins=section.bins, seed=seed + 2, map=map,
+        seed=seed + 2, map=map, **cross_fit_settings(section),
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from hepaa.errors import InputError
 from hepaa.models.parameters import whole
 from hepaa.search.methods.base import MassRows
-from hepaa.search.toys import Background, Calibrated, search_toy
+from hepaa.search.toys import Background, Calibrated, ToySearch
 from hepaa.stats.sidebands import sideband_fit
 from hepaa.stats.significance import li_ma
 
@@ -153,7 +152,7 @@ class Searched:
         """
         whole("toys", n, 10)
         values = []
-        for i, z in enumerate(map(partial(search_toy, self.again, self.background(), seed), range(n)), 1):
+        for i, z in enumerate(map(ToySearch(self.again, self.background(), seed), range(n)), 1):
             values.append(z)
             if advance is not None:
                 advance(i)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa.errors import InputError
-from hepaa.models.density.conditional import ConditionalMixture
+from hepaa.errors import InputError, nearest
+from hepaa.models.density.conditional import DENSITIES, ConditionalMixture
 from hepaa.search.methods.base import MassRows
 from hepaa.stats.likelihood import ToyP
 from hepaa.stats.sidebands import sideband_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -71,6 +71,32 @@ class Background:
         """One event for each mass (n,)."""
         return MassRows(self.density.sample(mass, rng), mass, self.columns)
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays, for a file."""
+        return {"edges": self.edges, "expected": self.expected} | self.density.to_arrays()
+
+    def to_record(self) -> dict[str, Any]:
+        """All else, for JSON."""
+        return {
+            "columns": list(self.columns),
+            "density": type(self.density).__name__,
+            "density_record": self.density.to_record(),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> Background:
+        """From what `to_arrays` and `to_record` gave.
+
+        Raises
+        ------
+        InputError
+            If the density is of no class that hepaa has.
+        """
+        if record["density"] not in DENSITIES:
+            raise InputError(f"there is no density {record['density']!r}; {nearest(record['density'], DENSITIES)}")
+        density = DENSITIES[record["density"]].from_arrays(arrays, record["density_record"])
+        return cls(density, arrays["edges"], arrays["expected"], tuple(record["columns"]))
+
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
@@ -126,17 +152,24 @@ class Calibrated:
         )
 
 
-def search_toy(again: Callable[..., Searched], background: Background, seed: int, index: int) -> list[float]:
-    """Local z of one toy in everything that is looked at; everything is trained again.
+@dataclass(frozen=True, eq=False)
+class ToySearch:
+    """Search of one toy, by its number: local z of everything that is looked at; everything is trained again.
 
-    Parameters
+    Attributes
     ----------
     again : callable
         The search: again(rows, seed=...) gives its result.
     background : Background
-    seed, index : int
-        Give the toy its own stream.
+    seed : int
+        With its number it gives each toy its own stream, whatever their number.
     """
-    rows = background.draw(np.random.default_rng([seed, index]))
-    result = again(rows, seed=int(np.random.default_rng([seed, index, 1]).integers(2**31)))
-    return [fit.z for fit in result.looks.values()]
+
+    again: Callable[..., Searched]
+    background: Background
+    seed: int
+
+    def __call__(self, number: int) -> list[float]:
+        rows = self.background.draw(np.random.default_rng([self.seed, number]))
+        result = self.again(rows, seed=int(np.random.default_rng([self.seed, number, 1]).integers(2**31)))
+        return [fit.z for fit in result.looks.values()]

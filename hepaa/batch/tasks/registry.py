@@ -14,6 +14,7 @@ TASKS = {
     "features": "hepaa.batch.tasks.features.FeatureTask",
     "score": "hepaa.batch.tasks.score.ScoreTask",
     "histogram": "hepaa.batch.tasks.histogram.HistogramTask",
+    "search": "hepaa.batch.tasks.search.SearchTask",
     "trial": "hepaa.batch.scans.TrialTask",
     "simulate-jets": "hepaa.simulate.tasks.DetectedTask",
     "simulate-zh": "hepaa.simulate.tasks.PartonTask",
