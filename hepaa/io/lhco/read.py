@@ -105,7 +105,7 @@ def iterate(
         step_rows = min(reader.rows_for(step_bytes), max(asked_to - asked_from, 1))
         slab = np.empty(
             (min(reader.rows_for(_SLAB_BYTES), step_rows), layout.width),
-            reader.native if reader.native.kind == "f" else np.float64,
+            reader.native if reader.native in (np.float32, np.float64) else np.float64,
         )
         header: dict[str, Any] = {"key": layout.key, "layout": layout.form, "events": layout.n}
         for begin, end in row_ranges(asked_to, step_rows, asked_from):

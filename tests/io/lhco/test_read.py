@@ -111,6 +111,14 @@ def test_the_first_event_of_the_real_file(data):
         assert np.sqrt(q[0] ** 2 - q[1] ** 2 - q[2] ** 2 - q[3] ** 2) == pytest.approx(mass, rel=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">f4", "f2", "g"])
+def test_reals_of_any_form_are_read(tmp_path, dtype):
+    X = padded(5, label=False).astype(dtype)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["events"] = X
+    same(io.open(tmp_path / "x.h5"), X.astype(np.float64))
+
+
 def test_float32_files_and_no_label(tmp_path):
     X = padded(9, label=False)
     write(tmp_path / "x.h5", X, "contiguous-float32")
