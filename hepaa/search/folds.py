@@ -110,7 +110,8 @@ def _cross_fit(
         with threadpool_limits(1, user_api="blas"):  # matrices are small: a second thread waits more than it works
             trained = method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k]))
             score[test] = trained.score_rows(rows[test])
-        tail[test] = tail_fraction(score[test & sidebands], score[test], own=sidebands[test])
+        ties = np.random.default_rng([seed, 2, k])
+        tail[test] = tail_fraction(score[test & sidebands], score[test], ties, own=sidebands[test])
         fitted.append(Fold(trained, np.sort(score[test & sidebands])))
     return ResonantResult(
         method=method, rows=rows, fold=fold, score=score, tail=tail, folds=tuple(fitted), seed=seed,

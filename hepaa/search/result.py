@@ -35,16 +35,24 @@ class Fold:
     sideband_scores: Array
 
 
-def tail_fraction(reference: Array, score: Array, *, own: NDArray[np.bool_] | bool = False) -> Array:
+def tail_fraction(
+    reference: Array, score: Array, rng: np.random.Generator, *, own: NDArray[np.bool_] | bool = False
+) -> Array:
     """Part of the reference scores at or above each score (n,): a cut at an efficiency keeps those at most as large.
 
     Every event counts itself, as those of the reference (`own`, (n,) bool) do without being asked. Then the cut keeps
     the same part of background inside and outside the reference; if others did not count themselves, of n reference
-    events 1 / n more of them would pass: a tenth too many where ten pass.
+    events 1 / n more of them would pass: a tenth too many where ten pass. Equal scores are put in random order.
     """
     n = len(reference)
-    above = n - np.searchsorted(np.sort(reference), score, side="left")
-    return np.where(own, above / n, (above + 1) / (n + 1))
+    own = np.broadcast_to(own, score.shape)
+    ordered = np.sort(reference)
+    above = n - np.searchsorted(ordered, score, side="right")
+    equal = n - np.searchsorted(ordered, score, side="left") - above
+    tail = (above + 1 + rng.integers(0, equal + 1)) / (n + 1)
+    order = np.lexsort((rng.uniform(size=own.sum()), -score[own]))
+    tail[np.flatnonzero(own)[order]] = np.arange(1, len(order) + 1) / n
+    return tail
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +246,8 @@ class ResonantResult(Searched):
 
     def tails(self, rows: MassRows) -> Array:
         """Tail fractions (folds, n) of other events by the model of each fold, as `tail`."""
-        return np.stack([tail_fraction(f.sideband_scores, f.method.score_rows(rows)) for f in self.folds])
+        rng = np.random.default_rng([self.seed, 3])
+        return np.stack([tail_fraction(f.sideband_scores, f.method.score_rows(rows), rng) for f in self.folds])
 
     def background(self) -> Background:
         """Model of the data without signal, from the sidebands alone; toys are drawn from it."""
