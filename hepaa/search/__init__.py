@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hepaa.search.methods.combined import Combined
     from hepaa.search.methods.residual import Residual
     from hepaa.search.result import CombinedResult, ResonantResult
-    from hepaa.search.scan import ScanResult, scan
+    from hepaa.search.scans import ScanResult, scan
     from hepaa.search.toys import Background, Calibrated
     from hepaa.search.two_sample import BinnedScores, KernelRatio, Nuisances, TreeRatio, TwoSample
     from hepaa.search.windows import Window, sliding
@@ -55,7 +55,7 @@ _HOME = {
     "methods.combined": ("Combined",),
     "methods.residual": ("Residual",),
     "result": ("CombinedResult", "ResonantResult"),
-    "scan": ("ScanResult", "scan"),
+    "scans": ("ScanResult", "scan"),
     "toys": ("Background", "Calibrated"),
     "two_sample": ("BinnedScores", "KernelRatio", "Nuisances", "TreeRatio", "TwoSample"),
     "windows": ("Window", "sliding"),

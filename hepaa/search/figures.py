@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hepaa.plots.style import Look
     from hepaa.search.injection import Injection
     from hepaa.search.result import ResonantResult, SpectrumFit
-    from hepaa.search.scan import ScanResult
+    from hepaa.search.scans import ScanResult
     from hepaa.search.toys import Calibrated
 
 _WINDOW, _SIGNAL = "#f0d9a8", "#8f0d2c"

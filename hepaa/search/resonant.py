@@ -22,7 +22,7 @@ from hepaa.search.methods.base import MassRows, mass_rows
 from hepaa.search.methods.classifiers import Anode, Cathode, Cwola
 from hepaa.search.methods.combined import Combined
 from hepaa.search.methods.residual import Residual
-from hepaa.search.scan import ScanResult, scan_rows
+from hepaa.search.scans import ScanResult, scan_rows
 from hepaa.search.toys import Background
 from hepaa.search.windows import Window, sliding
 from hepaa.table import DATA, SIGNAL
