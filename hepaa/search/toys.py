@@ -57,8 +57,7 @@ class Background:
         """One data set: Poisson counts in each bin, masses within a bin by a line through its neighbours."""
         counts = rng.poisson(self.expected)
         width = np.diff(self.edges)
-        rate = self.expected / width
-        slope = np.gradient(rate, (self.edges[1:] + self.edges[:-1]) / 2) * width / rate
+        slope = np.gradient(np.log(self.expected / width), (self.edges[1:] + self.edges[:-1]) / 2) * width
         tilt = np.repeat(np.clip(slope, -1.9, 1.9), counts)
         u = rng.uniform(size=counts.sum())
         # inverse of the distribution of a line from 1 - tilt / 2 to 1 + tilt / 2
