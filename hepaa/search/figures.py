@@ -113,7 +113,10 @@ def scan_p_values(
             axes.axhline(calibrated.overall.p, color="black", linestyle=(0, (6, 2)), linewidth=1.2,
                          label=f"global: $p$ {sign} {calibrated.overall.p:.2g}")  # fmt: skip
         _sigma_lines(axes, lowest)
-        axes.set(yscale="log", ylim=(0.05 * lowest, 30), xlabel=mass, ylabel="Local $p$-value")
+        entries = len(names) + (calibrated is not None)
+        share = 0.08 + 0.065 * -(-entries // 2)  # of the height, for the legend
+        top = (0.05 * lowest) ** (-share / (1 - share))
+        axes.set(yscale="log", ylim=(0.05 * lowest, top), xlabel=mass, ylabel="Local $p$-value")
         axes.legend(loc="upper left", ncols=2)
         header(axes, look)
     return figure
@@ -218,7 +221,7 @@ def closure_panel(
 def _panels(new_figure: object, n: int) -> tuple[Figure, list[Axes]]:
     across = min(n, 4)
     down = -(-n // across)
-    width, height = 0.95 + 2.6 * across, 0.9 + 2.5 * down
+    width, height = max(0.95 + 2.6 * across, 6.6), 0.9 + 2.5 * down  # no narrower than the legend
     figure: Figure = new_figure(figsize=(width, height))  # type: ignore[operator]
     grid = figure.subplots(down, across, squeeze=False).ravel()
     figure.subplots_adjust(left=0.85 / width, right=1 - 0.12 / width, top=1 - 0.65 / height, bottom=0.55 / height,
