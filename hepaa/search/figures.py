@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from scipy import special
 
-from hepaa.plots.style import LINES, drawing, header, line_colours, single
+from hepaa.plots.style import LINES, Look, drawing, header, line_colours, single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from hepaa.plots.style import Look
     from hepaa.search.injection import Injection
     from hepaa.search.result import ResonantResult, SpectrumFit
     from hepaa.search.scans import ScanResult
@@ -238,7 +238,9 @@ def _finish(figure: Figure, panels: list[Axes], ylabel: str, look: Look | None) 
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize=9.5)
     panels[0].set_ylabel(ylabel)
-    header(panels[0], look)
+    look = look or Look()
+    header(panels[0], replace(look, luminosity=None, sqrt_s=None))
+    header(panels[: min(len(panels), 4)][-1], Look(luminosity=look.luminosity, sqrt_s=look.sqrt_s))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper right", ncols=len(names))
 
