@@ -83,6 +83,9 @@ def test_no_legend_covers_data_or_text(name, pictures):
         assert box.x1 <= figure.bbox.x1 + 1
         texts = [t for other in figure.axes for t in other.texts if t.get_text()]
         assert not [t.get_text() for t in texts if t.get_window_extent().overlaps(box)]
+        headers = [t.get_window_extent() for t in texts if t.get_window_extent().y0 >= t.axes.get_window_extent().y1]
+        assert len(headers) == 3  # experiment, label, luminosity
+        assert not any(one.overlaps(other) for i, one in enumerate(headers) for other in headers[:i])
         if axes is None:  # above all panels
             assert not any(other.get_window_extent().overlaps(box) for other in figure.axes)
             continue
