@@ -61,6 +61,20 @@ class SampleCard(_Section):
         None, alias="schema", description="mapping of branches or columns for ROOT and feature files"
     )
 
+    unweight: bool = Field(
+        False, description="data: draw events in proportion to their weights; each that is drawn counts as 1"
+    )
+
+    @model_validator(mode="after")
+    def _data_are_counted(self) -> SampleCard:
+        scaling = ("weight", "k_factor", "cross_section_pb", "expected_events", "share")
+        scaled = [key for key in scaling if getattr(self, key) != type(self).model_fields[key].default]
+        if self.role == "data" and scaled:
+            raise ValueError(f"{scaled[0]}: each event of data counts as 1; leave it out")
+        if self.role != "data" and self.unweight:
+            raise ValueError("unweight: for data alone; simulation keeps its weights")
+        return self
+
     @model_validator(mode="after")
     def _one_normalisation(self) -> SampleCard:
         if self.expected_events is not None and (self.cross_section_pb is not None or self.k_factor != 1.0):
@@ -117,7 +131,9 @@ class HistogramCard(_Section):
     """Binning of the anomaly score, chosen on the validation part."""
 
     method: Literal["optimal", "merge", "quantile", "uniform"] = Field(
-        "optimal", description="optimal maximises the expected significance within the rules below"
+        "optimal",
+        description="optimal maximises the expected significance within the rules below; where there is no signal, "
+        "optimal and merge are quantile: bins of equal background",
     )
     bins: int = Field(10, gt=0, description="bins at most")
     min_events: int = Field(25, gt=0, description="floor on simulated background events in a bin")
@@ -131,6 +147,18 @@ class SignificanceCard(_Section):
     """Uncertainty of the background beside simulation statistics."""
 
     background_uncertainty: float = Field(0.1, ge=0, description="relative, the same in all bins; log-normal")
+
+
+class BlindingCard(_Section):
+    """What stays unseen of data until `unblind`: the highest scores, by the share of background above them."""
+
+    above_background_efficiency: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="data are not counted in bins of the score that reach into this share of background, which is that "
+        "of validation; their scores there, p-values, and observed limits are not written",
+    )
 
 
 class SystematicCard(_Section):
@@ -205,7 +233,9 @@ class FigureCard(_Section):
     """Looks of the figures."""
 
     style: Style = "plain"
-    label: str = Field("Simulation", description="text beside the experiment's name")
+    label: str | None = Field(
+        None, description="text beside the experiment's name; null: Simulation where the card has no data, else nothing"
+    )
     cut_background_efficiency: float = Field(
         0.01, gt=0, lt=1, description="features are drawn before and after the cut that keeps this share of background"
     )
@@ -295,6 +325,8 @@ class Rules(_Section):
     significance: SignificanceCard = Field(default_factory=SignificanceCard)
     systematics: list[SystematicCard] = Field(default_factory=list)
     sculpting: SculptingCard | None = None
+    blinding: BlindingCard = Field(default_factory=BlindingCard)
+    unblind: bool = Field(False, description="look at the data above the blinding cut; recorded in the results")
 
     def shares(self, process: str) -> dict[str, float]:
         """The share of each generator of a process in its yield, where samples are known."""
@@ -315,6 +347,11 @@ class Card(Rules):
     split: SplitCard = Field(default_factory=SplitCard)
     detectors: list[DetectorCard] = Field(default_factory=list, description="what `hepaa run` trains")
     search: SearchCard | None = Field(None, description="what `hepaa search` looks for")
+    regions: dict[Name, str] = Field(
+        default_factory=dict,
+        description="control and validation regions: name and selection, such as {CR: mjj < 3000}; their events are "
+        "trained on, but taken out of the signal region, drawn beside it, fitted with it, and never blind",
+    )
     workspace: FitCard = Field(default_factory=FitCard)
     figures: FigureCard = Field(default_factory=FigureCard)
 
@@ -325,8 +362,8 @@ class Card(Rules):
             raise ValueError("detectors: name one or more for `hepaa run`, or give `search` for `hepaa search`")
         if self.detectors and "background" not in roles:
             raise ValueError("samples: no sample has role background; a detector is trained on it")
-        if self.search is None and "signal" not in roles:
-            raise ValueError("samples: no sample has role signal; a significance needs one")
+        if not roles & {"signal", "data"}:
+            raise ValueError("samples: no sample has role signal or data: nothing is expected, and nothing observed")
         if self.search is not None and "data" not in roles:
             raise ValueError("samples: no sample has role data; a search looks at data, or at simulation in its place")
         if self.search is not None and self.search.two_sample is not None and "background" not in roles:
@@ -334,6 +371,9 @@ class Card(Rules):
         names = [d.label for d in self.detectors]
         if len(set(names)) != len(names):
             raise ValueError(f"detectors: names stand twice in {names}; give each a name of its own")
+        channels = {*names, *self.workspace.categories}
+        if twice := channels & set(self.regions):
+            raise ValueError(f"regions: {min(twice)!r} is the name of a detector or category, too; choose another")
         for name in self.split.train_without:
             if name not in (known := {x for s in self.samples for x in (s.process, s.generator)}):
                 raise ValueError(f"split: train_without: no process or generator {name!r}; {nearest(name, known)}")
@@ -384,6 +424,18 @@ class Card(Rules):
             return Card.model_validate(self.model_dump(by_alias=True) | values)
         except ValidationError as wrong:
             raise CardError(_explain(wrong, self.name)) from None
+
+    @property
+    def has_data(self) -> bool:
+        """Whether a sample has role data."""
+        return any(s.role == "data" for s in self.samples)
+
+    @property
+    def label(self) -> str:
+        """Text beside the experiment's name in figures."""
+        if self.figures.label is not None:
+            return self.figures.label
+        return "" if self.has_data else "Simulation"
 
     @property
     def file_names(self) -> dict[str, str]:

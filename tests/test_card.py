@@ -49,7 +49,7 @@ def test_file_names_are_relative_to_the_card(tmp_path):
         ({"luminosity_fb": -1}, r"luminosity_fb: .*greater than 0, not -1"),
         ({"samples": [{"process": "x", "files": ["a"], "role": "sygnal"}]}, r"samples.0.role: .*'sygnal'"),
         ({"samples": [{"process": "x", "files": ["a"], "role": "signal"}]}, "no sample has role background"),
-        ({"samples": [{"process": "x", "files": ["a"]}]}, "no sample has role signal"),
+        ({"samples": [{"process": "x", "files": ["a"]}]}, "no sample has role signal or data"),
         ({"detectors": [{"detector": "VAE"}, {"detector": "VAE"}]}, "names stand twice"),
         ({"split": {"train": 0.9, "validation": 0.2, "test": 0.3}}, r"split: .*= 1.4 is above 1"),
         ({"samples": [{"process": "x", "files": ["a"], "schema_": "s"}]}, r"unknown key; did you mean 'schema'\?"),

@@ -17,9 +17,10 @@ from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.io.folders import add_files, refuse_folder
 from hepaa.progress import Silent
+from hepaa.run import blinding
 from hepaa.run.one_score import write_histogram
 from hepaa.run.reading import normalised, read_sample
-from hepaa.run.results import binning_for, evaluate_counts, generator_cuts
+from hepaa.run.results import binning_for, evaluate_counts, generator_cuts, require_classes
 from hepaa.run.steps import IncompleteRun
 from hepaa.table import concatenate
 
@@ -227,7 +228,14 @@ def score(models: Mapping[str, Path], tables: Sequence[str], batch: BatchSetup) 
 
 
 def histogram(
-    name: str, validation: EventTable, tables: Sequence[str], card: Rules, output: Path, batch: BatchSetup
+    name: str,
+    validation: EventTable,
+    tables: Sequence[str],
+    card: Rules,
+    output: Path,
+    batch: BatchSetup,
+    *,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`hepaa.run.one_score.histogram` of any number of events: tables are counted shard by shard.
 
@@ -244,6 +252,8 @@ def histogram(
     card : Rules
     output : Path
         Folder.
+    record : mapping, optional
+        As of `hepaa.run.blinding.record`: goes into the results where there are data.
 
     Returns
     -------
@@ -252,9 +262,14 @@ def histogram(
     """
     column = f"score_{name}"
     binning, cuts = binning_for(validation, column, card), generator_cuts(column, validation, card)
-    outcome = batch.do(batch.plan([(HistogramTask(column, binning.edges, tuple(cuts.values())), list(tables))]))
-    result = evaluate_counts(name, merge.counts(outcome), binning, cuts, card)
-    return write_histogram(result, merge.tally(outcome), card, output, missing=[vars(m) for m in outcome.missing])
+    blind_above = blinding.cut(column, validation, card)
+    task = HistogramTask(column, binning.edges, tuple(cuts.values()), blind_above)
+    outcome = batch.do(batch.plan([(task, list(tables))]))
+    counts = merge.counts(outcome)
+    require_classes(validation.label, [label for _, _, label in counts])
+    result = evaluate_counts(name, counts, binning, cuts, card, blind_above=blind_above)
+    missing = [vars(m) for m in outcome.missing]
+    return write_histogram(result, merge.tally(outcome), card, output, missing=missing, record=record)
 
 
 def features_plan(card: Card, folder: Path, identity: Identity, shard_events: int) -> Plan | None:

@@ -17,10 +17,13 @@ from hepaa.io.texts import parse_json
 @click.argument("card", type=FILE)
 @click.option("--output", "-o", type=FILE, help="Folder for the results, instead of the card's.")
 @click.option("--seed", type=int, help="Seed, instead of the card's.")
+@click.option("--unblind", is_flag=True, help="Look at the data above the blinding cut; recorded in the results.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @batch_options
-def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batch: BatchOptions) -> None:
+def run(card: Path, output: Path | None, seed: int | None, unblind: bool, overwrite: bool, batch: BatchOptions) -> None:
     """Run a card: from files to detectors, figures and significances.
+
+    Data are blind by default: until --unblind nothing is computed of them above a cut on the score, and no p-value.
 
     \b
     Example: hepaa run zh.yaml --output zh-run
@@ -28,7 +31,8 @@ def run(card: Path, output: Path | None, seed: int | None, overwrite: bool, batc
     from hepaa.card import load_card
     from hepaa.io.folders import refuse_output
 
-    changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
+    options = {"output": output and str(output), "seed": seed, "unblind": unblind or None}
+    changes = {k: v for k, v in options.items() if v is not None}
     changed = load_card(card).changed(**changes)
     refuse_output(changed.output, [card])
     _run(changed, overwrite=overwrite, batch=batch)

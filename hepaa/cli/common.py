@@ -56,7 +56,7 @@ def number(name: str, value: Any) -> float:
 
 
 def table_of(results: dict[str, Any]) -> list[str]:
-    """Detectors beside their numbers, as aligned text."""
+    """Detectors beside their numbers, as aligned text: what is expected, and what is observed where there are data."""
     head = ["detector", "signal", "AUC", "eps_S at eps_B = 1 %", "max SIC", "Z expected"]
     rows = [head]
     for name, detector in results["detectors"].items():
@@ -74,7 +74,26 @@ def table_of(results: dict[str, Any]) -> list[str]:
             rows.append([name, signal, *separation, worth])
     gates = {name: detector.get("sculpting") for name, detector in results["detectors"].items()}
     shut = [f"{name}: {gate['message']}" for name, gate in gates.items() if gate is not None and not gate["passed"]]
-    return aligned(rows) + [click.style(line, fg="red", bold=True) for line in shut]
+    lines = aligned(rows) if len(rows) > 1 else []
+    return lines + _observed(results) + [click.style(line, fg="red", bold=True) for line in shut]
+
+
+def _observed(results: dict[str, Any]) -> list[str]:
+    """Lines of data against their prediction; none without data."""
+    rows = [["detector", "region", "observed", "predicted", "p of the excess", "Z observed"]]
+    for name, detector in results["detectors"].items():
+        for region, numbers in (("signal region", detector), *detector.get("regions", {}).items()):
+            seen = numbers.get("observed")
+            if seen is None or (seen["total"] is None and seen["blind_above"] is None):
+                continue
+            total = seen["total"]
+            if total is None:
+                rows.append([name, region, "blind", f"{sum(seen['b']):.6g}", "blind", "blind"])
+                continue
+            z = "no event" if total["z"] is None else f"{total['z']:.2f}"
+            predicted = f"{total['b']:.6g} +- {total['sigma_b']:.3g}"
+            rows.append([name, region, str(total["events"]), predicted, f"{total['p']:.3g}", z])
+    return aligned(rows) if len(rows) > 1 else []
 
 
 def _with_error(value: float | None, error: float | None) -> str:

@@ -12,6 +12,8 @@ from hepaa.cli.common import FILE, aligned, load, table_of, words
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hepaa.report.compare import Line
+
 
 @click.command()
 @click.argument("tables", nargs=-1, type=FILE, required=True)
@@ -79,6 +81,7 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
 @click.option("--sqrt-s-tev", type=float, default=13.0, show_default=True)
 @click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
+@click.option("--unblind", is_flag=True, help="Look at all data, where the table has some; recorded in the results.")
 @click.option("--output", "-o", type=FILE, required=True, help="Folder for the results; an earlier one is replaced.")
 @batch_options
 def hist(
@@ -89,10 +92,14 @@ def hist(
     sqrt_s_tev: float,
     background_uncertainty: float,
     bins: int,
+    unblind: bool,
     output: Path,
     batch: BatchOptions,
 ) -> None:
     """Histogram a score and print the expected significance of its signal. SCORED is a table or a folder of parts.
+
+    Data, where the table has some, are blind in bins that reach into the highest 10 % of the background, and have no
+    p-value, until --unblind.
 
     Batches (--executor) take any number of events; AUC, signal efficiencies and SIC need all scores in order and are
     null in their results.
@@ -104,6 +111,7 @@ def hist(
     from hepaa.batch.runs import tables_in
     from hepaa.card import HistogramCard, Rules, SignificanceCard
     from hepaa.io.folders import new_folder
+    from hepaa.run.blinding import record
     from hepaa.run.one_score import histogram
 
     rules = Rules(
@@ -111,13 +119,17 @@ def hist(
         significance=SignificanceCard(background_uncertainty=background_uncertainty),
         luminosity_fb=luminosity_fb,
         sqrt_s_tev=sqrt_s_tev,
+        unblind=unblind,
     )
+    looked = record(rules, output, unblind=unblind)
     tables = tables_in(scored)
     with new_folder(output, overwrite=True, inputs=[scored, validation]) as folder:
         if batch.executor is not None:
-            numbers = histogram_in_batches(name, load([validation]), tables, rules, folder, batch.batch(output))
+            numbers = histogram_in_batches(
+                name, load([validation]), tables, rules, folder, batch.batch(output), record=looked
+            )
         else:
-            numbers = histogram(name, load([validation]), load(tables), rules, folder)
+            numbers = histogram(name, load([validation]), load(tables), rules, folder, record=looked)
     click.echo("\n".join(table_of({"detectors": {name: numbers}})))
     if numbers["missing"]:
         click.echo(f"hepaa: {len(numbers['missing'])} shards are missing from this result, as allowed", err=True)
@@ -136,22 +148,24 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from hepaa.report.compare import QUANTITIES
+    from hepaa.report.compare import OBSERVED, QUANTITIES
     from hepaa.report.compare import compare as lines_of
 
     lines = lines_of(runs)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines], indent=1))
         return
-    rows = [["card", "detector", "signal", *QUANTITIES]]
-    rows += [
-        [line.card, line.detector, line.signal, *(_spread(line.mean(quantity)) for quantity in QUANTITIES)]
-        for line in lines
-    ]
+    shown = [q for q in QUANTITIES if any(q in line.values for line in lines)]
+    shown += [OBSERVED] if any(OBSERVED in line.values or not line.signal for line in lines) else []
+    rows = [["card", "detector", "signal", *shown]]
+    rows += [[line.card, line.detector, line.signal or "-", *(_spread(line, q) for q in shown)] for line in lines]
     click.echo("\n".join(aligned(rows)))
 
 
-def _spread(statistics: tuple[float, float, int] | None) -> str:
+def _spread(line: Line, quantity: str) -> str:
+    if quantity not in line.values:
+        return "blind" if quantity == "Z observed" else "-"
+    statistics = line.mean(quantity)
     if statistics is None:
         return "too few events"
     mean, spread, n = statistics

@@ -44,8 +44,8 @@ def report(run: Path, output: Path | None, style: str | None, label: str | None)
 @_STYLE
 @_LABEL
 def plot(name: str, run: Path, output: Path | None, style: str | None, label: str | None) -> None:
-    """Draw a figure of a run again: score, generators, roc, sic, luminosity, sculpting, features, training, latent,
-    latent-umap or pulls.
+    """Draw a figure of a run again: score, regions, generators, roc, sic, luminosity, sculpting, features, training,
+    latent, latent-umap or pulls.
 
     \b
     Example: hepaa plot roc zh-run --style CMS --label "Work in progress"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mplhep
 import numpy as np
+from hist.intervals import poisson_interval
 from matplotlib import patheffects
 from matplotlib.ticker import MaxNLocator
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hepaa.stats.response import Response
 
 Axis = Literal["auto", "linear", "log", "bins"]
+Panel = Literal["ratio", "asimov", "s/sqrt(b)"]
 _MANY = 6
 """Curves in a legend beyond which its letters are smaller."""
 
@@ -34,7 +36,8 @@ def score_histogram(
     histograms: ScoreHistograms,
     *,
     signal_scale: float = 1.0,
-    panel: Literal["asimov", "s/sqrt(b)"] = "asimov",
+    panel: Panel | None = None,
+    lower_panel: bool = True,
     systematic: float = 0.0,
     shifts: Mapping[str, NDArray[np.float64]] | None = None,
     response: Response | None = None,
@@ -42,15 +45,19 @@ def score_histogram(
     xlabel: str | None = None,
     look: Look | None = None,
 ) -> Figure:
-    """Score histogram: background stacked, signals as lines, data as points; significance of each bin below.
+    """Score histogram: background stacked, signals as lines, data as points; below data over prediction, or, without
+    data, the significance of each bin.
 
     Parameters
     ----------
     histograms : ScoreHistograms
     signal_scale : float
         Multiplies the drawn signals, as the legend then says; never the significance.
-    panel : "asimov" or "s/sqrt(b)"
-        What the lower panel shows, for each signal alone. Without signal there is no lower panel.
+    panel : "ratio", "asimov" or "s/sqrt(b)", optional
+        What the lower panel shows: data over prediction, with the uncertainty of the prediction, or what each signal
+        alone is worth. Default: "ratio" where there are data, else "asimov".
+    lower_panel : bool
+        Whether there is one; there is none without data and signal.
     systematic : float
         Relative uncertainty of the background, in the Asimov Z and in the band.
     shifts : mapping of name -> (bins,), optional
@@ -71,18 +78,18 @@ def score_histogram(
     Raises
     ------
     InputError
-        If `panel` is unknown, or a bin has no positive background (see `ScoreHistograms.significance`).
+        If `panel` is unknown, or shows data or signals that are not there, or a bin has no positive background (see
+        `ScoreHistograms.significance`).
     """
-    if panel not in ("asimov", "s/sqrt(b)"):
-        raise InputError(f"there is no lower panel {panel!r}; {nearest(panel, ('asimov', 's/sqrt(b)'))}")
+    panel = _panel(panel, histograms) if lower_panel else None
     axis = _axis(np.asarray(histograms.binning.edges), axis)
     edges = np.arange(len(histograms.binning) + 1.0) if axis == "bins" else np.asarray(histograms.binning.edges)
     # the largest background lies at the bottom in the lightest colour
     names = sorted(histograms.backgrounds, key=lambda k: -float(np.sum(histograms.backgrounds[k].values())))
     first = histograms.backgrounds[names[0]]
     with drawing(look) as new_figure:
-        figure = new_figure(figsize=(6.4, 6.4 if histograms.signals else 5.2))
-        if histograms.signals:
+        figure = new_figure(figsize=(6.4, 6.4 if panel else 5.2))
+        if panel:
             top, low = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.05))
             figure.subplots_adjust(left=0.13, right=0.97, top=0.94, bottom=0.1, hspace=0.06)
         else:
@@ -91,10 +98,8 @@ def score_histogram(
         _stack(top, edges, histograms, names)
         shared = np.sqrt(systematic**2 + np.sum([np.square(x) for x in (shifts or {}).values()], axis=0))
         words = f"{100 * systematic:g} % syst." if not shifts else "syst."
-        _band(
-            top, edges, histograms.b, np.hypot(np.sqrt(histograms.b_variance), shared * histograms.b),
-            words if np.any(shared > 0) else "",
-        )  # fmt: skip
+        sigma = np.hypot(np.sqrt(histograms.b_variance), shared * histograms.b)
+        _band(top, edges, histograms.b, sigma, words if np.any(shared > 0) else "")
         heights = [histograms.b]
         for i, (name, h) in enumerate(histograms.signals.items()):
             scaled = np.asarray(h.values() * signal_scale)
@@ -104,17 +109,31 @@ def score_histogram(
             )
             line.set_path_effects([patheffects.Stroke(linewidth=3.6, foreground="white"), patheffects.Normal()])
             heights.append(scaled)
-        if histograms.data is not None:
-            counts, w2 = histograms.data.values(), histograms.data.variances()
+        data = histograms.seen_data()
+        if data is not None:
+            counts, w2 = data.values(), data.variances()
             mplhep.histplot(
-                counts, edges, ax=top, w2=w2, histtype="errorbar", color="black", label="Data", markersize=5
+                counts,
+                edges[: len(counts) + 1],
+                ax=top,
+                w2=w2,
+                histtype="errorbar",
+                color="black",
+                label="Data",
+                markersize=5,
             )
-            heights.append(np.asarray(histograms.data.values()))
+            heights.append(np.asarray(counts))
+        if not histograms.seen.all():
+            for i, axes in enumerate({top, low}):
+                first_blind = edges[int(np.sum(histograms.seen))]
+                axes.axvspan(first_blind, edges[-1], color="#9a9a9a", alpha=0.18, lw=0, label="Blind" if i == 0 else "")
         _log_counts(top, heights)
         top.set_ylabel("Events / bin")
         top.legend(ncols=2, loc="upper right")
         header(top, look)
-        if histograms.signals:
+        if panel == "ratio":
+            _ratio_panel(low, edges, histograms, sigma)
+        elif panel:
             rules: dict[str, Any] = {"systematic": systematic, "shifts": shifts, "response": response}
             results = {s: histograms.significance(s, **rules) for s in histograms.signals}
             _significance_panel(low, edges, panel, results)
@@ -143,6 +162,42 @@ def _axis(edges: NDArray[np.float64], axis: Axis) -> Axis:
         if np.min(np.diff(drawn)) >= 0.03 * (drawn[-1] - drawn[0]):
             return candidate
     return "bins"
+
+
+def _panel(panel: Panel | None, histograms: ScoreHistograms) -> Panel | None:
+    """What the lower panel shows; None where there is nothing to show."""
+    if panel is None:
+        return "ratio" if histograms.data is not None else "asimov" if histograms.signals else None
+    if panel not in get_args(Panel):
+        raise InputError(f"there is no lower panel {panel!r}; {nearest(panel, get_args(Panel))}")
+    if panel == "ratio" and histograms.data is None:
+        raise InputError("there are no data to divide by their prediction; leave `panel` out")
+    return panel if panel == "ratio" or histograms.signals else None
+
+
+def _ratio_panel(
+    axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, sigma: NDArray[np.float64]
+) -> None:
+    """Data over prediction, with central 68 % intervals of their counts, and the band of the prediction."""
+    b, data = histograms.b, histograms.seen_data()
+    if not np.all(b > 0):
+        raise InputError("a bin has no positive background to divide data by: merge it (merge_unusable)")
+    band = sigma / b
+    axes.stairs(1 + band, edges, baseline=np.maximum(1 - band, 0), fill=True, facecolor="none", edgecolor="#5a5a5a",
+                hatch="////////", linewidth=0)  # fmt: skip
+    axes.axhline(1.0, color="#202020", linewidth=1.0)
+    reach = float(np.max(band))
+    if data is not None:
+        n = np.asarray(data.values())
+        low, high = (np.asarray(x) for x in poisson_interval(n, data.variances()))
+        b, middle = b[: len(n)], (edges[1 : len(n) + 1] + edges[: len(n)]) / 2
+        errors = np.nan_to_num([n - low, high - n]).clip(min=0) / b
+        axes.errorbar(middle, n / b, yerr=errors, fmt="o", color="black", markersize=4.5, linewidth=1.2)
+        reach = max(reach, float(np.max(np.abs(n / b - 1) + np.where(n > 0, errors[1], 0))))
+    reach = min(max(1.15 * reach, 0.1), 2.0)
+    axes.set_ylim(max(1 - reach, 0), 1 + reach)
+    axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    axes.set_ylabel("Data / pred.")
 
 
 def _stack(axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, names: Sequence[str]) -> None:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What two runs of one analysis may differ in: where they went, and the chance in them.
-_CHANCE = ("name", "output", "seed")
+_CHANCE = ("name", "output", "seed", "unblind")
 
 QUANTITIES = ("auc", "eps_s at 1 %", "max SIC", "Z expected")
+OBSERVED = "Z observed"
+"""What runs on unblinded data have besides."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Line:
     card : str
         Name in the card of the first of the runs.
     detector, signal : str
+        The signal is "" where the card has none.
     values : dict of quantity -> list of float
-        One value a run, see `QUANTITIES`; runs with too few events to quote one are left out of its list.
+        One value a run, see `QUANTITIES` and `OBSERVED`; runs with too few events to quote one are left out of its
+        list.
     """
 
     card: str
@@ -42,7 +46,7 @@ class Line:
 
     def mean(self, quantity: str) -> tuple[float, float, int] | None:
         """Mean, standard deviation over runs (nan for one run) and number of runs; None without a value."""
-        values = self.values[quantity]
+        values = self.values.get(quantity)
         if not values:
             return None
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
@@ -95,6 +99,8 @@ def _analysis(card: dict[str, Any]) -> str:
 
 def _lines(group: Sequence[dict[str, Any]]) -> Iterable[Line]:
     for detector, first in group[0]["detectors"].items():
+        totals = [(results["detectors"][detector].get("observed") or {}).get("total") for results in group]
+        observed = {OBSERVED: [t["z"] for t in totals if t is not None and t["z"] is not None]} if any(totals) else {}
         for signal in first["signals"]:
             rows = []
             for results in group:
@@ -103,4 +109,6 @@ def _lines(group: Sequence[dict[str, Any]]) -> Iterable[Line]:
                 rows.append((p["auc"], p["eps_s"]["0.01"], p["max_sic"], numbers["significance"]["total"]))
             columns = ([value for value in column if value is not None] for column in zip(*rows, strict=True))
             values: dict[str, list[float]] = dict(zip(QUANTITIES, columns, strict=True))
-            yield Line(group[0]["card"]["name"], detector, signal, values)
+            yield Line(group[0]["card"]["name"], detector, signal, values | observed)
+        if not first["signals"]:
+            yield Line(group[0]["card"]["name"], detector, "", observed)

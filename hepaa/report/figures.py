@@ -14,6 +14,8 @@ from hepaa.io.files import file_names
 from hepaa.stats.reach import z_versus_luminosity
 from hepaa.stats.response import Response
 from hepaa.stats.sculpting import Gate
+from hepaa.stats.transfer import cuts_for
+from hepaa.table import BACKGROUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,14 +40,14 @@ def look_of(run: SavedRun, *, style: str | None = None, label: str | None = None
     figures = run.card.figures
     return plots.Look(
         figures.style if style is None else style,
-        figures.label if label is None else label,
+        run.card.label if label is None else label,
         run.card.luminosity_fb,
         run.card.sqrt_s_tev,
     )
 
 
 def score(run: SavedRun, look: Look) -> Figures:
-    """Score histogram with the significance of each bin, of each detector."""
+    """Score histogram with the significance of each bin, or data over prediction, of each detector."""
     for name in run.detectors:
         figure = plots.score_histogram(
             run.histograms(name),
@@ -56,6 +58,22 @@ def score(run: SavedRun, look: Look) -> Figures:
             look=look,
         )
         yield f"score-{run.card.file_names[name]}", figure
+
+
+def regions(run: SavedRun, look: Look) -> Figures:
+    """Score histogram of each control and validation region, of each detector; none without regions."""
+    files = file_names(run.card.regions)
+    for name in run.detectors:
+        for region in run.results["detectors"][name].get("regions", {}):
+            figure = plots.score_histogram(
+                run.region(name, region),
+                systematic=run.card.significance.background_uncertainty,
+                shifts=run.shifts(name, region),
+                lower_panel=run.card.has_data,
+                xlabel=f"{name} anomaly score, {region}",
+                look=look,
+            )
+            yield f"regions-{files[region]}-{run.card.file_names[name]}", figure
 
 
 def generators(run: SavedRun, look: Look) -> Figures:
@@ -90,9 +108,15 @@ def features(run: SavedRun, look: Look) -> Figures:
     """Features before and after a cut on the score, of each detector."""
     labels = {c: run.axis(c) for c in run.test.columns}
     for name in run.detectors:
-        curve = run.roc(name, run.signals(name)[0])
-        cut = curve.threshold[curve.at(run.card.figures.cut_background_efficiency)]
-        figure = plots.feature_distributions(run.test, run.score(name), cut, labels=labels, look=look)
+        score, share = run.score(name), run.card.figures.cut_background_efficiency
+        if signals := run.signals(name):
+            curve = run.roc(name, signals[0])
+            cut = curve.threshold[curve.at(share)]
+        else:
+            rows = run.test.label == BACKGROUND
+            below = cuts_for((score[rows], run.test.weight[rows]), targets=(share,), min_events=0)[share]
+            cut = np.nextafter(below, np.inf)
+        figure = plots.feature_distributions(run.test, score, cut, labels=labels, look=look)
         yield f"features-{run.card.file_names[name]}", figure
 
 
@@ -174,6 +198,7 @@ def sculpting(run: SavedRun, look: Look) -> Figures:
 
 FIGURES: dict[str, Maker] = {
     "score": score,
+    "regions": regions,
     "generators": generators,
     "roc": roc,
     "sic": sic,
@@ -187,7 +212,7 @@ FIGURES: dict[str, Maker] = {
 }
 """Functions that draw the figures of a name, as (name of the file, figure)."""
 
-OF_A_RUN = ("score", "roc", "sic", "luminosity", "sculpting", "features", "training")
+OF_A_RUN = ("score", "regions", "roc", "sic", "luminosity", "sculpting", "features", "training")
 """Figures that a run draws by itself; `hepaa plot` and the page draw the others."""
 
 OF_ALL_DETECTORS = ("roc", "sic", "luminosity")
@@ -210,7 +235,8 @@ def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> li
         reasons = {
             "sculpting": "its card has no section `sculpting`",
             "training": "no detector of it is trained in epochs",
-        }
+            "regions": "its card has no section `regions`",
+        } | dict.fromkeys(OF_ALL_DETECTORS, "its card has no signal")
         reason = reasons.get(name, "no detector of it has a latent space")
         raise InputError(f"{run.folder}: nothing to draw for {name!r}: {reason}")
     return written
@@ -246,7 +272,7 @@ def event_name(run: SavedRun, row: int) -> str:
 
 
 def _signals(run: SavedRun) -> list[tuple[str, str]]:
-    signals = file_names(run.signals(run.detectors[0]))
+    signals = file_names(run.signals(run.detectors[0]) if run.detectors else [])
     return [(s, f"-{name}" if len(signals) > 1 else "") for s, name in signals.items()]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TITLES = {
     "score": "Score histogram with the significance of each bin",
+    "regions": "Score in a control or validation region",
     "generators": "Score by generator",
     "roc": "ROC curves",
     "sic": "Significance improvement",
@@ -88,7 +89,13 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
     kept = 100 * run.card.figures.cut_background_efficiency
     cut = f"All events, and those after a cut on the score that keeps {kept:g} % of the background."
     parts = [
-        Section("summary", "Summary", alarms=alarms, tables=[tables.summary(run)]),
+        Section(
+            "summary",
+            "Summary",
+            alarms=[*_looked_before(run), *alarms],
+            tables=tables.summary(run),
+            words=_blindness(run),
+        ),
         Section(
             "run",
             "What was run",
@@ -108,7 +115,7 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
         Section(
             "separation",
             "Separation of signal and background",
-            tables=[tables.performance(run)],
+            tables=tables.performance(run),
             figures=_pictures(run, "roc", look) + _pictures(run, "sic", look),
         ),
         Section(
@@ -118,9 +125,10 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
                 "The binning is chosen on the validation part and quoted on the test part. Uncertainties of the "
                 f"background: simulation statistics in each bin; shared by all bins: {tables.uncertainties(run)}."
             ],
-            tables=[*tables.bins(run), tables.reach(run), *tables.fits(run)],
+            tables=[*tables.bins(run), *tables.reach(run), *tables.fits(run), *tables.observed_bins(run)],
             figures=_pictures(run, "score", look) + _pictures(run, "luminosity", look),
         ),
+        Section("regions", "Control and validation regions", figures=_pictures(run, "regions", look)),
         Section(
             "sculpting",
             "Does the cut sculpt the mass?",
@@ -136,17 +144,35 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             ["For each detector, the test events with the highest scores and how far each of their features lies off."],
             tables=tables.events(run),
         ),
-        Section("numbers", "Numbers to copy", copy=tables.as_text(tables.summary(run))),
+        Section("numbers", "Numbers to copy", copy="\n".join(map(tables.as_text, tables.summary(run)))),
     ]
     return [p for p in parts if p.words or p.tables or p.figures or p.copy]
+
+
+def _looked_before(run: SavedRun) -> list[str]:
+    """What is said of data that somebody had seen before."""
+    return run.results["warnings"] if "blind" in run.results else []
+
+
+def _blindness(run: SavedRun) -> list[str]:
+    """Who has looked at the data, in a sentence; nothing without data."""
+    if "blind" not in run.results:
+        return []
+    if run.results["blind"]:
+        share = 100 * run.card.blinding.above_background_efficiency
+        return [
+            f"Blind: data are not shown in bins of the score that reach into the highest {share:g} % of background."
+        ]
+    return [f"Unblinded at {run.results['unblinded'][-1]['time']}."]
 
 
 def _pictures(run: SavedRun, name: str, look: Look) -> list[tuple[str, str]]:
     """The figures of a name, each with its title and with what tells it from the others of that name."""
     pictures = []
+    title = "Score histogram with data over prediction" if name == "score" and run.card.has_data else TITLES[name]
     for stem, figure in FIGURES[name](run, look):
         rest = stem.removeprefix(name).lstrip("-").replace("-", " ")
-        pictures.append((picture(figure), f"{TITLES[name]}: {rest}".rstrip(": ")))
+        pictures.append((picture(figure), f"{title}: {rest}".rstrip(": ")))
     return pictures
 
 

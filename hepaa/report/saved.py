@@ -22,6 +22,7 @@ from hepaa.stats.histogram import ScoreHistograms, score_histograms
 from hepaa.stats.performance import SIC, Roc, roc, sic_of
 from hepaa.stats.response import Response
 from hepaa.table import BACKGROUND, SIGNAL, EventTable
+from hepaa.table.regions import in_regions, signal_region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +36,8 @@ class SavedRun:
     Parameters
     ----------
     folder : str or Path
-    test : EventTable, optional
-        The scored test part, if it is at hand; otherwise read from the folder.
+    scored : EventTable, optional
+        The scored test part of all regions, if it is at hand; otherwise read from the folder.
     models : mapping of name -> detector, optional
         Trained detectors, if at hand.
     curves : mapping of (detector, signal) -> Roc, optional
@@ -52,15 +53,15 @@ class SavedRun:
         self,
         folder: str | Path,
         *,
-        test: EventTable | None = None,
+        scored: EventTable | None = None,
         models: Mapping[str, Any] | None = None,
         curves: Mapping[tuple[str, str], Roc | None] | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "results.json").is_file():
             raise InputError(f"{self.folder}: no results.json there; give the folder that `hepaa run` wrote")
-        if test is not None:
-            self.__dict__["test"] = test
+        if scored is not None:
+            self.__dict__["scored"] = scored
         self._models = dict(models or {})
         self._curves = dict(curves or {})
 
@@ -100,9 +101,14 @@ class SavedRun:
         return load_card(self.folder / "card.yaml")
 
     @cached_property
-    def test(self) -> EventTable:
-        """The scored test part."""
+    def scored(self) -> EventTable:
+        """The scored test part, with the events of all regions."""
         return EventTable.load(self.folder / "scores.parquet")
+
+    @cached_property
+    def test(self) -> EventTable:
+        """The scored test part of the signal region."""
+        return signal_region(self.scored, self.card.regions)
 
     @property
     def detectors(self) -> list[str]:
@@ -135,14 +141,30 @@ class SavedRun:
 
     def histograms(self, name: str) -> ScoreHistograms:
         """Score histograms of the test part in the run's binning, its background split as in the run."""
-        binning = Binning(**self.results["detectors"][name]["binning"])
-        return score_histograms(self.test, self.score(name), binning, by=None)
+        return self._histograms(self.test, name, self.results["detectors"][name])
 
-    def shifts(self, name: str) -> dict[str, NDArray[np.float64]]:
-        """Shared relative uncertainties of the background in the bins of a score."""
-        signals = self.results["detectors"][name]["signals"]
-        first = next(iter(signals.values()))["significance"]
-        return {k: np.asarray(v, dtype=np.float64) for k, v in first["shifts"].items()}
+    def region(self, name: str, region: str) -> ScoreHistograms:
+        """Score histograms of a detector in a control or validation region."""
+        rows = in_regions(self.scored, self.card.regions)[region]
+        h = self._histograms(self.scored[rows], name, self.results["detectors"][name]["regions"][region])
+        return h.complete(self.signals(name), data=self.card.has_data)
+
+    def _histograms(self, table: EventTable, name: str, numbers: Mapping[str, Any]) -> ScoreHistograms:
+        """Histograms in the binning of these numbers of `results.json`; data as they may be seen."""
+        score, observed = np.asarray(table[f"score_{name}"], dtype=np.float64), numbers.get("observed")
+        blind_above = None if observed is None else observed["blind_above"]
+        shown = ~np.isnan(score)  # scores of data are NaN where they are blind
+        h = score_histograms(
+            table[shown], score[shown], Binning(**numbers["binning"]), by=None, blind_above=blind_above
+        )
+        return h.complete(h.signals, data=self.card.has_data and bool(h.seen.any()))
+
+    def shifts(self, name: str, region: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Shared relative uncertainties of the background in the bins of a score, of the signal region by default."""
+        numbers = self.results["detectors"][name]
+        numbers = numbers if region is None else numbers["regions"][region]
+        content = numbers.get("observed") or next(iter(numbers["signals"].values()))["significance"]
+        return {k: np.asarray(v, dtype=np.float64) for k, v in content["shifts"].items()}
 
     def response(self, name: str) -> Response | None:
         """How the background in the bins of a score answers to shared uncertainties; None in older results."""
@@ -213,6 +235,11 @@ def _require_numbers(results: Mapping[str, Any]) -> None:
     """Raise a KeyError, TypeError, ValueError or AttributeError unless the numbers that are shown are there."""
     for detector in results["detectors"].values():
         bins = len(Binning(**detector["binning"]))
+        if not detector["signals"]:
+            detector["observed"]["b"]
+        for judged in (detector, *detector.get("regions", {}).values()):
+            if judged.get("observed") is not None:
+                _require_observed(judged["observed"], len(Binning(**judged["binning"])))
         if detector.get("response") is not None:
             Response.from_dict(detector["response"])
         for signal in detector["signals"].values():
@@ -226,3 +253,18 @@ def _require_numbers(results: Mapping[str, Any]) -> None:
             for values in (*(z[k] for k in ("s", "b", "stat_s", "stat_b", "z", "z_error")), *z["shifts"].values()):
                 if np.asarray(values, dtype=np.float64).shape != (bins,):
                     raise ValueError(f"{len(values)} numbers for {bins} bins")
+
+
+def _require_observed(observed: Mapping[str, Any], bins: int) -> None:
+    """The same of data against their prediction."""
+    total = observed["total"] or {}
+    for number in (observed["blind_above"], observed["systematic"], *total.values()):
+        if not isinstance(number, float | int | None):
+            raise TypeError(f"{number!r} is no number")
+    if total:
+        [total[k] for k in ("events", "b", "sigma_b", "p", "z")]
+    columns = [observed[k] for k in ("b", "stat_b", "sigma_b")]
+    columns += [observed[k] for k in ("events", "p", "z") if observed[k] is not None]
+    for values in (*columns, *observed["shifts"].values()):
+        if np.asarray(values, dtype=np.float64).shape != (bins,):
+            raise ValueError(f"{len(values)} numbers for {bins} bins")

@@ -61,8 +61,8 @@ def _of_signals(run: SavedRun) -> Iterator[tuple[str, str, dict[str, Any], dict[
             yield name, signal, numbers, detector
 
 
-def summary(run: SavedRun) -> Table:
-    """Detectors beside their numbers; no significance where the sculpting gate is closed."""
+def summary(run: SavedRun) -> list[Table]:
+    """Detectors beside their numbers, expected and observed; no significance where the sculpting gate is closed."""
     rows = []
     for name, signal, numbers, detector in _of_signals(run):
         p, z, limit = numbers["performance"], numbers["significance"], numbers["reach"]["limit"]
@@ -74,7 +74,58 @@ def summary(run: SavedRun) -> Table:
         separation = [number(p["auc"], p["auc_error"], 4), efficiency, number(p["max_sic"], p["max_sic_error"], 2)]
         rows.append([name, signal, *separation, shown, _limit(limit)])
     head = ["detector", "signal", "AUC", "signal eff. at 1 % bkg", "max SIC", "Z expected", "95 % limit on strength"]
-    return make_table("Expected of the test part, with statistical errors", head, rows, (0, 1))
+    expected = [make_table("Expected of the test part, with statistical errors", head, rows, (0, 1))] if rows else []
+    return expected + observed(run)
+
+
+def observed(run: SavedRun) -> list[Table]:
+    """Data against their prediction, of each detector and region; none without data."""
+    rows = []
+    for name, detector in run.results["detectors"].items():
+        for region, numbers in _regions(detector):
+            seen = numbers["observed"]
+            if seen["total"] is None:
+                b = sum(seen["b"])
+                rows.append([name, region, "blind" if seen["blind_above"] is not None else "", f"{b:.6g}", "", "", ""])
+                continue
+            t = seen["total"]
+            least = min(seen["p"])
+            rows.append(
+                [name, region, t["events"], f"{t['b']:.6g} \u00b1 {t['sigma_b']:.3g}", f"{t['p']:.3g}", _z(t["z"]),
+                 f"{least:.3g} in bin {seen['p'].index(least)}"]
+            )  # fmt: skip
+    head = ["detector", "region", "observed", "predicted", "p of the excess", "Z observed", "smallest p of a bin"]
+    return [make_table("Data against their prediction, all bins together", head, rows, (0, 1))] if rows else []
+
+
+def _regions(detector: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The signal region and the others, where data are compared with a prediction."""
+    signal = [("signal region", detector)] if detector.get("observed") is not None else []
+    return [*signal, *detector.get("regions", {}).items()]
+
+
+def _z(z: float | None) -> str:
+    return "no event" if z is None else f"{z:.2f}"
+
+
+def observed_bins(run: SavedRun) -> list[Table]:
+    """Data and prediction of every bin, one table a detector and region."""
+    out = []
+    for name, detector in run.results["detectors"].items():
+        for region, numbers in _regions(detector):
+            edges, seen = numbers["binning"]["edges"], numbers["observed"]
+            bins = range(len(edges) - 1)
+            counts = seen["events"] or [""] * len(bins)
+            p, z = (seen[key] or [None] * len(bins) for key in ("p", "z"))
+            rows = [
+                [f"{edges[i]:.4g} .. {edges[i + 1]:.4g}", "blind" if counts[i] is None else counts[i],
+                 f"{seen['b'][i]:.4g} \u00b1 {seen['sigma_b'][i]:.2g}", *([""] * 2 if p[i] is None else
+                 [f"{p[i]:.3g}", _z(z[i])])]
+                for i in bins
+            ]  # fmt: skip
+            head = ["score", "observed", "predicted", "p of the excess", "Z"]
+            out.append(make_table(f"{name}, {region}: data and prediction", head, rows))
+    return out
 
 
 def _limit(limit: dict[str, Any]) -> str:
@@ -119,8 +170,8 @@ def cutflow(run: SavedRun) -> Table:
     return make_table("Events left after each step", head, rows, (0, 1, 2))
 
 
-def performance(run: SavedRun) -> Table:
-    """Separation, with errors."""
+def performance(run: SavedRun) -> list[Table]:
+    """Separation, with errors; none without signal."""
     rows = []
     for name, signal, numbers, _ in _of_signals(run):
         p = numbers["performance"]
@@ -130,10 +181,12 @@ def performance(run: SavedRun) -> Table:
             + [number(p["eps_s"][e], p["eps_s_error"][e]) for e in p["eps_s"]]
             + [number(p["max_sic"], p["max_sic_error"], 2), best]
         )
+    if not rows:
+        return []
     efficiencies = next(_of_signals(run))[2]["performance"]["eps_s"]
     head = ["detector", "signal", "AUC", "AUC-PR", *(f"eff. at {float(e):.2%} bkg" for e in efficiencies), "max SIC",
             "there: signal, bkg eff."]  # fmt: skip
-    return make_table("Separation on the test part", head, rows, (0, 1))
+    return [make_table("Separation on the test part", head, rows, (0, 1))]
 
 
 def uncertainties(run: SavedRun) -> str:
@@ -143,11 +196,13 @@ def uncertainties(run: SavedRun) -> str:
 
 
 def bins(run: SavedRun) -> list[Table]:
-    """Yields and significance of every bin, one table a detector."""
+    """Yields and significance of every bin, one table a detector with signal."""
     out = []
     for name, detector in run.results["detectors"].items():
         edges = detector["binning"]["edges"]
         signals = detector["signals"]
+        if not signals:
+            continue
         rows = []
         for i, events in enumerate(detector["background_events"]):
             any_z = next(iter(signals.values()))["significance"]
@@ -163,8 +218,8 @@ def bins(run: SavedRun) -> list[Table]:
     return out
 
 
-def reach(run: SavedRun) -> Table:
-    """Luminosity for 3 and 5 sigma, and limits."""
+def reach(run: SavedRun) -> list[Table]:
+    """Luminosity for 3 and 5 sigma, and limits; none without signal."""
     rows = []
     for name, signal, numbers, _ in _of_signals(run):
         r, z = numbers["reach"], numbers["significance"]
@@ -177,7 +232,8 @@ def reach(run: SavedRun) -> Table:
         rows.append([name, signal, *expected, *needed, *limits])
     head = ["detector", "signal", "Z, statistics only", "Z", "fb\u207b\u00b9 for 3\u03c3", "fb\u207b\u00b9 for 5\u03c3",
             "95 % limit on strength", "68 % range", "limit [pb]", "observed"]  # fmt: skip
-    return make_table("Reach, expected, with statistical errors of the simulation", head, rows, (0, 1))
+    caption = "Reach, expected, with statistical errors of the simulation"
+    return [make_table(caption, head, rows, (0, 1))] if rows else []
 
 
 def _luminosity(value: float | None, error: float | None) -> str:

@@ -16,8 +16,8 @@ from hepaa.io.files import sha256
 from hepaa.io.sniff import split_key
 from hepaa.models.presets import detector
 from hepaa.plots import refuse_unreadable
-from hepaa.run.parts import in_categories, training_events
-from hepaa.run.results import binning_for, require_both_classes
+from hepaa.run.parts import in_categories, regions_of, training_events
+from hepaa.run.results import binning_for, require_classes
 from hepaa.run.variations import several_generators, variations, varied
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def untrained(card: Card) -> dict[str, Detector]:
         If a detector or an option of it is unknown, or a value has the wrong type or is out of range.
     """
     detectors = {}
+    if not card.detectors:
+        raise InputError(f"{card.name}: the card names no detectors to run; `hepaa search` looks at its data without")
     for entry in card.detectors:
         with _naming(f"detectors: {entry.label!r}"):
             model = detector(entry.detector, **{"seed": card.seed} | entry.options)
@@ -73,7 +75,9 @@ def _drawn_texts(card: Card) -> Iterator[tuple[str, str]]:
         yield f"samples.{i}.generator", sample.generator
     for i, entry in enumerate(card.detectors):
         yield f"detectors.{i}.name", entry.label
-    yield "figures.label", card.figures.label
+    yield "figures.label", card.label
+    for name in card.regions:
+        yield f"regions.{name}", name
 
 
 def _refuse_repeated_files(card: Card) -> None:
@@ -128,21 +132,30 @@ def before_training(card: Card, detectors: Mapping[str, Detector], parts: Mappin
     for systematic in card.systematics:
         if systematic.kind == "generators":
             several_generators(card, systematic, _processes(test.background))
-    _check_bins(card, validation, test)
+    regions = regions_of(card, validation, test)
+    for name, (reference, _) in regions.others.items():
+        with _naming(f"regions: {name!r}"):
+            _one_bin(card, reference)
+    _check_bins(card, *regions.signal)
 
 
 def _check_bins(card: Card, validation: EventTable, test: EventTable) -> None:
     """Raise InputError where a class is missing, or not even one bin with all events fulfils the rules."""
-    require_both_classes(test.label, "the test part")
-    one_bin = card.histogram.model_copy(update={"method": "uniform", "bins": 1})
-    rules = card.model_copy(update={"histogram": one_bin})
+    require_classes(validation.label, test.label)
     categories = in_categories(card, validation, test) if card.workspace.write else {}
     references = {"the validation part": validation} | {
         f"workspace: the category {name!r}": reference for name, (reference, _) in categories.items()
     }
     for place, reference in references.items():
         with _naming(place):
-            binning_for(reference.with_spectators(any_score=np.arange(reference.n)), "any_score", rules)
+            _one_bin(card, reference)
+
+
+def _one_bin(card: Card, reference: EventTable) -> None:
+    """Raise InputError where not even one bin of all events fulfils the rules."""
+    one_bin = card.histogram.model_copy(update={"method": "uniform", "bins": 1})
+    rules = card.model_copy(update={"histogram": one_bin})
+    binning_for(reference.with_spectators(any_score=np.arange(reference.n)), "any_score", rules)
 
 
 def implausible_yields(table: EventTable) -> list[str]:

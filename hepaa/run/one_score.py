@@ -11,7 +11,7 @@ from hepaa.run.results import evaluate, root_histograms
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hepaa.card import Rules
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from hepaa.table import EventTable
 
 
-def histogram(name: str, validation: EventTable, test: EventTable, card: Rules, output: Path) -> dict[str, Any]:
+def histogram(
+    name: str,
+    validation: EventTable,
+    test: EventTable,
+    card: Rules,
+    output: Path,
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The score of a table histogrammed and judged, as `write_histogram` writes it.
 
     Parameters
@@ -31,12 +39,20 @@ def histogram(name: str, validation: EventTable, test: EventTable, card: Rules, 
     card : Rules
     output : Path
         Folder.
+    record : mapping, optional
+        As of `hepaa.run.blinding.record`: goes into the results where there are data.
     """
-    return write_histogram(evaluate(name, validation, test, card), Tally.of(test.weight), card, output)
+    return write_histogram(evaluate(name, validation, test, card), Tally.of(test.weight), card, output, record=record)
 
 
 def write_histogram(
-    result: DetectorResult, tally: Tally, card: Rules, output: Path, *, missing: Sequence[dict[str, Any]] = ()
+    result: DetectorResult,
+    tally: Tally,
+    card: Rules,
+    output: Path,
+    *,
+    missing: Sequence[dict[str, Any]] = (),
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `results.json`, `histograms.root` and the figure of one score into a folder.
 
@@ -46,6 +62,8 @@ def write_histogram(
         Of the events in the histograms.
     missing : sequence of dict
         Shards that the result lacks, as was allowed.
+    record : mapping, optional
+        See `histogram`.
 
     Returns
     -------
@@ -55,14 +73,15 @@ def write_histogram(
     output.mkdir(parents=True, exist_ok=True)
     sums = {"events": tally.events, "sum_weights": tally.sum_weights, "sum_weights2": tally.sum_weights2}
     numbers = {"score": result.name, **sums, **result.to_dict(), "missing": list(missing)}
+    if result.observed is not None:
+        numbers |= dict(record or {})
     write_json(numbers, output / "results.json")
     write_histograms_root(root_histograms([result]), output / "histograms.root")
-    first = next(iter(result.significance.values()))
     figure = plots.score_histogram(
         result.histograms,
-        systematic=first.systematic,
-        shifts=first.shifts,
-        response=first.response,
+        systematic=card.significance.background_uncertainty,
+        shifts=result.shifts,
+        response=result.response,
         xlabel=f"{result.name} anomaly score",
         look=plots.Look(luminosity=card.luminosity_fb, sqrt_s=card.sqrt_s_tev),
     )

@@ -6,7 +6,7 @@ files -> features -> split -> detectors -> scores -> histograms and significance
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,24 +20,26 @@ from hepaa.io.root.results import write_histograms_root
 from hepaa.progress import Silent
 from hepaa.report.figures import draw_all
 from hepaa.report.saved import SavedRun
-from hepaa.run import checks
-from hepaa.run.parts import divide, training_events
+from hepaa.run import blinding, checks
+from hepaa.run.parts import divide, regions_of, training_events
 from hepaa.run.reading import input_files, read
-from hepaa.run.results import cross_sections, evaluate, root_histograms, summary
+from hepaa.run.results import cross_sections, evaluate, evaluate_region, root_histograms, summary
 from hepaa.run.steps import Steps
 from hepaa.run.variations import with_varied_scores
 from hepaa.run.workspaces import write_fits
 from hepaa.stats.flattening import QuantileFlattening
 from hepaa.table import BACKGROUND, EventTable
+from hepaa.table.regions import in_regions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hepaa.card import Card, DetectorCard
     from hepaa.detectors import Detector
     from hepaa.progress import Reporter
+    from hepaa.run.parts import Regions
     from hepaa.run.workspaces import Step
 
 
@@ -64,7 +66,8 @@ def run(
     -------
     Path
         The folder: `results.json`, `scores.parquet` and `scores.root` (test part), `validation.parquet`,
-        `features.parquet`, `histograms.root`, `workspaces/`, `models/`, `figures/`, `card.yaml`.
+        `features.parquet`, `histograms.root`, `workspaces/`, `models/`, `figures/`, `card.yaml`. With data it is
+        blind until `card.unblind`: scores of data above the blinding cut are NaN, and no p-value of data is there.
 
     Raises
     ------
@@ -84,36 +87,52 @@ def run(
         table.save(folder / "features.parquet")
         parts = divide(card, table)
         checks.before_training(card, detectors, parts)
-        warnings = checks.implausible_yields(table)
+        looked = blinding.record(card, Path(card.output), unblind=card.unblind) if card.has_data else {"warnings": []}
+        warnings = checks.implausible_yields(table) + looked["warnings"]
         for warning in warnings:
             report.say(f"warning: {warning}")
         models = train(card, parts["train"], folder / "models", report, detectors=detectors, step=after.step)
         if not models:
             raise next(iter(after.failed.values()))
         validation, test = score_parts(card, models, parts, step=after.step)
-        for part, name in ((validation, "validation.parquet"), (test, "scores.parquet"), (test, "scores.root")):
+        scored = [n for n in models if f"score_{n}" in test.spectators]
+        regions = regions_of(card, validation, test)
+        shown = _shown(card, scored, regions, test)
+        for part, name in ((validation, "validation.parquet"), (shown, "scores.parquet"), (shown, "scores.root")):
             with after.step(name):
                 part.save(folder / name)
         results = []
-        for name in (n for n in models if f"score_{n}" in test.spectators):
+        for name in scored:
             with after.step(f"the results of {name}"):
-                results.append(evaluate(name, validation, test, card, left_out=card.split.train_without))
+                result = evaluate(name, *regions.signal, card, left_out=card.split.train_without)
+                others = {r: evaluate_region(r, result, *parts, card) for r, parts in regions.others.items()}
+                results.append(replace(result, regions=others) if others else result)
         with after.step("histograms.root"):
             write_histograms_root(root_histograms(results), folder / "histograms.root")
         if card.workspace.write:
             report.say("writing workspaces")
         sigma = cross_sections(table, card.luminosity_fb)
-        fits = write_fits(card, results, validation, test, folder / "workspaces", cross_sections=sigma, step=after.step)
+        place = folder / "workspaces"
+        fits = write_fits(card, results, *regions.signal, place, cross_sections=sigma, step=after.step)
         with after.step("results.json"):
-            numbers = summary(card, table, parts, results, fits) | {"warnings": warnings}
+            numbers = summary(card, table, parts, results, fits) | looked | {"warnings": warnings}
             write_json(after.without_nan(numbers, "results.json"), folder / "results.json")
         report.say("drawing figures")
         curves = {(r.name, signal): p.curve for r in results for signal, p in r.performance.items()}
         with after.step("figures"):
-            draw_all(SavedRun(folder, test=test, models=models, curves=curves), folder / "figures", step=after.step)
+            draw_all(SavedRun(folder, scored=shown, models=models, curves=curves), folder / "figures", step=after.step)
         after.write_failures(folder)
     after.raise_failures(Path(card.output))
     return Path(card.output)
+
+
+def _shown(card: Card, scored: Sequence[str], regions: Regions, test: EventTable) -> EventTable:
+    """The scored test part without the scores of data that are blind."""
+    if not card.has_data or card.unblind:
+        return test
+    rows = ~np.logical_or.reduce([np.zeros(test.n, bool), *in_regions(test, card.regions).values()])
+    cuts = {name: blinding.cut(f"score_{name}", regions.signal[0], card) for name in scored}
+    return blinding.hide(test, cuts, rows)
 
 
 def train(

@@ -13,7 +13,7 @@ from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
 from hepaa.features.registry import features
 from hepaa.io.sniff import split_key
-from hepaa.table import EventTable, concatenate
+from hepaa.table import CutflowRow, EventTable, concatenate
 from hepaa.table.mixing import Tally, expected_events
 from hepaa.table.selection import select
 
@@ -142,7 +142,9 @@ class SampleReading:
             tables.append(select(table, self.selection) if self.selection else table)
             if advance is not None:
                 advance(sum(tally.events for tally in tallies))
-        return tables[0] if len(tables) == 1 else concatenate(tables), Tally.total(tallies)
+        table = tables[0] if len(tables) == 1 else concatenate(tables)
+        # those of a card are counted when all of its rows are there, by `normalised`
+        return table if self.relabel else counted(table), Tally.total(tallies)
 
     def _events(
         self, files: str | Sequence[str], events: tuple[int, int] | None, max_events: int | None
@@ -204,7 +206,7 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
     if table.n == 0:
         raise InputError(f"{files}: no event passes the selection of {card.features.set!r}")
     if sample.role == "data":
-        return table
+        return counted(_drawn(table) if sample.unweight else table)
     total = sample.expected_events
     if total is None:
         if sample.cross_section_pb is None and tally.other_cross_section_pb is not None:
@@ -225,3 +227,62 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
             f"{sample.files[0]}: the weights sum to {tally.sum_weights:g}; {sample.process!r} cannot be normalised"
         )
     return table.scaled(total * card.share(sample) / tally.sum_weights)
+
+
+_EQUAL = 1e-6
+"""Relative difference of weights that are equal, but for the digits they are written with."""
+
+_FILES_AGREE = 0.1
+"""The same between files of one sample, whose weights are estimates of one cross-section."""
+
+
+def counted(table: EventTable) -> EventTable:
+    """Data, of which each event counts as 1, whatever weight its file has for all of them.
+
+    Raises
+    ------
+    InputError
+        If weights differ, or one is not positive: then the events are no count of anything.
+    """
+    rows = np.flatnonzero(table.label == LABEL["data"])
+    if not len(rows):
+        return table
+    levels: list[float] = []
+    for file in np.unique(table.file[rows]):
+        weight = table.weight[rows[table.file[rows] == file]]
+        low, high = float(weight.min()), float(weight.max())
+        if low <= 0 or high - low > _EQUAL * high:
+            raise InputError(
+                f"{table.sources[file].path}: the weights of these data differ ({low:.4g} .. {high:.4g}), and each "
+                "event of data counts as 1; take unweighted events, or draw some with `unweight: true` in the sample"
+            )
+        levels.append(high)
+    if max(levels) - min(levels) > _FILES_AGREE * max(levels):
+        raise InputError(
+            f"{table.sources[table.file[rows[0]]].path}: files of these data have weights of {min(levels):.4g} and "
+            f"{max(levels):.4g}: they stand for different luminosities, and cannot be counted together"
+        )
+    weight = table.weight.copy()
+    weight[rows] = 1.0
+    processes = {table.processes[i] for i in np.unique(table.process[rows])}
+    cutflow = (replace(r, sum_weights=float(r.n)) if r.process in processes else r for r in table.cutflow)
+    return replace(table, weight=weight, cutflow=tuple(cutflow))
+
+
+def _drawn(table: EventTable) -> EventTable:
+    """Events drawn with a probability in proportion to their weight, the same ones each time, with weights of 1.
+
+    Raises
+    ------
+    InputError
+        If a weight is negative, or all are 0.
+    """
+    low, high = float(table.weight.min()), float(table.weight.max())
+    if low < 0 or high == 0:
+        raise InputError(
+            f"{table.sources[0].path}: weights of {low:.4g} .. {high:.4g} are no probabilities to draw data with"
+        )
+    kept = table.event_hash("unweight") / 2.0**64 < table.weight / high
+    drawn = table[kept].with_weight(np.ones(int(kept.sum())))
+    step = CutflowRow(table.processes[0], table.generators[0], "unweighted", drawn.n, float(drawn.n))
+    return replace(drawn, cutflow=(*table.cutflow, step))

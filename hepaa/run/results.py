@@ -9,10 +9,12 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
+from hepaa.run.blinding import cut, refuse_hidden
 from hepaa.run.variations import BACKGROUND_UNCERTAINTY, overall_uncertainty, uncertainties
 from hepaa.stats.binning import Binning, choose_binning
 from hepaa.stats.histogram import histograms_of_counts, score_histograms
 from hepaa.stats.limits import median_limit_error, upper_limit
+from hepaa.stats.observed import Observed
 from hepaa.stats.performance import Performance, performance
 from hepaa.stats.reach import luminosity_error, luminosity_for
 from hepaa.stats.sculpting import Gate, sculpting_gate, spectrum_edges
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import hist
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from hepaa.card import Card, Rules, SculptingCard
     from hepaa.stats.histogram import BinnedSignificance, Class, Counts, ScoreHistograms
+    from hepaa.stats.response import Response
     from hepaa.stats.systematics import Uncertainty
     from hepaa.table import EventTable
 
@@ -51,6 +54,14 @@ class DetectorResult:
         channel without an error of the luminosity. With these the fit (`hepaa.stats.fit`) says more.
     reach : dict of signal process -> dict
         Luminosity for 3 and 5 standard deviations, and the upper limit on the signal.
+    shifts : dict of name -> (bins,)
+        Relative uncertainties of the background that bins share, beside the card's overall one.
+    response : Response
+        How the background answers to all of them.
+    observed : Observed or None
+        Data against the prediction; None where there are no data.
+    regions : dict of region -> RegionResult
+        Control and validation regions.
     gate : Gate or None
         Whether bumps may be hunted after a cut on this score; None where the card does not ask.
     generators : dict of generator -> list of FalsePositives
@@ -64,12 +75,16 @@ class DetectorResult:
     performance: dict[str, Performance]
     significance: dict[str, BinnedSignificance]
     reach: dict[str, dict[str, Any]]
+    shifts: dict[str, NDArray[np.float64]]
+    response: Response
+    observed: Observed | None = None
+    regions: dict[str, RegionResult] = field(default_factory=dict)
     gate: Gate | None = None
     generators: dict[str, list[FalsePositives]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
+        content = {
             "binning": self.histograms.binning.to_dict(),
             "background_events": self.histograms.background_events.tolist(),
             "signals": {
@@ -80,11 +95,43 @@ class DetectorResult:
                 }
                 for signal in self.performance
             },
-            "response": next(iter(self.significance.values())).response.to_dict(),
+            "response": self.response.to_dict(),
             "uncertainties": list(dict.fromkeys(u.name for u in self.uncertainties)),
             "sculpting": None if self.gate is None else self.gate.to_dict(),
             "generators": {name: [rate.to_dict() for rate in rates] for name, rates in self.generators.items()},
         }
+        if self.observed is not None:
+            content["observed"] = self.observed.to_dict()
+        if self.regions:
+            content["regions"] = {name: region.to_dict() for name, region in self.regions.items()}
+        return content
+
+
+@dataclass(frozen=True, eq=False)
+class RegionResult:
+    """A score in a control or validation region.
+
+    Attributes
+    ----------
+    histograms, processes, uncertainties
+        As of `DetectorResult`, in a binning of its own: every process and signal of the signal region is there.
+    observed : Observed
+        Data, which are never blind here, against the prediction; without data the prediction alone.
+    has_data : bool
+    """
+
+    histograms: ScoreHistograms
+    processes: ScoreHistograms
+    uncertainties: tuple[Uncertainty, ...]
+    observed: Observed
+    has_data: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        observed = self.observed.to_dict()
+        if not self.has_data:
+            observed |= dict.fromkeys(("events", "p", "z", "total"))
+        return {"binning": self.histograms.binning.to_dict(), "observed": observed}
 
 
 def evaluate(
@@ -106,13 +153,18 @@ def evaluate(
     Raises
     ------
     InputError
-        If a part has no signal or no background, or no binning fulfils the rules.
+        If a part has no background, there is neither signal nor data, a part alone has signal, scores of data are
+        blind, or no binning fulfils the rules.
     """
     column = f"score_{name}"
-    require_both_classes(test.label, "the test part")
+    require_classes(validation.label, test.label)
+    refuse_hidden(test, column)
     binning = binning_for(validation, column, card)
-    histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
-    processes = score_histograms(test, test[column], histograms.binning)
+    data = bool(np.any(test.label == DATA))
+    blind_above = cut(column, validation, card) if data else None
+    histograms = score_histograms(test, test[column], binning, by=None, blind_above=blind_above).merge_unusable()
+    processes = score_histograms(test, test[column], histograms.binning, blind_above=blind_above)
+    histograms, processes = (h.complete(h.signals, data=data and bool(h.seen.any())) for h in (histograms, processes))
     min_events = card.histogram.min_events
     of_signal = {s: (test.label == SIGNAL) & (test.process == test.processes.index(s)) for s in histograms.signals}
     samples = {signal: test[(test.label == BACKGROUND) | rows] for signal, rows in of_signal.items()}
@@ -120,7 +172,7 @@ def evaluate(
         name=name,
         histograms=histograms,
         processes=processes,
-        **_worth(histograms, processes, uncertainties(card, name, test, processes), card),
+        **_worth(histograms, processes, uncertainties(card, name, test, processes), card, data=data),
         performance={
             signal: performance(rows.label == SIGNAL, rows[column], rows.weight, min_events=min_events)
             for signal, rows in samples.items()
@@ -130,8 +182,49 @@ def evaluate(
     )
 
 
+def evaluate_region(
+    region: str, result: DetectorResult, validation: EventTable, test: EventTable, card: Card
+) -> RegionResult:
+    """A score in a control or validation region, beside the result of the signal region.
+
+    Parameters
+    ----------
+    region : str
+        Its name, which is that of its channel.
+    result : DetectorResult
+        Of the signal region.
+    validation, test : EventTable
+        Events of the region: the bins are chosen on background of the first, as many in each.
+    card : Card
+
+    Raises
+    ------
+    InputError
+        If a part has no background, or no binning fulfils the rules.
+    """
+    column = f"score_{result.name}"
+    binning = binning_for(validation.background, column, card)
+    histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
+    processes = score_histograms(test, test[column], histograms.binning)
+    signals, backgrounds = result.histograms.signals, result.processes.backgrounds
+    histograms = histograms.complete(signals, data=card.has_data)
+    processes = processes.complete(signals, backgrounds, data=card.has_data)
+    nuisances = uncertainties(card, result.name, test, processes, channel=region)
+    yields = {k: h.values() for k, h in processes.backgrounds.items()}
+    shifts = relative_shifts(nuisances, yields, channel=region)
+    shifts.pop(BACKGROUND_UNCERTAINTY, None)
+    observed = Observed.of(histograms, systematic=card.significance.background_uncertainty, shifts=shifts)
+    return RegionResult(histograms, processes, tuple(nuisances), observed, card.has_data)
+
+
 def evaluate_counts(
-    name: str, counts: Mapping[Class, Counts], binning: Binning, cuts: Mapping[float, float], card: Rules
+    name: str,
+    counts: Mapping[Class, Counts],
+    binning: Binning,
+    cuts: Mapping[float, float],
+    card: Rules,
+    *,
+    blind_above: float | None = None,
 ) -> DetectorResult:
     """The `evaluate` of test events that were counted in bins and not kept: any number of them.
 
@@ -143,9 +236,15 @@ def evaluate_counts(
         In the bins of `binning` and above `cuts`.
     cuts : mapping of share of background -> cut
         See `generator_cuts`.
+    blind_above : float, optional
+        Data were not counted in bins that reach above this score.
     """
-    require_both_classes([label for _, _, label in counts], "the test part")
-    histograms, processes = (histograms_of_counts(counts, binning, by=by).merge_unusable() for by in (None, "process"))
+    data = any(label == DATA for _, _, label in counts)
+    blind = {"blind_above": blind_above if data else None}
+    histograms, processes = (
+        histograms_of_counts(counts, binning, by=by, **blind).merge_unusable() for by in (None, "process")
+    )
+    histograms, processes = (h.complete(h.signals, data=data and bool(h.seen.any())) for h in (histograms, processes))
     n_s: dict[str, int] = {}
     backgrounds: dict[str, Counts] = {}
     for (process, generator, label), counted in counts.items():
@@ -167,16 +266,21 @@ def evaluate_counts(
         name=name,
         histograms=histograms,
         processes=processes,
-        **_worth(histograms, processes, overall_uncertainty(card), card),
+        **_worth(histograms, processes, overall_uncertainty(card), card, data=data),
         performance={s: Performance.of_counts(n, n_b, min_events=card.histogram.min_events) for s, n in n_s.items()},
         generators=generators if len(generators) > 1 else {},
     )
 
 
 def _worth(
-    histograms: ScoreHistograms, processes: ScoreHistograms, nuisances: Sequence[Uncertainty], card: Rules
+    histograms: ScoreHistograms,
+    processes: ScoreHistograms,
+    nuisances: Sequence[Uncertainty],
+    card: Rules,
+    *,
+    data: bool,
 ) -> dict[str, Any]:
-    """The fields of a result that follow from its histograms: uncertainties, significance and reach."""
+    """The fields of a result that follow from its histograms: uncertainties, significance, reach, data if any."""
     yields = {k: h.values() for k, h in processes.backgrounds.items()}
     shifts, shared = relative_shifts(nuisances, yields), response(nuisances, yields)
     shifts.pop(BACKGROUND_UNCERTAINTY, None)
@@ -184,14 +288,29 @@ def _worth(
     significance = {
         s: histograms.significance(s, systematic=relative, shifts=shifts, response=shared) for s in histograms.signals
     }
-    n_obs = None if histograms.data is None else histograms.data.values()
+    n_obs = None if histograms.data is None or not histograms.seen.all() else histograms.data.values()
     reach = {s: reach_of(z, card.luminosity_fb, n_obs) for s, z in significance.items()}
-    return {"uncertainties": tuple(nuisances), "significance": significance, "reach": reach}
+    observed = Observed.of(histograms, systematic=relative, shifts=shifts) if data else None
+    return {
+        "uncertainties": tuple(nuisances), "significance": significance, "reach": reach, "shifts": shifts,
+        "response": shared, "observed": observed,
+    }  # fmt: skip
 
 
-def require_both_classes(label: ArrayLike, part: str) -> None:
-    """Raise InputError where `part` of the events has no background or no signal."""
-    for truth, name in ((BACKGROUND, "background"), (SIGNAL, "signal")):
+def require_classes(validation: ArrayLike, test: ArrayLike) -> None:
+    """Raise InputError where labels of these parts have no background, no signal in one of them alone, or, in the test
+    part, neither signal nor data."""
+    labels = {"the validation part": np.asarray(validation), "the test part": np.asarray(test)}
+    signal = any(np.any(label == SIGNAL) for label in labels.values())
+    for part, label in labels.items():
+        require(label, part, signal=signal)
+    if not signal and not np.any(labels["the test part"] == DATA):
+        raise InputError("the test part has no signal events and no data; give more events or another split")
+
+
+def require(label: ArrayLike, part: str, *, signal: bool) -> None:
+    """Raise InputError where `part` of the events has no background, or no signal where it has to."""
+    for truth, name in ((BACKGROUND, "background"), (SIGNAL, "signal"))[: 1 + signal]:
         if not np.any(np.asarray(label) == truth):
             raise InputError(f"{part} has no {name} events; give more events or another split")
 
@@ -223,21 +342,23 @@ def generator_cuts(column: str, validation: EventTable, card: Rules) -> dict[flo
 
 
 def binning_for(validation: EventTable, column: str, card: Rules) -> Binning:
-    """The binning of a score that a card asks for, chosen on these events.
+    """The binning of a score that a card asks for, chosen on these events: without signal by quantiles of background,
+    where the card's method would look at signal.
 
     Raises
     ------
     InputError
-        If the part has no signal or no background, or no binning fulfils the rules.
+        If the part has no background, or no binning fulfils the rules.
     """
-    require_both_classes(validation.label, "the validation part")
+    require(validation.label, "the validation part", signal=False)
     background, signal, options = validation.background, validation.signal, card.histogram
+    needs_signal = options.method in ("optimal", "merge")
     return choose_binning(
         background[column],
         background.weight,
         signal[column],
         signal.weight,
-        method=options.method,
+        method="quantile" if needs_signal and not signal.n else options.method,
         bins=options.bins,
         min_b=options.min_background,
         min_events=options.min_events,
@@ -359,8 +480,14 @@ def root_histograms(results: Iterable[DetectorResult]) -> dict[str, hist.Hist[An
     by_path: dict[str, hist.Hist[Any]] = {}
     for result in results:
         h = result.histograms
-        by_path |= {f"{result.name}/background_{k}": v for k, v in h.backgrounds.items()}
-        by_path |= {f"{result.name}/signal_{k}": v for k, v in h.signals.items()}
-        if h.data is not None:
-            by_path[f"{result.name}/data"] = h.data
+        by_path |= _root_histograms(result.name, h)
+        for name, region in result.regions.items():
+            by_path |= _root_histograms(f"{result.name}/{name}", region.histograms)
     return by_path
+
+
+def _root_histograms(folder: str, h: ScoreHistograms) -> dict[str, hist.Hist[Any]]:
+    by_path = {f"{folder}/background_{k}": v for k, v in h.backgrounds.items()}
+    by_path |= {f"{folder}/signal_{k}": v for k, v in h.signals.items()}
+    data = h.seen_data()
+    return by_path if data is None else by_path | {f"{folder}/data": data}

@@ -61,12 +61,15 @@ def write_fits(
 ) -> dict[str, dict[str, Any]]:
     """Write `folder/DETECTOR[-SIGNAL]/` with workspace.json, datacard.txt and shapes.root, if the card wants them.
 
+    Channels are the signal region, or its categories, and every other region. Their observations are the data, but the
+    expected background where data are blind.
+
     Parameters
     ----------
     card : Card
     results : sequence of DetectorResult
     validation, test : EventTable
-        Scored parts: bins are chosen on the first, and filled from the second.
+        Scored parts of the signal region: bins are chosen on the first, and filled from the second.
     folder : Path
     cross_sections : mapping of signal -> float
         Before selection, in pb: those of signals of strength 1.
@@ -117,7 +120,7 @@ def _write_fit(
     write_histograms_root(shapes, place / "shapes.root")
     if not card.workspace.infer:
         return None
-    data = any(h.data is not None for h in model.channels.values())
+    data = all(h.data is not None and h.blind_above is None for h in model.channels.values())
     numbers, sigma = fit.infer(spec, observed=data), cross_sections[signal]
     limits = {
         "cross_section_pb": sigma,
@@ -128,14 +131,22 @@ def _write_fit(
 
 
 def _model(card: Card, result: DetectorResult, validation: EventTable, test: EventTable) -> FitModel:
-    """One channel, as the result has it, or one for each category with a binning of its own."""
+    """Channels with a binning of their own: as the result has them, or one for each category of the signal region."""
     name = result.name
-    if not card.workspace.categories:
+    if not card.workspace.categories and not result.regions:
         return FitModel({name: result.processes}, result.uncertainties)
     channels: dict[str, ScoreHistograms] = {}
     nuisances: list[Uncertainty] = []
+    if not card.workspace.categories:
+        channels[name] = result.processes
+        nuisances += uncertainties(card, name, test, result.processes, channel=name)
+    blind_above = result.histograms.blind_above
     for category, (reference, counted) in in_categories(card, validation, test).items():
         binning = binning_for(reference, f"score_{name}", card)
-        channels[category] = score_histograms(counted, counted[f"score_{name}"], binning).merge_unusable()
+        h = score_histograms(counted, counted[f"score_{name}"], binning, blind_above=blind_above).merge_unusable()
+        channels[category] = h.complete(h.signals, data=card.has_data)
         nuisances += uncertainties(card, name, counted, channels[category], channel=category)
+    for region, in_region in result.regions.items():
+        channels[region] = in_region.processes
+        nuisances += in_region.uncertainties
     return FitModel(channels, tuple(dict.fromkeys(nuisances)))

@@ -8,16 +8,14 @@ from the sidebands, before anything is trained: no score, count or p-value of th
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.io.folders import new_folder
-from hepaa.io.texts import parse_json
 from hepaa.progress import Silent
+from hepaa.run.blinding import record
 from hepaa.run.reading import input_files, read
 from hepaa.run.steps import Steps
 from hepaa.search import compared, resonant
@@ -75,55 +73,16 @@ def search(
         raise InputError(f"{card.name}: the card has no section `search`; `hepaa init search` writes one to start from")
     report = progress or Silent()
     after = Steps(report)
-    open_eyes = unblind or card.search.unblind
+    open_eyes = unblind or card.unblind or card.search.unblind
     with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
-        record = _record(card, _unblindings(Path(card.output)), unblind=open_eyes)
-        for warning in record["warnings"]:
+        looked = {"name": card.name} | record(card, Path(card.output), unblind=open_eyes)
+        for warning in looked["warnings"]:
             report.say(f"warning: {warning}")
         table = reader(card, report)
         one = resonant.search if card.search.resonant is not None else compared.search
         numbers = one(card, table, folder, report, unblind=open_eyes, map=map, step=after.step)
-        write_json(after.without_nan(record | numbers, RESULTS), folder / RESULTS)
+        write_json(after.without_nan(looked | numbers, RESULTS), folder / RESULTS)
         after.write_failures(folder)
     after.raise_failures(Path(card.output))
     return Path(card.output)
-
-
-def card_hash(card: Card) -> str:
-    """SHA-256 of what a card says about the search: all but the folder of the results and `unblind`."""
-    plain = card.model_copy(
-        update={"output": "", "search": card.search and card.search.model_copy(update={"unblind": False})}
-    )
-    return hashlib.sha256(plain.to_yaml().encode()).hexdigest()
-
-
-def _record(card: Card, earlier: list[dict[str, Any]], *, unblind: bool) -> dict[str, Any]:
-    """Whose results these are, and who has looked at the data when."""
-    digest = card_hash(card)
-    warnings = []
-    if any(entry["card_sha256"] != digest for entry in earlier):
-        first = next(entry for entry in earlier if entry["card_sha256"] != digest)
-        warnings.append(
-            f"the card has changed since the data were unblinded at {first['time']}: these numbers were chosen by "
-            "somebody who had seen the signal region"
-        )
-    now = [{"time": datetime.now(UTC).isoformat(timespec="seconds"), "card_sha256": digest}] if unblind else []
-    return {
-        "name": card.name,
-        "blind": not unblind,
-        "card_sha256": digest,
-        "unblinded": earlier + now,
-        "warnings": warnings,
-    }
-
-
-def _unblindings(output: Path) -> list[dict[str, Any]]:
-    """Earlier unblindings that the results in this folder record."""
-    try:
-        text = (output / RESULTS).read_text(encoding="utf-8")
-    except OSError:
-        return []
-    content = parse_json(text)
-    entries = content.get("unblinded", []) if isinstance(content, dict) else []
-    return [e for e in entries if isinstance(e, dict) and {"time", "card_sha256"} <= set(e)]

@@ -315,9 +315,12 @@ def verdict(
 
 def look_of(card: Card, *, unblind: bool) -> Look:
     """Look of the figures: data are no simulation."""
-    default = type(card.figures).model_fields["label"].default
-    label = card.figures.label if card.figures.label != default else ""
-    return Look(card.figures.style, label if unblind else f"{label} blind".strip(), card.luminosity_fb, card.sqrt_s_tev)
+    return Look(
+        card.figures.style,
+        card.label if unblind else f"{card.label} blind".strip(),
+        card.luminosity_fb,
+        card.sqrt_s_tev,
+    )
 
 
 def draw(

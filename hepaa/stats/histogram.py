@@ -6,7 +6,7 @@ that is chosen and quoted on the same events counts its own fluctuations as sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,6 +97,8 @@ class ScoreHistograms:
     background_events : int64 (bins,)
         Raw background events in each bin.
     binning : Binning
+    blind_above : float or None
+        Data are not counted in bins that reach above this score; None: in all of them.
     """
 
     backgrounds: dict[str, hist.Hist[Any]]
@@ -104,6 +106,12 @@ class ScoreHistograms:
     data: hist.Hist[Any] | None
     background_events: NDArray[np.int64]
     binning: Binning
+    blind_above: float | None = None
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Whether data are counted in a bin, (bins,)."""
+        return seen_bins(self.binning, self.blind_above)
 
     @property
     def b(self) -> NDArray[np.float64]:
@@ -140,6 +148,14 @@ class ScoreHistograms:
             raise InputError(f"there is no signal {signal!r}; {nearest(signal, self.signals)}")
         return {signal: self.signals[signal]}
 
+    def seen_data(self) -> hist.Hist[Any] | None:
+        """Data in the bins that show them; None where there is nothing to show."""
+        bins = int(np.sum(self.seen))  # the lowest ones
+        if self.data is None or bins in (0, len(self.binning)):
+            return self.data if bins else None
+        value, variance = (np.asarray(x)[:bins] for x in (self.data.values(), self.data.variances()))
+        return _filled(Binning(self.binning.edges[: bins + 1]), value, variance, label=self.data.axes[0].label)
+
     def merge_unusable(self) -> ScoreHistograms:
         """Join bins whose background yield is not positive with their lower neighbour (the lowest with its upper one).
 
@@ -158,16 +174,27 @@ class ScoreHistograms:
         start = np.asarray(close_from_the_top(len(b), lambda i, j: np.sum(b[i:j]) > 0)[:-1])
         binning = self.binning.without(np.setdiff1d(np.arange(1, len(b)), start))
 
-        def rebin(h: hist.Hist[Any]) -> hist.Hist[Any]:
-            value, variance = (np.add.reduceat(np.asarray(x), start) for x in (h.values(), h.variances()))
+        def rebin(h: hist.Hist[Any], shown: Any = True) -> hist.Hist[Any]:
+            value, variance = (np.add.reduceat(np.asarray(x), start) * shown for x in (h.values(), h.variances()))
             return _filled(binning, value, variance, name=h.axes[0].name, label=h.axes[0].label)
 
         return ScoreHistograms(
             backgrounds={k: rebin(h) for k, h in self.backgrounds.items()},
             signals={k: rebin(h) for k, h in self.signals.items()},
-            data=None if self.data is None else rebin(self.data),
+            data=None if self.data is None else rebin(self.data, seen_bins(binning, self.blind_above)),
             background_events=np.add.reduceat(self.background_events, start),
             binning=binning,
+            blind_above=self.blind_above,
+        )
+
+    def complete(self, signals: Iterable[str], backgrounds: Iterable[str] = (), *, data: bool) -> ScoreHistograms:
+        """With empty histograms of these signals and backgrounds, and of data, where there is no event of them."""
+        empty = next(iter(self.backgrounds.values())) * 0.0
+        return replace(
+            self,
+            signals={name: self.signals.get(name, empty) for name in signals},
+            backgrounds=self.backgrounds | {name: empty for name in backgrounds if name not in self.backgrounds},
+            data=empty if data and self.data is None else self.data,
         )
 
     def significance(
@@ -330,8 +357,7 @@ def score_histograms(
     """
     x, w = finite_scores("table", score, table.weight)
     background, signal, data = (table.label == truth for truth in (BACKGROUND, SIGNAL, DATA))
-    if blind_above is not None:
-        data &= np.asarray(binning.edges)[binning.index(x) + 1] <= blind_above
+    data &= seen_bins(binning, blind_above)[binning.index(x)]
     by = split_of(zip(table.process[background].tolist(), table.generator[background].tolist(), strict=True), by)
 
     def parts(rows: NDArray[np.bool_], ids: NDArray[np.int16], names: tuple[str, ...]) -> dict[str, hist.Hist[Any]]:
@@ -345,7 +371,15 @@ def score_histograms(
         data=fill(x[data], w[data], binning, label=label) if np.any(data) else None,
         background_events=np.bincount(binning.index(x[background]), minlength=len(binning)).astype(np.int64),
         binning=binning,
+        blind_above=blind_above,
     )
+
+
+def seen_bins(binning: Binning, blind_above: float | None) -> NDArray[np.bool_]:
+    """Whether bins may show data, (bins,): those that do not reach above a score; all of them if it is None."""
+    # the last bin counts what lies above its upper edge, too
+    top = np.array([*binning.edges[1:-1], np.inf])
+    return np.ones(len(binning), bool) if blind_above is None else np.asarray(top <= blind_above)
 
 
 def split_of(background: Iterable[tuple[Any, Any]], by: Split | None = None) -> Split:
@@ -402,8 +436,15 @@ Class = tuple[str, str, int]
 """Process, generator and label of events."""
 
 
-def count(table: EventTable, score: ArrayLike, binning: Binning, cuts: Sequence[float] = ()) -> dict[Class, Counts]:
-    """The counts of every process, generator and label of a table.
+def count(
+    table: EventTable,
+    score: ArrayLike,
+    binning: Binning,
+    cuts: Sequence[float] = (),
+    *,
+    blind_above: float | None = None,
+) -> dict[Class, Counts]:
+    """The counts of every process, generator and label of a table; data only in bins that may show them.
 
     Raises
     ------
@@ -414,9 +455,10 @@ def count(table: EventTable, score: ArrayLike, binning: Binning, cuts: Sequence[
     index, bins = binning.index(x), len(binning)
     above = x[:, None] > np.asarray(cuts, dtype=np.float64)
     of_class, classes = classes_of(table)
+    shown = (table.label != DATA) | seen_bins(binning, blind_above)[index]
     counts = {}
     for i, name in enumerate(classes):
-        rows = of_class == i
+        rows = (of_class == i) & shown
         counts[name] = Counts(
             *_sums(index[rows], w[rows], bins),
             np.bincount(index[rows], minlength=bins),
@@ -427,9 +469,9 @@ def count(table: EventTable, score: ArrayLike, binning: Binning, cuts: Sequence[
 
 
 def histograms_of_counts(
-    counts: Mapping[Class, Counts], binning: Binning, *, by: Split | None = None
+    counts: Mapping[Class, Counts], binning: Binning, *, by: Split | None = None, blind_above: float | None = None
 ) -> ScoreHistograms:
-    """The `score_histograms` of events that were counted."""
+    """The `score_histograms` of events that were counted, of data only those in bins that may show them."""
     by = split_of(((p, g) for p, g, label in counts if label == BACKGROUND), by)
     sums: dict[int, dict[str, Counts]] = {BACKGROUND: {}, SIGNAL: {}, DATA: {}}
     for (process, generator, label), counted in counts.items():
@@ -439,9 +481,8 @@ def histograms_of_counts(
         {name: _filled(binning, c.value, c.variance) for name, c in sums[label].items()}
         for label in (BACKGROUND, SIGNAL, DATA)
     )
-    return ScoreHistograms(
-        backgrounds, signals, data.get(""), np.sum([c.events for c in sums[BACKGROUND].values()], axis=0), binning
-    )
+    background_events = np.sum([c.events for c in sums[BACKGROUND].values()], axis=0)
+    return ScoreHistograms(backgrounds, signals, data.get(""), background_events, binning, blind_above)
 
 
 def _total(histograms: Mapping[str, hist.Hist[Any]], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -51,7 +51,8 @@ def workspace(
     luminosity_error : float
         Relative; moves signal and backgrounds together. 0 for none.
     observed : mapping of channel -> (bins,), optional
-        Counts; by default the data of the histograms, or the expected background where there are none.
+        Counts; by default the data of the histograms, or the expected background where there are none or some are
+        blind.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def workspace(
         out["channels"].append({"name": channel, "samples": samples})
         counts = (observed or {}).get(channel)
         if counts is None:
-            counts = h.b if h.data is None else h.data.values()
+            counts = h.b if h.data is None or h.blind_above is not None else h.data.values()
         data = np.asarray(counts, dtype=np.float64)
         if data.shape != h.b.shape or np.any(data < 0):
             raise InputError(

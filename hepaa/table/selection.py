@@ -15,6 +15,8 @@ from hepaa.table.table import CutflowRow, EventTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
@@ -60,6 +62,14 @@ def select(table: EventTable, expression: str) -> EventTable:
             raise InputError(f"selection {expression[:40]!r}... is nested too deep; write it plainly") from None
         cutflow += _rows(table, keep, ast.unparse(part))
     return replace(table[keep], cutflow=tuple(cutflow))
+
+
+def passes(table: EventTable, expression: str) -> NDArray[np.bool_]:
+    """Whether each event of a table passes a cut, (n,); the cut and its errors are those of `select`."""
+    numbered = replace(table, event=np.arange(len(table)), cutflow=())
+    passed = np.zeros(len(table), bool)
+    passed[select(numbered, expression).event] = True
+    return passed
 
 
 def _rows(table: EventTable, keep: np.ndarray, step: str) -> list[CutflowRow]:

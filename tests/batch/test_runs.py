@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uproot
 import yaml
 from click.testing import CliRunner
 from helpers.batches import computed, fingerprint, lhe_files
@@ -146,8 +147,9 @@ def test_a_histogram_is_the_same_in_batches(tmp_path):
     def scored(n):
         parts = [
             EventTable.build(
-                rng.normal(size=(m, 1)), ["x"], weight=rng.uniform(0.1, 0.3, m), label=label, process=process,
-                generator=generator, spectators={"score_d": rng.normal(shift, 1, m)}, event=np.arange(m),
+                rng.normal(size=(m, 1)), ["x"], weight=rng.uniform(0.1, 0.3, m) if label >= 0 else None, label=label,
+                process=process, generator=generator, spectators={"score_d": rng.normal(shift, 1, m)},
+                event=np.arange(m),
             )
             for process, generator, label, shift, m in (
                 ("QCD", "A", 0, 0.0, 2 * n), ("QCD", "B", 0, 0.1, n), ("X", "A", 1, 1.5, n), ("data", "run 2", -1, 0, n)
@@ -159,15 +161,34 @@ def test_a_histogram_is_the_same_in_batches(tmp_path):
     scored(2000).save(tmp_path / "test.parquet")
     words = ["hist", tmp_path / "test.parquet", "--validation", tmp_path / "validation.parquet", "--score", "d",
              "--luminosity-fb", 20]  # fmt: skip
-    hepaa(*words, "-o", tmp_path / "one")
-    said = hepaa(*words, "-o", tmp_path / "two", "--executor", "serial", "--shard-events", 900)
-    assert "not in batches" in said
-    names = [{p.name for p in (tmp_path / folder).iterdir()} for folder in ("one", "two")]
-    assert names[0] == names[1] == {MANIFEST, "results.json", "histograms.root", "score-d.pdf", "score-d.png"}
-    one, two = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "two"))
-    same(one, two)
+
+    def both(*more):
+        hepaa(*words, *more, "-o", tmp_path / "one")
+        said = hepaa(*words, *more, "-o", tmp_path / "two", "--executor", "serial", "--shard-events", 900)
+        assert "not in batches" in said
+        names = [{p.name for p in (tmp_path / folder).iterdir()} for folder in ("one", "two")]
+        assert names[0] == names[1] == {MANIFEST, "results.json", "histograms.root", "score-d.pdf", "score-d.png"}
+        one, two = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "two"))
+        for looked in (*one["unblinded"], *two["unblinded"]):
+            looked.pop("time")
+        same(one, two)
+        return one, two
+
+    one, two = both()
     assert one["signals"]["X"]["performance"]["auc"] > 0.8
     assert two["generators"]["B"][0]["rate"] > 0.1
+    assert two["signals"]["X"]["reach"]["limit"]["observed"] is None
+    assert (two["blind"], two["unblinded"], two["observed"]["p"], two["observed"]["events"][-1]) == (
+        True,
+        [],
+        None,
+        None,
+    )
+    with uproot.open(tmp_path / "two" / "histograms.root") as file:
+        assert len(file["d/data"].values()) < len(file["d/background_A"].values())
+    one, two = both("--unblind")
+    assert two["observed"]["total"]["events"] == 2000
+    assert (two["blind"], len(two["unblinded"])) == (False, 1)
     assert two["signals"]["X"]["reach"]["limit"]["observed"] is not None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hepaa.batch.shard import Part
 from hepaa.batch.tasks.rows import TableTask, rows_of
+from hepaa.run.blinding import refuse_hidden
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import count
 from hepaa.table.mixing import Tally
@@ -26,17 +27,21 @@ class HistogramTask(TableTask):
         Chosen on other events; rows beyond the ends count in the end bins.
     cuts : tuple of floats
         Cuts above which the rows are counted too.
+    blind_above : float or None
+        Data are not counted in bins that reach above this score.
     """
 
     kind: ClassVar[str] = "histogram"
     column: str
     edges: tuple[float, ...]
     cuts: tuple[float, ...] = ()
+    blind_above: float | None = None
 
     def compute(self, shard: Shard) -> Part:
         """The `hepaa.stats.histogram.Counts` of each process, generator and label, as lists."""
         table = rows_of(shard)
-        counts = count(table, table[self.column], Binning(self.edges), self.cuts)
+        refuse_hidden(table, self.column)
+        counts = count(table, table[self.column], Binning(self.edges), self.cuts, blind_above=self.blind_above)
         entries = [
             {"process": process, "generator": generator, "label": label}
             | {name: values.tolist() for name, values in vars(counted).items()}
