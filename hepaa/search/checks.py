@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepaa.card import ResonantCard
     from hepaa.search.methods.base import MassRows, Method
     from hepaa.search.result import CombinedResult, ResonantResult
+    from hepaa.search.windows import Window
 
     Array = NDArray[np.float64]
 
@@ -32,6 +34,9 @@ CLOSURE, DEPENDENCE, BIAS, DIVERGENCE = 0.53, 0.75, 0.5, 0.05
 """Largest AUC of samples against events, largest AUC of the upper against the lower half of a mass range by the inputs,
 largest mean z of background-only toys, and largest Jensen-Shannon divergence of the sidebands' mass after the cut
 beyond that of chance, in bits."""
+
+FEWEST = 10
+"""Sideband events after a cut that a fit of the three parameters of the dijet function takes at least."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,21 @@ def correlations(rows: MassRows, sidebands: NDArray[np.bool_]) -> dict[str, floa
         name: float(spearmanr(values, mass).statistic) if np.ptp(values) else 0.0
         for name, values in zip(rows.columns, rows.x[sidebands].T, strict=True)
     }
+
+
+def refuse_few(section: ResonantCard, window: Window, rows: MassRows) -> None:
+    """Raise InputError if a sideband is empty, or too few of their events pass the tightest cut of a card."""
+    for low, high in window.sidebands:
+        if not ((rows.mass >= low) & (rows.mass < high)).any():
+            raise InputError(f"no event of data lies in the sideband {low:g} .. {high:g} of {window.column}")
+    n, tightest = int(window.in_sidebands(rows.mass).sum()), min(section.efficiencies)
+    least = max(FEWEST, section.folds)  # each fold has its own cut, which an event at least has to pass
+    if n * tightest < least:
+        remedy = f"ask for efficiencies of {least / n:.2g} or more" if least < n else "ask for fewer folds"
+        raise InputError(
+            f"a cut at {tightest:g} keeps {n * tightest:.3g} of {n} sideband events in {section.folds} folds, too few "
+            f"for a fit: {remedy}"
+        )
 
 
 def refuse_correlated(method: Method | Combined, rows: MassRows) -> None:

@@ -19,6 +19,7 @@ from hepaa.run.blinding import record
 from hepaa.run.reading import input_files, read
 from hepaa.run.steps import Steps
 from hepaa.search import compared, resonant
+from hepaa.search.refusals import refuse_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,6 +72,7 @@ def search(
     """
     if card.search is None:
         raise InputError(f"{card.name}: the card has no section `search`; `hepaa init search` writes one to start from")
+    refuse_card(card)
     report = progress or Silent()
     after = Steps(report)
     open_eyes = unblind or card.unblind or card.search.unblind

@@ -15,7 +15,7 @@ from hepaa.plots import Look, save_figure
 from hepaa.report.page import Section, picture, write_page
 from hepaa.report.tables import make_table
 from hepaa.search import figures
-from hepaa.search.checks import bias, check, refuse_correlated
+from hepaa.search.checks import bias, check, refuse_correlated, refuse_few
 from hepaa.search.folds import cross_fit_rows
 from hepaa.search.injection import inject
 from hepaa.search.methods.base import MassRows, mass_rows
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hepaa.search.methods.base import Method
     from hepaa.search.result import CombinedResult, ResonantResult
     from hepaa.search.toys import Calibrated
+    from hepaa.search.windows import Interval
     from hepaa.table import EventTable
 
     Result = ResonantResult | CombinedResult | ScanResult
@@ -68,6 +69,7 @@ def search(
     low, high = method.window.limits
     inside = (rows.mass >= low) & (rows.mass < high)
     data, rows = data[inside], rows[inside]
+    refuse_few(section, method.window, rows)
     refuse_correlated(method, rows)
     background = background_of(section, method.window, rows, card.seed)
     n_sidebands = int(method.window.in_sidebands(rows.mass).sum())
@@ -75,6 +77,7 @@ def search(
     rehearsal = searched(
         section, method, without_signal_region(section, method.window, rows, background, card.seed), card.seed
     )
+    injection = injected(section, method, table, background, progress, card.seed, map) if has_signal(table) else None
     n = section.toys if unblind else section.check_toys
     progress.say(f"searching {n} background-only toys")
     toys = rehearsal.toys(n, seed=card.seed + 1, map=map)
@@ -83,7 +86,6 @@ def search(
         progress.say(f"check failed: {failed.name}: {failed.message}")
     result = searched(section, method, rows, card.seed) if unblind else rehearsal
     calibrated = result.calibrated(toys)
-    injection = injected(section, method, table, background, progress, card.seed, map) if has_signal(table) else None
     quoted = all(c.passed for c in checks)
     best = result.best_window if isinstance(result, ScanResult) else result
     part = best.best(None if isinstance(result, ScanResult) else calibrated)
@@ -114,6 +116,9 @@ def method_of(section: ResonantCard) -> Method | Combined:
     """The method of a card, not fitted."""
     window = Window(section.mass, section.signal, tuple(section.sidebands))
     methods = [_method(entry, window) for entry in section.methods]
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise InputError(f"search: methods: names stand twice in {names}; give each a `name` of its own")
     return methods[0] if len(methods) == 1 else Combined(methods)
 
 
@@ -132,9 +137,26 @@ def searched(section: ResonantCard, method: Method | Combined, rows: MassRows, s
     settings = cross_fit_settings(section)
     if section.scan is None:
         return cross_fit_rows(method, rows, seed=seed, **settings)
-    scan = section.scan
-    windows = tuple(sliding(scan.low, scan.high, width=scan.width, step=scan.step))
-    return scan_rows(method, windows, settings, rows, seed=seed)
+    return scan_rows(method, windows_of(section), settings, rows, seed=seed)
+
+
+def windows_of(section: ResonantCard) -> tuple[Interval, ...]:
+    """Signal regions of a card, one or those of its scan.
+
+    Raises
+    ------
+    InputError
+        If the range of the scan is too short for one.
+    """
+    if section.scan is None:
+        return (section.signal,)
+    low, high, width = section.scan.low, section.scan.high, section.scan.width
+    windows = tuple(sliding(low, high, width=width, step=section.scan.step))
+    if not windows:
+        raise InputError(
+            f"search: scan: no window of width {width:g} fits into {low:g} .. {high:g} GeV; widen the range"
+        )
+    return windows
 
 
 def cross_fit_settings(section: ResonantCard) -> dict[str, Any]:

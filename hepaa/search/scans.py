@@ -98,13 +98,6 @@ def scan(
         If a window leaves the limits, and as `cross_fit`.
     """
     regions = tuple(windows)
-    low, high = method.window.limits
-    for region in regions:
-        if region[0] < low or region[1] > high:
-            raise InputError(
-                f"the window {region[0]:g} .. {region[1]:g} leaves the limits {low:g} .. {high:g} of "
-                f"{method.window.column}"
-            )
     if not regions:
         raise InputError("there is no window to search: give one or more")
     settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}

@@ -74,8 +74,18 @@ class Window:
         return np.asarray(np.any([_inside(mass, band) for band in self.sidebands], axis=0))
 
     def moved(self, signal: Interval) -> Window:
-        """The same limits with another signal region; all else becomes sideband."""
+        """The same limits with another signal region; all else becomes sideband.
+
+        Raises
+        ------
+        InputError
+            If it leaves the limits, or leaves no sideband.
+        """
         low, high = self.limits
+        if signal[0] < low or signal[1] > high:
+            raise InputError(
+                f"the window {signal[0]:g} .. {signal[1]:g} leaves the limits {low:g} .. {high:g} of {self.column}"
+            )
         bands = tuple((a, b) for a, b in ((low, signal[0]), (signal[1], high)) if a < b)
         return Window(self.column, signal, bands)
 
