@@ -44,6 +44,7 @@ def test_a_sound_search_passes_all(sound):
     assert sound["closure, Residual"].value == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.slow
 def test_none_looks_at_the_signal_region(sound):
     """Other events there, the same checks: but for the score, which is trained on them."""
     rows = planted(shift=0.3)
@@ -113,6 +114,7 @@ def test_biased_toys_fail_and_those_too_few_to_tell_do_not():
     assert bias(["a"], np.array([[-1.0], [3.0]]))[0].passed
 
 
+@pytest.mark.slow
 def test_a_number_of_toys_is_searched():
     result = cross_fit(Residual(WINDOW, members=1, components=2), table(background(1500, np.random.default_rng(6))),
                        **SMALL | {"efficiencies": (0.2,)})  # fmt: skip

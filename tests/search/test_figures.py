@@ -123,6 +123,7 @@ def test_every_efficiency_has_points_a_fit_and_its_z(result):
     assert words(blind.axes[0].get_legend()) == [f"{f.efficiency:g} of background" for f in result.fits()]
 
 
+@pytest.mark.slow
 def test_more_efficiencies_than_line_styles_are_all_drawn(result):
     fits = [result.fit(e) for e in np.linspace(0.9, 0.1, 9)]
     assert len(words(figures.spectra(fits, WINDOW.signal).axes[0].get_legend())) == 9
@@ -157,6 +158,7 @@ def test_the_signal_panel_shows_data_background_and_the_signal_that_was_found(re
     assert edges[signal_steps.argmax()] == pytest.approx(1.8, abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_method_without_a_signal_has_a_panel_without(result):
     other = cross_fit(Cwola(WINDOW, members=1), table(planted()), **SMALL)
     assert words(figures.signal_panel(other).legends[0]) == ["background, predicted", "data, cut at 0.02"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -30,8 +28,3 @@ def test_no_module_has_the_name_of_a_function():
 def test_a_name_that_is_none_is_refused():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = search.nothing
-
-
-def test_the_import_loads_nothing_heavy():
-    code = "import sys, hepaa.search; print({'torch', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -53,6 +53,7 @@ def test_the_order_of_columns_does_not_matter(curve, events):
     np.testing.assert_array_equal(again.z, curve.z)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_background_gives_new_events_each_time():
     rows = background(2500, np.random.default_rng(0))
     model = Background.of(rows, WINDOW, bins=20, components=3)
@@ -61,6 +62,7 @@ def test_a_model_of_the_background_gives_new_events_each_time():
     assert (curve.z[1] > 3).all()
 
 
+@pytest.mark.slow
 def test_a_combination_has_all_its_looks(events):
     both = Combined([METHOD, Cwola(WINDOW, members=1)])
     curve = inject(both, events, SIGNAL, strengths=(4,), draws=1, **SMALL)

@@ -166,6 +166,7 @@ def test_tails_of_other_events_are_by_each_fold(result):
         np.testing.assert_allclose(tail, (np.array(above) + 1) / (len(fold.sideband_scores) + 1))
 
 
+@pytest.mark.slow
 def test_p_values_are_from_toys_that_are_trained_again(result):
     toys = result.toys(10, seed=3)
     assert toys.shape == (10, 2)
@@ -179,6 +180,7 @@ def test_p_values_are_from_toys_that_are_trained_again(result):
         result.p_value(5)
 
 
+@pytest.mark.slow
 def test_toys_do_not_depend_on_how_they_are_mapped(result):
     def backwards(function, numbers):
         values = {n: function(n) for n in reversed(list(numbers))}
@@ -209,6 +211,7 @@ class TestCombination:
         calibrated = Calibrated.of(z, rng.normal(centres, 1, (200, 4)))
         assert both.best(calibrated) is both.parts[1]
 
+    @pytest.mark.slow
     def test_overall_p_value_is_no_smaller_than_that_of_the_best(self, both):
         p = both.p_value(20, seed=1)
         assert p.overall.p >= min(one.p for one in p.each.values())

@@ -160,13 +160,13 @@ class TestCalibrated:
 
 @pytest.mark.slow
 def test_p_values_of_searches_of_background_are_uniform():
-    """Everything as in data: fits, folds, trainings; 40 searches of 40 toys each."""
+    """Everything as in data: fits, folds, trainings; 24 searches of 20 toys each."""
     from hepaa.search import Residual, cross_fit
     from tests.helpers.searches import SMALL, table
 
     p = []
-    for seed in range(40):
+    for seed in range(24):
         data = table(background(2000, np.random.default_rng([11, seed])))
         result = cross_fit(Residual(WINDOW, members=1, components=2), data, **SMALL | {"efficiencies": (0.1,)})
-        p.append(result.p_value(40, seed=seed).overall.p)
+        p.append(result.p_value(20, seed=seed).overall.p)
     assert stats.kstest(p, "uniform").pvalue > 0.01
