@@ -74,7 +74,7 @@ def test_a_spectator_that_is_not_finite_is_refused_with_their_number():
 
 
 def test_weights_are_refused_whatever_they_are():
-    for weight in (np.full(40, 2.0), np.r_[np.ones(39), 0.999], -np.ones(40)):
+    for weight in (np.full(40, 2.0), np.tile([0.5, 1.5], 20), np.r_[np.ones(39), 0.999], -np.ones(40)):
         with pytest.raises(InputError, match="a search counts events"):
             mass_rows(small_table(("m", "a"), weight=weight), WINDOW, None)
 
