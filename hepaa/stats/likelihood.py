@@ -30,7 +30,7 @@ class ToyP:
     p : float
         (k + 1) / (N + 1) for k of N toys beyond the value: never below 1 / (N + 1), and never too small on average.
     z : float
-        One-sided significance of p.
+        One-sided significance of p; where all toys lie beyond, so that p = 1, that of N / (N + 1), which is finite.
     bound : bool
         True if no toy lies beyond: then p is an upper bound and z a lower one.
     """
@@ -43,7 +43,7 @@ class ToyP:
     def count(cls, beyond: int, toys: int) -> ToyP:
         """From the number of toys at or beyond a value."""
         p = (beyond + 1) / (toys + 1)
-        return cls(p, p_to_z(p), beyond == 0)
+        return cls(p, p_to_z(min(p, toys / (toys + 1))), beyond == 0)
 
     def __str__(self) -> str:
         return f"{'> ' if self.bound else ''}{self.z:.2f} sigma"

@@ -144,3 +144,10 @@ def test_refuses(null, alternative, words):
 def test_discovery_refuses():
     with pytest.raises(InputError, match="b > 0"):
         lr.discovery_test([1.0], [0.0], rng=np.random.default_rng(0))
+
+
+def test_a_value_that_all_toys_exceed_has_a_finite_significance():
+    low, high = lr.ToyP.count(10, 10), lr.ToyP.count(0, 10)
+    assert (low.p, high.p) == (1.0, 1 / 11)
+    assert low.z == pytest.approx(-high.z)
+    assert lr.ToyP.count(9, 10).z == pytest.approx(low.z)
