@@ -75,24 +75,33 @@ def _show(folder: Path) -> None:
 @click.option("--output", "-o", type=FILE, default=Path("hepaa-demo"), show_default=True, help="Folder.")
 @click.option("--overwrite/--keep", default=True, show_default=True, help="Replace an earlier demo.")
 def demo(output: Path, overwrite: bool) -> None:
-    """Run the ZH and the dijet card on the embedded samples.
+    """Run the ZH and the dijet card, and a search for a resonance, on the embedded samples.
+
+    The search is unblinded and has few toys, so that all of it is quick.
 
     \b
     Example: hepaa demo --output my-folder
     """
     from hepaa.card import load_card
+    from hepaa.cli.search import show
     from hepaa.demo import path
+    from hepaa.progress import reporter
+    from hepaa.search import pipeline
 
-    for name in ("zh", "lhco"):
+    for name in ("zh", "lhco", "search"):
         click.echo(f"== {name}")
         card = load_card(path(f"{name}.yaml"))
-        _run(card.model_copy(update={"output": str(output / name)}), overwrite=overwrite)
-    click.echo(f"look at {output / 'zh' / 'figures'} and {output / 'lhco' / 'figures'}")
-    click.echo("`hepaa init zh` writes a card to start your own analysis from")
+        card = card.model_copy(update={"output": str(output / name)})
+        if card.search is None:
+            _run(card, overwrite=overwrite)
+        else:
+            show(pipeline.search(card, overwrite=overwrite, progress=reporter()))
+    click.echo(f"look at {', '.join(str(output / name / 'figures') for name in ('zh', 'lhco', 'search'))}")
+    click.echo("`hepaa init zh` writes a card to start your own analysis from, `hepaa init search` one of a search")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["zh", "lhco"]))
+@click.argument("kind", type=click.Choice(["zh", "lhco", "search"]))
 @click.option("--output", "-o", type=FILE, help="File to write.  [default: KIND.yaml]")
 def init(kind: str, output: Path | None) -> None:
     """Write a commented card to start from; it runs as it is, on the embedded samples.
@@ -107,7 +116,8 @@ def init(kind: str, output: Path | None) -> None:
     if target.exists():
         raise InputError(f"{target}: exists already; choose another name with --output")
     write_text(path(f"{kind}.yaml").read_text(encoding="utf-8"), target)
-    click.echo(f"{target}: edit the samples, then `hepaa run {target}`")
+    command = "search" if kind == "search" else "run"
+    click.echo(f"{target}: edit the samples, then `hepaa {command} {target}`")
 
 
 @click.command()

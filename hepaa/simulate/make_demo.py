@@ -7,25 +7,36 @@ The same seeds give the same events; `hepaa/demo/README.md` says what every file
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
+import h5py
 import numpy as np
 
 from hepaa._version import __version__
+from hepaa.batch.runs import BatchSetup
 from hepaa.errors import HepaaError
+from hepaa.simulate.processes import Dijets, WPrime
+from hepaa.simulate.production import produce
 from hepaa.simulate.pythia import ARRAYS, PartonEvents, dijet_events, wprime_events, zh_events
+from hepaa.simulate.tasks import DetectedTask
 from hepaa.simulate.weights import OPERATOR, named_weights, parton_coefficients
 from hepaa.simulate.writers import write_lhco, write_lhe, write_ntuple
 from hepaa.simulate.zh import Parameters
+from hepaa.table import EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SEEDS = {"zh": 20251101, "unweight": 20251102, "monash": 20251103, "vincia": 20251104, "wprime": 20251105}
+SEARCH_SEEDS = {"dijets": 2026, "wprime": 2027, "order": 2028}
+STRENGTH, MASSES = 3.0, (2600.0, 3300.0, 3700.0, 5500.0)
+"""S / sqrt(B) in the signal region, and the limits of sideband, signal region and sideband, in GeV."""
 M_ZH_EDGES = (0.0, 300.0, 420.0, 600.0, 1000.0, 1700.0, np.inf)
 
 
@@ -130,12 +141,62 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
         yield path
 
 
+def make_search(out: Path) -> Iterator[Path]:
+    """Data to search in, with a W' among the dijets, and more of that W': columns of the two leading jets."""
+    tables, facts = [], []
+    with TemporaryDirectory() as folder:
+        for process, events, block in ((Dijets(), 27_000, 1000), (WPrime(), 1_500, 500)):
+            batch = BatchSetup(Path(folder) / f"{process.name}.batch")
+            task = DetectedTask.of(
+                process, folder=str(batch.folder), seed=SEARCH_SEEDS[process.name], block=block, detector="lhco-like",
+                jet_pt_min=1200.0, raw=False,
+            )  # fmt: skip
+            _, made = produce(task, events, batch, Path(folder) / process.name)
+            tables.append(EventTable.load(made / "features.parquet"))
+            facts.append(json.loads((made / "summary.json").read_text(encoding="utf-8")))
+    yield from write_search(out, tables, facts)
+
+
+def write_search(out: Path, tables: Sequence[EventTable], facts: Sequence[dict[str, Any]]) -> Iterator[Path]:
+    """`search_data.h5`: dijets, and so many W' events that S / sqrt(B) is 3 in the signal region of the demo's card, in
+    random order; `search_wprime.h5`: the other W' events.
+
+    Parameters
+    ----------
+    out : Path
+    tables : dijets and W'
+    facts : the summaries of their productions
+    """
+    low, start, stop, high = MASSES
+    dijets, wprime = (t[(t["mjj"] >= low) & (t["mjj"] < high)] for t in tables)
+    b, s = (int(((t["mjj"] >= start) & (t["mjj"] < stop)).sum()) for t in (dijets, wprime))
+    mixed_in = round(STRENGTH * b**0.5 * wprime.n / s)
+    data = concatenate([dijets, wprime[:mixed_in]])
+    data = data[np.random.default_rng(SEARCH_SEEDS["order"]).permutation(data.n)]
+    made = [{key: value for key, value in entry.items() if key != "cpu_seconds"} for entry in facts]
+    common = {"made_by": f"hepaa {__version__}", "region": f"{low:g} <= mjj < {high:g} GeV", "seeds": SEARCH_SEEDS}
+    yield _write_columns(out / "search_data.h5", data, common | {"productions": made, "wprime_events": mixed_in})
+    yield _write_columns(out / "search_wprime.h5", wprime[mixed_in:], common | {"productions": made[1:]})
+
+
+def _write_columns(path: Path, table: EventTable, facts: dict[str, Any]) -> Path:
+    """HDF5 with one data set, float32 (n, columns), that names its columns; values are those of half precision."""
+    values = table.X.astype(np.float16).astype(np.float32)
+    facts = {**facts, "events": table.n, "rounding": "11 bits of mantissa"}
+    options: dict[str, Any] = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+    with h5py.File(path, "w") as file:
+        stored = file.create_dataset("events", data=values, chunks=(min(table.n, 2048), values.shape[1]), **options)
+        stored.attrs["columns"] = list(table.columns)
+        file.attrs["provenance"] = json.dumps(facts)
+    return path
+
+
 @click.command(
     epilog="Example: python -m hepaa.simulate.make_demo hepaa/demo/data   "
-    "(needs pip install 'hepaa[simulate]'; four minutes on one core)"
+    "(needs pip install 'hepaa[simulate]'; eight minutes on one core)"
 )
 @click.argument("outdir", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--only", type=click.Choice(["zh", "dijet"]), help="Make these samples alone.")
+@click.option("--only", type=click.Choice(["zh", "dijet", "search"]), help="Make these samples alone.")
 @click.option("--pool", default=30_000, show_default=True, help="ZH events per slice of m_ZH for O_HW.")
 @click.option("--zh-sm", default=5000, show_default=True, help="Standard Model ZH events.")
 @click.option("--zh-chw", default=4000, show_default=True, help="Pure O_HW ZH events.")
@@ -144,7 +205,11 @@ def make_dijets(out: Path, n_background: int, n_signal: int) -> Iterator[Path]:
 def main(outdir: Path, only: str | None, pool: int, zh_sm: int, zh_chw: int, dijets: int, wprime: int) -> None:
     """Write the embedded samples (LHE, ROOT, LHCO HDF5) to OUTDIR."""
     outdir.mkdir(parents=True, exist_ok=True)
-    samples = {"zh": make_zh(outdir, zh_sm, zh_chw, pool), "dijet": make_dijets(outdir, dijets, wprime)}
+    samples = {
+        "zh": make_zh(outdir, zh_sm, zh_chw, pool),
+        "dijet": make_dijets(outdir, dijets, wprime),
+        "search": make_search(outdir),
+    }
     try:
         for path in chain.from_iterable(paths for name, paths in samples.items() if only in (None, name)):
             click.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -15,12 +15,14 @@ import pylhe
 import pytest
 import uproot
 
+import hepaa
 from hepaa import demo
 from hepaa.errors import InputError
 from hepaa.simulate.zh import coefficients
 
 LHE = ["zh_sm.lhe.gz", "zh_chw.lhe.gz"]
 ROOT = ["zh_sm.root", "zh_chw.root"]
+SEARCH = ["search_data.h5", "search_wprime.h5"]
 LHCO = ["dijet_monash.h5", "dijet_vincia.h5", "dijet_wprime.h5"]
 
 
@@ -57,10 +59,10 @@ def provenance(name: str) -> dict[str, Any]:
     return dict(json.loads(re.search(r"<provenance>\s*<!\[CDATA\[(.*?)\]\]>", head, re.DOTALL).group(1)))
 
 
-def test_all_samples_together_are_under_six_megabytes() -> None:
+def test_all_samples_together_are_under_seven_megabytes() -> None:
     folder = demo.path(LHE[0]).parent
-    assert sum(p.stat().st_size for p in folder.iterdir()) < 6e6
-    assert {p.name for p in folder.iterdir()} == {*LHE, *ROOT, *LHCO}
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 7e6
+    assert {p.name for p in folder.iterdir()} == {*LHE, *ROOT, *LHCO, *SEARCH}
 
 
 @pytest.mark.parametrize("name", [*LHE, *ROOT, *LHCO])
@@ -232,3 +234,21 @@ def test_the_recorded_seed_gives_the_recorded_events() -> None:
     np.testing.assert_array_equal(events.pdgid, ids[:20])
     np.testing.assert_allclose(events.momentum[..., :4], p[:20], rtol=1e-6, atol=1e-6)
     assert set(events.provenance["settings"]) == set(facts["settings"])
+
+
+@pytest.mark.parametrize(("name", "events", "in_signal_region"), [("data", 20711, 3706), ("wprime", 1268, 998)])
+def test_search_samples_are_what_the_readme_says(name: str, events: int, in_signal_region: int) -> None:
+    path = demo.path(f"search_{name}.h5")
+    facts = provenance(path.name)
+    assert facts["events"] == events
+    assert facts["productions"][-1]["task"]["name"] == "wprime"
+    assert all(made["generator"] == "Pythia" and made["task"]["settings"] for made in facts["productions"])
+    table = hepaa.features(hepaa.open(path), "dijet-hl")
+    assert table.n == events
+    mass = table["mjj"]
+    assert 2599 < mass.min() < mass.max() < 5501
+    assert ((mass >= 3300) & (mass < 3700)).sum() == in_signal_region
+    signal_like = (abs(table["mj1"] - 100) < 20) & (abs(table["dmj"] - 400) < 50)
+    assert signal_like.mean() == pytest.approx({"data": 0.011, "wprime": 0.55}[name], rel=0.4)
+    assert not hepaa.open(path).arrays
+    assert hepaa.open(path).label is None
