@@ -43,8 +43,14 @@ class Window:
     sidebands: tuple[Interval, ...]
 
     def __post_init__(self) -> None:
-        bands = tuple((float(low), float(high)) for low, high in self.sidebands)
-        signal = (float(self.signal[0]), float(self.signal[1]))
+        try:
+            bands = tuple((float(low), float(high)) for low, high in self.sidebands)
+            signal = (float(self.signal[0]), float(self.signal[1]))
+        except (TypeError, ValueError, IndexError):
+            raise InputError(
+                f"a window in {self.column}: signal is {self.signal!r}, sidebands are {self.sidebands!r}; give a pair "
+                "(low, high), and pairs ((low, high), (low, high))"
+            ) from None
         object.__setattr__(self, "signal", signal)
         object.__setattr__(self, "sidebands", tuple(sorted(bands)))
         if not bands:

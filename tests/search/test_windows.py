@@ -95,3 +95,9 @@ def test_windows_that_do_not_slide_are_refused(options):
         next(sliding(2800, 6000, **options))
     with pytest.raises(InputError, match="6000 to 2800"):
         next(sliding(6000, 2800))
+
+
+@pytest.mark.parametrize("sidebands", [(2600, 3300), ((2600,),), 2600, (("low", 3300),)])
+def test_regions_that_are_no_pairs_are_said_in_one_line(sidebands):
+    with pytest.raises(InputError, match="give a pair"):
+        Window("mjj", (3300, 3700), sidebands)
