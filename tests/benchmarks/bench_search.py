@@ -1,8 +1,8 @@
 """CPU seconds of a cross-fitted search, beside CATHODE by sk_cathode's own classes where that package is installed.
 
 84,752 dijets of the data pack, a W' at S/sqrt(B) = 2.2, four inputs, five folds, one thread. The peer's flow gets 10
-epochs (its default is 100) and its trees one member a fold (ours of `Cathode` have 20), and one of its five folds is run
-and counted five times: all in its favour. Its result is looked at first: it has to find the signal, too.
+epochs (its default is 100) and its trees one member a fold (ours of `Cathode` have 20), and one of its five folds is
+run and counted five times: all in its favour. Its result is looked at first: it has to find the signal, too.
 sk_cathode is on no index: `pip install git+https://github.com/uhh-pd-ml/sk_cathode` or its folder on PYTHONPATH.
 """
 

@@ -71,8 +71,6 @@ class Residuals:
         weighted = powers * w[:, None]
         location = np.linalg.solve(powers.T @ weighted, weighted.T @ u)
         square = (u - powers @ location) ** 2
-        # the ends of the range always lie at logit +-7, and would speak louder than thousands of other events
-        square = np.minimum(square, 16 * np.average(square, axis=0, weights=w))
         log_scale = np.zeros_like(location)
         log_scale[-1] = 0.5 * np.log(np.average(square, axis=0, weights=w))
         for i in range(x.shape[1]):
