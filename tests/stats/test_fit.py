@@ -37,7 +37,7 @@ def test_expected_numbers_equal_ours(spec):
     shifts = relative_shifts(nuisances, {"QCD": h.b})
     ours = h.significance(shifts=shifts)
     assert found.expected_z == pytest.approx(ours.total, rel=0.01)
-    limit = upper_limit(h.s(), h.b, np.sqrt(h.b_variance), shifts=ours.shared)
+    limit = upper_limit(h.s(), h.b, np.sqrt(h.b_variance), shifts=ours.response)
     np.testing.assert_allclose(found.expected_limit, limit.expected, rtol=0.02)
     assert found.observed_z is None
     assert found.observed_limit is None
