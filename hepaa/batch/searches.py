@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hepaa.batch.runs import BatchSetup
     from hepaa.card import Card, ResonantCard
     from hepaa.progress import Reporter
-    from hepaa.search.injection import Mixture
+    from hepaa.search.injection import InjectedData
     from hepaa.search.toys import ToySearch
     from hepaa.table import EventTable
 
@@ -77,7 +77,7 @@ class StoredMap:
     batch: BatchSetup
     section: ResonantCard
 
-    def __call__(self, search: ToySearch | Mixture, items: Iterable[Any]) -> list[Any]:
+    def __call__(self, search: ToySearch | InjectedData, items: Iterable[Any]) -> list[Any]:
         """Results in the order of the items.
 
         Raises

@@ -139,7 +139,7 @@ def inject(
             f"{events.max():.0f}: ask for smaller strengths, or simulate more"
         )
     settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}
-    one = Mixture(method, fixed, signals, settings, seed)
+    one = InjectedData(method, fixed, signals, settings, seed)
     parts = list(map(one, [(i, d, float(n)) for i, n in enumerate(events) for d in range(draws)]))
     looks = tuple(parts[0][0])
     shape = (len(values), draws, len(looks))
@@ -149,7 +149,7 @@ def inject(
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class InjectedData:
     """Search of one mixture of signal and background: names, z and SIC of the looks.
 
     It is called with the number of the strength, the number of the draw, and the expected number of signal events in

@@ -16,7 +16,7 @@ from hepaa.batch.shard import Part, Task
 from hepaa.card import ResonantCard
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path
-from hepaa.search.injection import Mixture
+from hepaa.search.injection import InjectedData
 from hepaa.search.methods.base import MassRows
 from hepaa.search.resonant import cross_fit_settings, method_of, searched
 from hepaa.search.toys import Background, ToySearch
@@ -61,7 +61,7 @@ class SearchTask(Task):
 
     @classmethod
     def of(
-        cls, search: ToySearch | Mixture, section: ResonantCard, items: Sequence[Any], folder: Path
+        cls, search: ToySearch | InjectedData, section: ResonantCard, items: Sequence[Any], folder: Path
     ) -> tuple[Self, Path]:
         """The task, and the file of its arrays, which is written into `folder`.
 
@@ -74,7 +74,7 @@ class SearchTask(Task):
         if not isinstance(background, Background):
             raise InputError("mixtures in batches take a model of the background, not events: give a `Background`")
         arrays = {f"background.{name}": values for name, values in background.to_arrays().items()}
-        signals = search.signals if isinstance(search, Mixture) else None
+        signals = search.signals if isinstance(search, InjectedData) else None
         if signals is not None:
             arrays |= {"signal.x": signals.x, "signal.mass": signals.mass}
         blob = safetensors.numpy.save({name: np.asarray(values, order="C") for name, values in arrays.items()})
@@ -109,7 +109,7 @@ class SearchTask(Task):
 
 
 @lru_cache(maxsize=2)
-def _search(path: str, options: str) -> ToySearch | Mixture:
+def _search(path: str, options: str) -> ToySearch | InjectedData:
     """The search of a task; a worker that does many shards reads its file once."""
     task = json.loads(options)
     blob = Path(path).read_bytes()
@@ -123,7 +123,7 @@ def _search(path: str, options: str) -> ToySearch | Mixture:
     if not task["signal_columns"]:
         return ToySearch(partial(searched, section, method), background, task["seed"])
     signals = MassRows(arrays["signal.x"], arrays["signal.mass"], tuple(task["signal_columns"]))
-    return Mixture(method, background, signals, cross_fit_settings(section), task["seed"])
+    return InjectedData(method, background, signals, cross_fit_settings(section), task["seed"])
 
 
 def _plain(value: Any) -> Any:

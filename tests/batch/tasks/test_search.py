@@ -18,7 +18,7 @@ from hepaa.batch.tasks.registry import task_from_dict
 from hepaa.batch.tasks.search import SearchTask
 from hepaa.card import ResonantCard
 from hepaa.errors import IncompleteError, InputError
-from hepaa.search.injection import Mixture
+from hepaa.search.injection import InjectedData
 from hepaa.search.resonant import cross_fit_settings, method_of, searched
 from hepaa.search.toys import Background, ToySearch
 
@@ -42,7 +42,7 @@ def toys(model):
 @pytest.fixture
 def mixtures(model):
     signals = signal(300, np.random.default_rng(2))
-    return Mixture(method_of(SECTION), model, signals, cross_fit_settings(SECTION), 7)
+    return InjectedData(method_of(SECTION), model, signals, cross_fit_settings(SECTION), 7)
 
 
 @pytest.fixture
