@@ -36,7 +36,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The default tests; `-- -m slow` runs the long ones."""
-    _install(session, "-e", ".[test,simulate]")
+    _install(session, "-e", ".[test,simulate,hepmc]")
     session.run("python", "-m", "pytest", *session.posargs, env=KEEP_BYTECODE)
 
 
