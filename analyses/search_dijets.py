@@ -6,8 +6,9 @@ the part of it that lies in the sidebands with it. Windows: 3.3 .. 3.7 TeV for W
 whose mass is not contained in two jets, W'(1000, 400) and semi-visible jets. "SIC at 0.01": eps_S / sqrt(eps_B) in the
 window at a cut that 1 % of the sidebands passes, signal events being those that were not injected, background those
 that were searched, scored by folds that did not see them. "of supervised": over that of trees that know the labels of
-half of all events, tested on the other half. z: local, of the fit of the spectrum after the cut at 0.003. "combined" takes the
-method with the largest z in units of its spread in ten background-only toys. Five folds; all settings are defaults.
+half of all events, tested on the other half. z: local, of the fit of the spectrum after the cut at 0.003. "combined"
+takes the method with the largest z in units of its spread in ten background-only toys. Five folds; all settings are
+defaults.
 
 Run: python analyses/search_dijets.py [--data FOLDER] [--seeds 10] [--quick]
 """
