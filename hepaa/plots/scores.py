@@ -91,7 +91,8 @@ def score_histogram(
         figure = new_figure(figsize=(6.4, 6.4 if panel else 5.2))
         if panel:
             top, low = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.05))
-            figure.subplots_adjust(left=0.13, right=0.97, top=0.94, bottom=0.1, hspace=0.06)
+            left = 0.15 if panel == "ratio" else 0.13
+            figure.subplots_adjust(left=left, right=0.97, top=0.94, bottom=0.1, hspace=0.06)
         else:
             top = low = figure.subplots()
             figure.subplots_adjust(left=0.13, right=0.97, top=0.93, bottom=0.13)
@@ -124,9 +125,9 @@ def score_histogram(
             )
             heights.append(np.asarray(counts))
         if not histograms.seen.all():
-            for i, axes in enumerate({top, low}):
+            for axes, words in {low: "", top: "Blind"}.items():
                 first_blind = edges[int(np.sum(histograms.seen))]
-                axes.axvspan(first_blind, edges[-1], color="#9a9a9a", alpha=0.18, lw=0, label="Blind" if i == 0 else "")
+                axes.axvspan(first_blind, edges[-1], color="#9a9a9a", alpha=0.18, lw=0, label=words)
         _log_counts(top, heights)
         top.set_ylabel("Events / bin")
         top.legend(ncols=2, loc="upper right")

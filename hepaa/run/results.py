@@ -107,6 +107,10 @@ class DetectorResult:
         return content
 
 
+REGION_BINS = 5
+"""Bins of a control or validation region at most: each is a parameter of every fit of the workspace."""
+
+
 @dataclass(frozen=True, eq=False)
 class RegionResult:
     """A score in a control or validation region.
@@ -194,7 +198,8 @@ def evaluate_region(
     result : DetectorResult
         Of the signal region.
     validation, test : EventTable
-        Events of the region: the bins are chosen on background of the first, as many in each.
+        Events of the region: the bins are chosen on background of the first, equal parts of it unless the card's method
+        needs no signal.
     card : Card
 
     Raises
@@ -203,7 +208,8 @@ def evaluate_region(
         If a part has no background, or no binning fulfils the rules.
     """
     column = f"score_{result.name}"
-    binning = binning_for(validation.background, column, card)
+    few = card.histogram.model_copy(update={"bins": min(card.histogram.bins, REGION_BINS)})
+    binning = binning_for(validation.background, column, card.model_copy(update={"histogram": few}))
     histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
     processes = score_histograms(test, test[column], histograms.binning)
     signals, backgrounds = result.histograms.signals, result.processes.backgrounds

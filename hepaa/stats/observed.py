@@ -102,11 +102,23 @@ class Observed:
 
     @classmethod
     def of(cls, histograms: ScoreHistograms, *, systematic: float, shifts: Mapping[str, NDArray[np.float64]]) -> Self:
-        """Of histograms, without data those of no event, and the shared uncertainties of their background."""
+        """Of histograms, without data those of no event, and the shared uncertainties of their background.
+
+        Raises
+        ------
+        InputError
+            If data have weights other than 1: their counts are counts of nothing.
+        """
+        data = histograms.data
+        if data is not None and not np.allclose(data.values(), np.asarray(data.variances()), rtol=1e-9):
+            raise InputError(
+                "data have weights, and each event of data counts as 1; take them as `hepaa features --role data` gives "
+                "them, before any split"
+            )
         b, variance, bins = histograms.b, histograms.b_variance, len(histograms.binning)
         shared = np.array([np.full(bins, systematic), *shifts.values()])
         return cls(
-            n=np.zeros(bins) if histograms.data is None else np.asarray(histograms.data.values()),
+            n=np.zeros(bins) if data is None else np.asarray(data.values()),
             seen=histograms.seen,
             blind_above=histograms.blind_above,
             b=b,

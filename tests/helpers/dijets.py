@@ -25,6 +25,23 @@ def content(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def data_content(folder: Path, *, signal: bool = True, **changes: Any) -> dict[str, Any]:
+    """The same card with data, with or without the signal."""
+    card = content(folder)
+    data = {"process": "LHC", "role": "data", "files": [str(folder / "d.csv")]}
+    return card | {"samples": [*card["samples"][: 1 + signal], data]} | changes
+
+
+def data_table(n_background: int = 600, n_signal: int = 180, n: int = 1000, *, signal: bool = True) -> EventTable:
+    """The table of such a card: data are as the background is, and an event of them weighs 1."""
+    simulated = table(n_background, n_signal)
+    rng = np.random.default_rng(1)
+    X = np.column_stack([2000 + rng.exponential(500, n), rng.exponential(50, n)])
+    all_data = CutflowRow("LHC", "unknown", "all", n, float(n))
+    data = EventTable.build(X, ["mjj", "dmj"], label=-1, process="LHC", feature_set="dijet-hl", cutflow=[all_data])
+    return concatenate([simulated if signal else simulated.background, data])
+
+
 def table(
     n_background: int = 300, n_signal: int = 90, *, signal_yield: float = 100.0, negative: float = 0.0
 ) -> EventTable:

@@ -78,6 +78,30 @@ def test_score_histogram_is_readable_without_colour(histograms):
     assert all(rgb_to_hsv(to_rgb(p.get_edgecolor()))[2] < 0.6 for p in signals)  # dark on light
 
 
+def test_with_data_the_lower_panel_is_data_over_prediction(table):
+    x = np.repeat([0.5, 3.0, 9.0], [900, 1000, 25])
+    data = EventTable.build(np.column_stack([x, x]), ["ptH", "mZH"], label=-1, process="data")
+    both = concatenate([table, data])
+    binning, shift = Binning((0.0, 1.0, 8.0, 30.0)), {"e": np.array([0.0, 0.3, 0.0])}
+    seen = score_histograms(both, both["ptH"], binning)
+    top, low = plots.score_histogram(seen, systematic=0.1, shifts=shift).axes
+    assert low.get_ylabel() == "Data / pred."
+    (points,) = low.containers
+    np.testing.assert_allclose(points[0].get_ydata(), seen.data.values() / seen.b)
+    sigma = np.sqrt(seen.b_variance + (0.1 * seen.b) ** 2 + (shift["e"] * seen.b) ** 2)
+    np.testing.assert_allclose(low.patches[0].get_data().values, 1 + sigma / seen.b)
+    assert "Blind" not in legend(top)
+    blind = score_histograms(both, both["ptH"], binning, blind_above=9.0)
+    top, low = plots.score_histogram(blind).axes
+    (points,) = low.containers
+    assert len(points[0].get_ydata()) == 2
+    assert "Blind" in legend(top)
+    hidden = score_histograms(both, both["ptH"], binning, blind_above=0.5)
+    assert plots.score_histogram(hidden).axes[1].get_ylabel() == r"Asimov $Z$"
+    with pytest.raises(InputError, match="there are no data to divide"):
+        plots.score_histogram(hidden, panel="ratio")
+
+
 def test_score_histogram_variants(table, histograms):
     rough = plots.score_histogram(histograms, panel="s/sqrt(b)")
     expected = histograms.s("EFT") / np.sqrt(histograms.b)
@@ -95,7 +119,7 @@ def test_score_histogram_variants(table, histograms):
         plots.score_histogram(histograms, axis="log")
     both = concatenate([table, data])
     seen = score_histograms(both, both["ptH"], Binning((0.0, 1.0, 30.0)))
-    assert "Data" in legend(plots.score_histogram(seen).axes[0])
+    assert "Data" in legend(plots.score_histogram(seen, panel="asimov").axes[0])
     with pytest.raises(InputError, match=r"did you mean 's/sqrt\(b\)'"):
         plots.score_histogram(histograms, panel="s/sqrtb")
 

@@ -78,3 +78,22 @@ def test_the_command_prints_means_and_gives_values_as_json(tmp_path):
     assert "0.7100 +- 0.0141 (2 runs)" in text
     found = json.loads(CliRunner().invoke(main, ["compare", "--json", *runs], catch_exceptions=False).output)
     assert found[0]["values"]["auc"] == [0.70, 0.72]
+
+
+def test_runs_without_signal_are_compared_by_what_they_observe(tmp_path):
+    for name, total in (("a", {"z": 1.0}), ("b", {"z": 2.0}), ("blind", None)):
+        run = write(tmp_path, name, 0.7, seed=len(name) + ord(name[0]), unblind=total is not None)
+        results = json.loads((run / "results.json").read_text())
+        results["detectors"]["AA"] = {"signals": {}, "observed": {"total": total}}
+        if total is None:
+            results["card"]["luminosity_fb"] = 1.0
+        (run / "results.json").write_text(json.dumps(results))
+    seen, blind = compare([tmp_path / name for name in ("a", "b", "blind")])
+    assert (seen.signal, seen.mean("Z observed")) == ("", (1.5, pytest.approx(np.sqrt(0.5)), 2))
+    assert blind.values == {}
+    done = CliRunner().invoke(main, ["compare", *(str(tmp_path / name) for name in ("a", "b", "blind"))])
+    head, first, second = done.output.splitlines()
+    assert head.split("  ")[-1].strip() == "Z observed"
+    assert "auc" not in head
+    assert first.endswith("1.5000 +- 0.7071 (2 runs)")
+    assert second.endswith("blind")

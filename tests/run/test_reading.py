@@ -10,11 +10,11 @@ import uproot
 
 from hepaa.batch.runs import BatchSetup, read_card
 from hepaa.card import parse_card
-from hepaa.errors import InputError
+from hepaa.errors import CardError, InputError
 from hepaa.features.registry import feature_sets
 from hepaa.progress import Silent
-from hepaa.run.reading import SampleReading, normalised, read
-from hepaa.table import EventTable
+from hepaa.run.reading import SampleReading, counted, normalised, read
+from hepaa.table import CutflowRow, EventTable, Source, concatenate
 from hepaa.table.mixing import Tally
 
 COLUMNS = [f"{name}{jet}" for jet in ("j1", "j2") for name in ("px", "py", "pz", "m", "tau1", "tau2", "tau3")]
@@ -93,3 +93,76 @@ def test_a_cross_section_that_no_sample_has_is_told(card, stated, words):
     with pytest.raises(InputError, match=words):
         normalised(card, sample, table, tally)
     normalised(card, sample.model_copy(update={"cross_section_pb": 1.0}), table, tally)
+
+
+def lhe_card(folder, **data):
+    samples = [
+        {"process": "ZH", "files": ["demo:zh_sm.lhe.gz"]},
+        {"process": "LHC", "role": "data", "files": ["demo:zh_chw.lhe.gz"], **data},
+    ]
+    content = {"name": "data", "output": str(folder / "out"), "luminosity_fb": 300, "samples": samples,
+               "features": {"set": "zh-paper"}, "detectors": [{"detector": "SumOfSquares"}]}  # fmt: skip
+    return parse_card(content, source=folder / "card.yaml")
+
+
+def test_events_of_data_count_as_one_whatever_unit_their_weight_has(tmp_path):
+    card = lhe_card(tmp_path)
+    data = read(card, Silent())
+    data = data[data.label == -1]
+    assert data.n > 1000
+    assert np.all(data.weight == 1)
+    whole = read(card, Silent())
+    assert all(row.sum_weights == row.n for row in whole.cutflow if row.process == "LHC")
+    table, _ = read_card(card, BatchSetup(tmp_path / "store", shard_events=97))
+    assert table.weight.tobytes() == whole.weight.tobytes()
+    alone, _ = SampleReading("zh-paper", process="LHC", role="data").rows(card.samples[1].files)
+    assert np.all(alone.weight == 1)
+
+
+def weighted(*weights):
+    """A table of data with a file for each array of weights."""
+    sources = [Source(f"{i}.root", str(i)) for i in range(len(weights))]
+    return concatenate(
+        [EventTable.build(np.ones((len(w), 1)), ["x"], weight=w, label=-1, process="LHC", source=s,
+                          cutflow=[CutflowRow("LHC", "unknown", "all", len(w), float(np.sum(w)))])
+         for w, s in zip(weights, sources, strict=True)]
+    )  # fmt: skip
+
+
+def test_weights_of_data_that_differ_are_refused(tmp_path):
+    mixed = counted(weighted([0.02] * 3, [0.0201] * 2))  # two runs of a generator
+    assert mixed.weight.tolist() == [1.0] * 5
+    assert [row.sum_weights for row in mixed.cutflow] == [5.0]
+    for weights, message in (
+        ([[1.0, 1.0], [1.0, 2.0]], r"1.root: the weights of these data differ \(1 .. 2\).*unweight: true"),
+        ([[-1.0, -1.0]], "0.root: the weights of these data differ"),
+        ([[1.0], [100.0]], "weights of 1 and 100: they stand for different luminosities"),
+    ):
+        with pytest.raises(InputError, match=message):
+            counted(weighted(*weights))
+
+
+def test_unweighted_data_are_drawn_in_proportion_to_their_weights(card, tmp_path):
+    low, high = np.full(4000, 0.25), np.full(1000, 1.0)
+    sample = card.samples[0].model_copy(update={"role": "data", "unweight": True})
+    weights = np.concatenate([low, high])
+    drawn = normalised(card, sample, weighted(weights), Tally.of(weights))
+    assert np.all(drawn.weight == 1)
+    assert (drawn.event >= 4000).sum() == 1000
+    assert (drawn.event < 4000).sum() == pytest.approx(1000, abs=100)
+    again = normalised(card, sample, weighted(weights), Tally.of(weights))
+    assert again.event.tobytes() == drawn.event.tobytes()
+    assert drawn.cutflow[-1] == CutflowRow("LHC", "unknown", "unweighted", drawn.n, float(drawn.n))
+    with pytest.raises(InputError, match="no probabilities"):
+        normalised(card, sample, weighted([-1.0, 1.0]), Tally.of([-1.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"weight": "mu"}, {"k_factor": 1.2}, {"cross_section_pb": 1.0}, {"expected_events": 10}, {"share": 0.5}]
+)
+def test_data_are_not_scaled(tmp_path, scaling):
+    (key,) = scaling
+    with pytest.raises(CardError, match=rf"samples.1: {key}: each event of data counts as 1; leave it out"):
+        lhe_card(tmp_path, **scaling)
+    with pytest.raises(CardError, match=r"samples.1: unweight: for data alone"):
+        lhe_card(tmp_path, role="signal", unweight=True)
