@@ -112,8 +112,8 @@ class Observed:
         data = histograms.data
         if data is not None and not np.allclose(data.values(), np.asarray(data.variances()), rtol=1e-9):
             raise InputError(
-                "data have weights, and each event of data counts as 1; take them as `hepaa features --role data` gives "
-                "them, before any split"
+                "data have weights, and each event of data counts as 1; take what `hepaa features --role data` gives, "
+                "before any split"
             )
         b, variance, bins = histograms.b, histograms.b_variance, len(histograms.binning)
         shared = np.array([np.full(bins, systematic), *shifts.values()])
