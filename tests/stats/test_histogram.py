@@ -9,7 +9,7 @@ import pytest
 from hepaa.errors import InputError
 from hepaa.stats import significance as sig
 from hepaa.stats.binning import METHODS, Binning, choose_binning
-from hepaa.stats.histogram import fill, score_histograms
+from hepaa.stats.histogram import count, fill, score_histograms
 from hepaa.stats.response import Response
 from hepaa.table import EventTable, concatenate
 
@@ -132,6 +132,16 @@ def test_blinding_hides_whole_bins_of_data_alone(table):
             assert h.data is None
         else:
             np.testing.assert_array_equal(h.data.values(), want)
+
+
+def test_counts_of_data_know_nothing_of_blind_bins(table):
+    binning = Binning((0.0, 1.0, 2.0, 4.0))
+    whole, blind = (count(table, table["x"], binning, (1.5,), blind_above=b) for b in (None, 1.0))
+    data = ("data", "LHC", -1)
+    assert (whole[data].events.tolist(), whole[data].events_above.tolist()) == ([1, 0, 1], [1])
+    assert (blind[data].events.tolist(), blind[data].events_above.tolist()) == ([1, 0, 0], [0])
+    for name in set(whole) - {data}:
+        np.testing.assert_array_equal(whole[name].events, blind[name].events)
 
 
 def test_significance_is_the_sum_of_its_bins(table):
