@@ -35,7 +35,6 @@ ARRAYS = ("pdgid", "momentum", "scale", "alpha_s")
 
 _BATCH = 256
 _HOPELESS = 20_000
-_PT_LEAST = 1e-9  # GeV; a particle along the beam has no eta
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,8 +352,10 @@ def visible_particles(
     counts = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles["id"])))])
     offsets = np.concatenate([[0], np.cumsum(seen)])[counts]
     px, py, pz = (ak.to_numpy(ak.flatten(particles["p"][c]))[seen] for c in ("px", "py", "pz"))
-    pt = np.maximum(np.hypot(px, py), _PT_LEAST)
-    return offsets, sorts[seen], np.stack([pt, np.arcsinh(pz / pt), np.arctan2(py, px)], axis=1)
+    pt = np.hypot(px, py)
+    with np.errstate(divide="ignore", invalid="ignore"):  # along the beam |eta| is infinite; at rest it is no number
+        eta = np.arcsinh(pz / pt)
+    return offsets, sorts[seen], np.stack([pt, eta, np.arctan2(py, px)], axis=1)
 
 
 def _species(pdgid: int, data: Any) -> int:

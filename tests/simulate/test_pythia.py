@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
+import awkward as ak
 import numpy as np
 import pytest
 
+import hepaa
+from hepaa.demo import path
 from hepaa.errors import HepaaError, InputError
 from hepaa.simulate import pythia
+from hepaa.simulate.detector import detector
+from hepaa.simulate.make_demo import SEEDS
+from hepaa.simulate.writers import rounded_particles
 
 
 def test_a_missing_pythia_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +78,31 @@ def test_wprime_events_carry_the_label_of_signal() -> None:
     events = pythia.wprime_events(2, seed=11)
     assert events.label == 1
     assert events.cross_section_pb > 0
+
+
+def test_particles_with_hardly_any_momentum_keep_their_direction() -> None:
+    """Soft photons of showers have pT of 1e-11 GeV: elsewhere they would open a cell, and shift all random numbers."""
+    momenta = [(3e-11, -4e-11, 5e-11), (0.0, 0.0, -2.0), (0.0, 0.0, 0.0), (3.0, 4.0, 0.0)]
+    prt = [
+        {"id": 22, "status": 51, "p": dict(zip(("px", "py", "pz"), p, strict=True))} for p in momenta
+    ]  # fmt: skip
+    data = SimpleNamespace(isVisible=lambda _: True, charge=lambda _: 0.0)
+    offsets, species, seen = pythia.visible_particles(
+        SimpleNamespace(particleData=data), ak.Array([{"prt": prt}])
+    )  # fmt: skip
+    assert offsets.tolist() == [0, 4]
+    np.testing.assert_allclose(seen[0], [5e-11, np.arcsinh(1.0), np.arctan2(-4, 3)])
+    assert seen[1, 1] == -np.inf
+    ends, objects = detector("embedded")(offsets, species, seen, np.random.default_rng(1))
+    assert ends.tolist() == [0, 1]  # that at rest, or along the beam, is in no cell
+    assert objects[0, 1:] == pytest.approx([0.01, np.arctan2(4, 3)], abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_embedded_wprime_events_are_made_again() -> None:
+    pytest.importorskip("pythia8mc")
+    events = pythia.wprime_events(100, seed=SEEDS["wprime"])
+    stored = hepaa.open(path("dijet_wprime.h5")).particles[:100]
+    for made, particles in zip(events.particles, stored, strict=True):
+        known = np.stack([np.asarray(particles[name]) for name in ("pt", "eta", "phi")], axis=1)
+        np.testing.assert_array_equal(rounded_particles(made), known)
