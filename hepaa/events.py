@@ -82,8 +82,8 @@ class Events:
     path : str
         The file, as it was given.
     format : str
-        What the content was recognised as: "lhe", "lheh5", "lhco", "lhco-features", "bead", "root",
-        "events", "table".
+        What the content was recognised as: "lhe", "lheh5", "hepmc", "lhco", "lhco-features",
+        "bead", "root", "events", "table".
     index : int64 (n,)
         Number of each event in its file, from 0.
     weight : float64 (n,)

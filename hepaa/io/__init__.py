@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 READERS: Mapping[str, str] = {
     "lhe": "hepaa.io.lhe.read",
     "lheh5": "hepaa.io.lhe.hdf5",
+    "hepmc": "hepaa.io.hepmc",
     "lhco": "hepaa.io.lhco.read",
     "lhco-features": "hepaa.io.columns.read",
     "bead": "hepaa.io.bead",

@@ -18,14 +18,12 @@ _REFUSED = (
      "is a web page (HTML), most likely an error page saved by a download: fetch the file again"),
     (re.compile(rb"version https://git-lfs"),
      "is a Git LFS pointer, not the file itself: run `git lfs pull` where it came from"),
-    (re.compile(rb"\s*HepMC::"),
-     "is a HepMC event file, which is not read: write LHE, or a ROOT ntuple of its jets and leptons"),
     (re.compile(rb"\x80[\x02-\x05]"),
      "looks like a Python pickle, which is never read: save it as npz, CSV, HDF5 or Parquet"),
     (re.compile(rb"%PDF"), "is a PDF"),
     (re.compile(rb"\s*[\[{]\s*[\"{\[]"), "looks like JSON, which holds no events that hepaa reads"),
 )  # fmt: skip
-_KNOWN = "LHE, LHEH5, LHCO and BEAD HDF5, CSV, npz, npy, ROOT and hepaa's Parquet files are read"
+_KNOWN = "LHE, LHEH5, HepMC, LHCO and BEAD HDF5, CSV, npz, npy, ROOT and hepaa's Parquet files are read"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class EventFile:
     Attributes
     ----------
     format : str
-        "lhe", "lheh5", "lhco", "lhco-features", "bead", "root", "events" (event records in Parquet) or
+        "lhe", "lheh5", "hepmc", "lhco", "lhco-features", "bead", "root", "events" (event records in Parquet) or
         "table" (an EventTable).
     path : str
         The file.
@@ -129,6 +127,8 @@ def _text_format(path: str) -> str:
             raise InputError(f"{path} {message}")
     if b"<LesHouchesEvents" in head:
         return "lhe"
+    if re.match(rb"\s*HepMC::", head):
+        return "hepmc"
     if inner := _container(head):
         raise InputError(f"{path} is a compressed {inner} file; decompress it first, it is compressed inside already")
     if re.search(rb"^\s*<(event|init)>\s*$", head, re.MULTILINE):

@@ -72,7 +72,6 @@ REFUSED = {
     b"\n <!DOCTYPE HTML><html>": "web page",
     b"<html><head>": "web page",
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS pointer",
-    b"HepMC::Version 3.0\n": "HepMC",
     b"\x80\x04\x95\x00": "pickle",
     b"\x00\x01\x02\x03" * 9: "binary data of no known format",
     b"dear diary\nnothing here\n": "text of no known format",
