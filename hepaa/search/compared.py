@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hepaa.card import Card
     from hepaa.progress import Reporter
-    from hepaa.search.two_sample import Outcome
+    from hepaa.search.two_sample import AmongToys
     from hepaa.table import EventTable
 
 CLOSURE = 0.01
@@ -109,7 +109,7 @@ def toy_of(reference: EventTable, events: float, rng: np.random.Generator) -> Ev
     return reference[rows].with_weight(np.ones(len(rows)))
 
 
-def _verdict(alone: Outcome, widened: Outcome | None, *, passed: bool, unblind: bool) -> str:
+def _verdict(alone: AmongToys, widened: AmongToys | None, *, passed: bool, unblind: bool) -> str:
     if not passed:
         return "no significance is quoted: the test does not close on background events"
     words = f"{alone}" + ("" if widened is None else f"; with nuisances {widened}")
