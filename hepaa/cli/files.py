@@ -12,8 +12,10 @@ from hepaa.cli.common import FILE, load, number, words
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from hepaa.events import Events
 
 
 @click.command()
@@ -92,16 +94,36 @@ def _short(value: Any) -> str:
 @click.option("--weight", help="Named weight to take as the nominal one.")
 @click.option("--schema", help="Branch mapping of ROOT and feature files: a name or a YAML file.")
 @click.option("--keep-partial", is_flag=True, help="Keep the events before a break in the source.")
-def convert(source: str, target: Path, weight: str | None, schema: str | None, keep_partial: bool) -> None:
+@click.option("--detector", help="Send full records (HepMC) through a detector: embedded or lhco-like.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the detector.")
+def convert(
+    source: str, target: Path, weight: str | None, schema: str | None, keep_partial: bool, detector: str | None,
+    seed: int,
+) -> None:  # fmt: skip
     """Write the events of a file in another format: .lhe, .lhe.gz, .root, .parquet, .h5 (LHCO).
 
     \b
     Example: hepaa convert events.lhe.gz events.root
+             hepaa convert herwig.hepmc.gz herwig.h5 --detector lhco-like
     """
     from hepaa.io.convert import convert as write
 
-    n = write(source, target, weight=weight, schema=schema, keep_partial=keep_partial)
+    through = None
+    if detector:
+        through = _detection(detector, seed)
+    n = write(source, target, through=through, weight=weight, schema=schema, keep_partial=keep_partial)
     click.echo(f"{target}: {n} events")
+
+
+def _detection(name: str, seed: int) -> Callable[[Events], Events]:
+    """A detector by name, with random numbers of its own."""
+    from functools import partial
+
+    import numpy as np
+
+    from hepaa.simulate.detector import detected, detector
+
+    return partial(detected, detector=detector(name), rng=np.random.default_rng(seed))
 
 
 @click.command()

@@ -151,7 +151,7 @@ def hepmc(
     \b
     Example: hepaa simulate hepmc --process svj --events 1000 --output records
     """
-    from hepaa.simulate.hepmc import import_pyhepmc
+    from hepaa.io.hepmc import import_pyhepmc
     from hepaa.simulate.processes import Dijets, SemiVisible, WPrime
     from hepaa.simulate.tasks import RecordTask
 

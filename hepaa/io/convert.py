@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
 from hepaa.io import iterate
 from hepaa.io.files import refuse_input_as_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hepaa.events import Events
 
 WRITERS = {
     ".lhe": "hepaa.io.lhe.write",
@@ -21,8 +26,17 @@ WRITERS = {
 """Ending of a file's name, and the module whose `write(pieces, path)` writes it."""
 
 
-def convert(source: str | Path, target: str | Path, *, step_size: str | int = "100 MB", **options: Any) -> int:
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    step_size: str | int = "100 MB",
+    through: Callable[[Events], Events] | None = None,
+    **options: Any,
+) -> int:
     """Write the events of a file in another format, in bounded memory.
+
+    Full event records (HepMC) become the visible final state in LHCO files, hardest first and 700 an event at most.
 
     Parameters
     ----------
@@ -32,6 +46,8 @@ def convert(source: str | Path, target: str | Path, *, step_size: str | int = "1
         The format follows from its ending: .lhe, .lhe.gz, .root (TTree), .parquet (event records), .h5 or
         .hdf5 (LHCO, pandas 'fixed'). It gets its name when it is complete.
     step_size : str or int
+    through : function of Events, optional
+        What to do with each piece before it is written, such as a detector.
     **options
         As for `hepaa.open`: schema, weight, columns, keep_partial, ...
 
@@ -53,4 +69,18 @@ def convert(source: str | Path, target: str | Path, *, step_size: str | int = "1
     refuse_input_as_output(final, [source])
     if final.is_dir():
         raise InputError(f"{final} is a folder; name a file in it")
-    return int(import_module(module).write(iterate([source], step_size=step_size, **options), final))
+    pieces = iterate([source], step_size=step_size, **options)
+    return int(_write(module, map(through, pieces) if through else pieces, final))
+
+
+def _write(module: str, pieces: Iterator[Events], final: Path) -> Any:
+    from hepaa.io.pieces import to_write
+
+    writer = import_module(module)
+    first, pieces = to_write(pieces, final)
+    if first.format == "hepmc" and module == WRITERS[".h5"]:
+        from hepaa.io.hepmc import for_lhco
+
+        provenance: dict[str, Any] = {"source": Path(first.path).name}
+        return writer.write(for_lhco(pieces, writer.PARTICLES, provenance), final, provenance=provenance)
+    return writer.write(pieces, final)

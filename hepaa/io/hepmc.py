@@ -37,7 +37,6 @@ FINAL = 1
 LONGEST = 256 << 20
 """An event of more bytes than this, and up to twice as many, is taken for a broken file."""
 
-_PT_LEAST = 1e-9  # GeV; a particle along the beam has no eta
 _SECTION = re.compile(rb"^(?:E |HepMC::)", re.MULTILINE)
 _START = re.compile(rb"HepMC::(Asciiv3|IO_GenEvent)-START_EVENT_LISTING\s")
 _END = re.compile(rb"HepMC::(?:Asciiv3|IO_GenEvent)-END_EVENT_LISTING\s*\Z")
@@ -134,18 +133,24 @@ def final_state(particles: ak.Array) -> ak.Array:
 
 
 def final_rows(particles: ak.Array) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Offsets (n + 1,) of the visible final particles of each event, and their rows among all particles."""
+    """Offsets (n + 1,) of the visible final particles of each event, and their rows among all particles.
+
+    What flies along the beam, as remnants may, has no eta and is in no jet; it is left out.
+    """
     import awkward as ak
 
     seen = (_contents(particles, "status") == FINAL) & ~invisible(_contents(particles, "pdgid"))
+    seen &= (_contents(particles, "px") != 0) | (_contents(particles, "py") != 0)
     ends = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles)))])
     return np.concatenate([[0], np.cumsum(seen)])[ends], np.flatnonzero(seen)
 
 
 def polar_momenta(px: Floats, py: Floats, pz: Floats) -> Floats:
-    """pT [GeV], eta, phi (k, 3); a particle along the beam has 1e-9 GeV of pT."""
-    pt = np.maximum(np.hypot(px, py), _PT_LEAST)
-    return np.stack([pt, np.arcsinh(pz / pt), np.arctan2(py, px)], axis=1)
+    """pT [GeV], eta, phi (k, 3)."""
+    pt = np.hypot(px, py)
+    with np.errstate(divide="ignore", invalid="ignore"):  # along the beam |eta| is infinite; at rest it is no number
+        eta = np.arcsinh(pz / pt)
+    return np.stack([pt, eta, np.arctan2(py, px)], axis=1)
 
 
 def for_lhco(pieces: Iterable[Events], most: int, provenance: dict[str, Any]) -> Iterator[Events]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import awkward as ak
 import numpy as np
 
 from hepaa.compiled import kernel
 from hepaa.errors import InputError, nearest
+from hepaa.io.hepmc import final_rows, is_full_record, polar_momenta
+from hepaa.io.pdg import charged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hepaa.events import Events
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -166,6 +171,35 @@ def detector(name: str) -> ParametricDetector:
     if name not in DETECTORS:
         raise InputError(f"there is no detector {name!r}; {nearest(name, DETECTORS)}")
     return DETECTORS[name]
+
+
+def detected(events: Events, detector: ParametricDetector, rng: np.random.Generator) -> Events:
+    """What a detector makes of full event records (HepMC): `particles` of pt [GeV], eta, phi, hardest first.
+
+    Parameters
+    ----------
+    events : Events
+    detector : ParametricDetector
+    rng : numpy Generator
+        Source of the smearing; piece after piece of a file draws from the same one.
+
+    Raises
+    ------
+    InputError
+        If they are no full records.
+    """
+    particles = events.arrays.get("particles")
+    if particles is None or not is_full_record(particles):
+        raise InputError(f"{events.path} ({events.format}) holds no full event records; a detector takes HepMC files")
+    offsets, rows = final_rows(particles)
+    px, py, pz, pdgid = (ak.to_numpy(ak.flatten(particles[name]))[rows] for name in ("px", "py", "pz", "pdgid"))
+    number = np.abs(pdgid)
+    named = [(number == n, sort) for n, sort in ((11, ELECTRON), (13, MUON), (22, PHOTON))]
+    hadrons = np.where(charged(pdgid), CHARGED_HADRON, NEUTRAL_HADRON)
+    species = np.select([mask for mask, _ in named], [sort for _, sort in named], hadrons).astype(np.int8)
+    ends, objects = detector(offsets, species, polar_momenta(px, py, pz), rng)
+    records = ak.zip(dict(zip(("pt", "eta", "phi"), objects.T, strict=True)))
+    return replace(events, collections={"particles": ak.unflatten(records, np.diff(ends))})
 
 
 @kernel

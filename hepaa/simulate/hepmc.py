@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
-from hepaa.errors import HepaaError
 from hepaa.io.files import atomic_path
+from hepaa.io.hepmc import import_pyhepmc
 from hepaa.simulate.pythia import MB_TO_PB, next_events, start
 
 if TYPE_CHECKING:
@@ -20,21 +20,6 @@ _BATCH = 100
 _BEAM, _HEPMC_BEAM = 12, 4
 _FROM_A_RANGE = {*range(81, 87), *range(101, 107)}
 _FOUR = ("px", "py", "pz", "e")
-
-
-def import_pyhepmc() -> Any:
-    """The module of pyhepmc.
-
-    Raises
-    ------
-    HepaaError
-        It is not installed.
-    """
-    try:
-        import pyhepmc
-    except ImportError as error:
-        raise HepaaError("HepMC files need pyhepmc, which is not installed: pip install 'hepaa[hepmc]'") from error
-    return pyhepmc
 
 
 def write_hepmc(path: str | Path, n: int, settings: Sequence[str], *, seed: int, first: int = 0) -> dict[str, Any]:

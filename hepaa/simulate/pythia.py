@@ -16,6 +16,7 @@ import numpy as np
 
 from hepaa.errors import HepaaError, InputError
 from hepaa.features.kernels.leading_jets import leading_jets
+from hepaa.io.hepmc import polar_momenta
 from hepaa.io.lhco.read import PARTICLES
 from hepaa.simulate.detector import CHARGED_HADRON, ELECTRON, MUON, NEUTRAL_HADRON, PHOTON
 from hepaa.simulate.detector import detector as detector_named
@@ -351,11 +352,8 @@ def visible_particles(
     seen = sorts >= 0
     counts = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(particles["id"])))])
     offsets = np.concatenate([[0], np.cumsum(seen)])[counts]
-    px, py, pz = (ak.to_numpy(ak.flatten(particles["p"][c]))[seen] for c in ("px", "py", "pz"))
-    pt = np.hypot(px, py)
-    with np.errstate(divide="ignore", invalid="ignore"):  # along the beam |eta| is infinite; at rest it is no number
-        eta = np.arcsinh(pz / pt)
-    return offsets, sorts[seen], np.stack([pt, eta, np.arctan2(py, px)], axis=1)
+    momenta = (ak.to_numpy(ak.flatten(particles["p"][c]))[seen] for c in ("px", "py", "pz"))
+    return offsets, sorts[seen], polar_momenta(*momenta)
 
 
 def _species(pdgid: int, data: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import MJJ, RADIUS, raw_particles
+from hepaa.features.sets.dijet import MJJ, RADIUS, raw_particles, visible_particles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def _with_fastjet(events: Events, offsets: Integers, jets: int) -> tuple[Floats,
 
     from hepaa.features.jets import inclusive_jets
 
-    particles = events.arrays["particles"]
+    particles = visible_particles(events)
     alive = particles["pt"] > 0
     leading = inclusive_jets(particles[alive], algorithm="anti-kt", radius=RADIUS)[:, :jets]
     # positions among the particles of positive pT, and then among all

@@ -15,6 +15,7 @@ from hepaa.features.registry import Feature, feature_set
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import awkward as ak
     from numpy.typing import NDArray
 
     from hepaa.events import Events
@@ -118,8 +119,18 @@ def two_jets(events: Events) -> tuple[LeadingJets, NDArray[np.float64]]:
     return jets, np.where(jets.counts > 1, kinematics.mass(*np.moveaxis(jets.momenta, -1, 0)), 0.0)
 
 
+def visible_particles(events: Events) -> ak.Array:
+    """Particles that jets are made of: all of the file, or the visible final state of a full record (HepMC)."""
+    particles = events.arrays["particles"]
+    if "vx" in particles.fields:
+        from hepaa.io.hepmc import final_state, is_full_record
+
+        return final_state(particles) if is_full_record(particles) else particles
+    return particles
+
+
 def raw_particles(events: Events) -> tuple[Any, ...]:
-    """Offsets, pT, eta, phi of raw events, after a check that they are finite.
+    """Offsets, pT, eta, phi of raw events, after a check that they are finite; of the visible final state of HepMC.
 
     Raises
     ------
@@ -129,7 +140,8 @@ def raw_particles(events: Events) -> tuple[Any, ...]:
     from hepaa.features.columnar import flat
 
     names = ("pt", "eta", "phi")
-    offsets, *arrays = flat(events.arrays["particles"], names, name=f"particles of {events.path} ({events.format})")
+    particles = visible_particles(events)
+    offsets, *arrays = flat(particles, names, name=f"particles of {events.path} ({events.format})")
     arrays = [a.astype(np.float64, copy=False) for a in arrays]
     for name, values in zip(names, arrays, strict=True):
         bad = np.flatnonzero(~np.isfinite(values))
