@@ -167,12 +167,7 @@ def cross_fit_settings(section: ResonantCard) -> dict[str, Any]:
 def background_of(section: ResonantCard, window: Window, rows: MassRows, seed: int) -> Background:
     """Model of the data without signal. For a scan, in which every region is one of signal, it is learned from all
     events before any cut: their spectrum and inputs are looked at, no score of them is."""
-    if section.scan is not None:
-        low, high = window.limits
-        window = Window(
-            window.column, window.signal, ((low, window.signal[0]), window.signal, (window.signal[1], high))
-        )
-    return Background.of(rows, window, bins=section.bins, seed=seed)
+    return Background.of(rows, window, bins=section.bins, seed=seed, everywhere=section.scan is not None)
 
 
 def without_signal_region(

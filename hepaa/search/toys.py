@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hepaa.errors import InputError, nearest
 from hepaa.models.density.conditional import DENSITIES, ConditionalMixture
@@ -44,13 +45,31 @@ class Background:
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, rows: MassRows, window: Window, *, bins: int = 30, seed: int = 0, **mixture: Any) -> Background:
-        """From the sideband events among `rows` alone: the signal region is not looked at."""
-        kept = rows[window.in_sidebands(rows.mass)]
+    def of(
+        cls, rows: MassRows, window: Window, *, bins: int = 30, seed: int = 0, everywhere: bool = False, **mixture: Any
+    ) -> Background:
+        """From the sideband events among `rows` alone: the signal region is not looked at.
+
+        Parameters
+        ----------
+        rows : MassRows
+        window : Window
+        bins : int
+            Of the spectrum, about.
+        seed : int
+        everywhere : bool
+            From all events between the limits of the window: for scans, in which every region is one of signal.
+        mixture
+            Parameters of `ConditionalMixture`.
+        """
         coarse = window.edges(bins)
         centres = (coarse[1:] + coarse[:-1]) / 2
-        fit = sideband_fit(np.histogram(kept.mass, coarse)[0], coarse, exclude=~window.in_sidebands(centres))
-        density = ConditionalMixture(seed=seed, **mixture).fit(kept.x, kept.mass)
+        low, high = window.limits
+        kept = rows[(rows.mass >= low) & (rows.mass < high) if everywhere else window.in_sidebands(rows.mass)]
+        learned = np.ones(len(centres), bool) if everywhere else window.in_sidebands(centres)
+        fit = sideband_fit(np.histogram(kept.mass, coarse)[0], coarse, exclude=~learned)
+        with threadpool_limits(1, user_api="blas"):  # a model, and so its toys, do not depend on the number of cores
+            density = ConditionalMixture(seed=seed, **mixture).fit(kept.x, kept.mass)
         return cls(density, coarse, fit.expected, rows.columns)
 
     def draw(self, rng: np.random.Generator) -> MassRows:
