@@ -11,12 +11,18 @@ import pytest
 import yaml
 from helpers.batches import lhe_files
 from helpers.kills import Commands
+from helpers.search_cards import write_card
 
 from hepaa.io.folders import MANIFEST, foreign_files
 
 COMMANDS = {
     "run": (["run", "card.yaml", "--overwrite"], 40, ["out/results.json", "out/scores.parquet"]),
     "features": (["features", "data/*.lhe", "--set", "zh-paper", "-o", "out.parquet"], 70, ["out.parquet"]),
+    "search": (
+        ["search", "search.yaml", "--overwrite"],
+        20,
+        ["out/results.json", "out/scores.parquet", "out/workspace.json"],
+    ),
     "batch": (
         ["features", "data/*.lhe", "--set", "zh-paper", "--executor", "serial", "--work", "out.work", "-o", "out"],
         90,
@@ -44,6 +50,12 @@ def place(tmp_path):
         "histogram": {"bins": 3, "min_events": 3, "min_background": 0.001, "max_relative_error": 0.9},
     }  # fmt: skip
     (folder / "card.yaml").write_text(yaml.safe_dump(content))
+    (folder / "search").mkdir()
+    card = write_card(folder / "search", n=1500)
+    card.rename(folder / "search.yaml")
+    edited = yaml.safe_load((folder / "search.yaml").read_text())
+    edited["samples"][0]["files"] = ["search/data.h5"]
+    (folder / "search.yaml").write_text(yaml.safe_dump(edited | {"output": "out"}))
     for name in (".git/HEAD", "thesis.tex", ".out.parquet.backup", ".out.backup/notes", "out.txt"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("years of work")

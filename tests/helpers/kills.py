@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _JITTER_S = 0.005
 _LONGEST_S = 300.0
 """Wall time after which a command counts as asleep for ever."""
-_MODULES = ("hepaa.run.pipeline", "hepaa.batch.runs", "hepaa.report.figures", "hepaa.io.fetch", "hepaa.run.one_score")
+_MODULES = (
+    "hepaa.run.pipeline", "hepaa.batch.searches", "hepaa.report.figures", "hepaa.io.fetch", "hepaa.run.one_score",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
