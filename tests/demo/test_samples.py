@@ -236,7 +236,7 @@ def test_the_recorded_seed_gives_the_recorded_events() -> None:
     assert set(events.provenance["settings"]) == set(facts["settings"])
 
 
-@pytest.mark.parametrize(("name", "events", "in_signal_region"), [("data", 20711, 3706), ("wprime", 1268, 998)])
+@pytest.mark.parametrize(("name", "events", "in_signal_region"), [("data", 20711, 3706), ("wprime", 1268, 995)])
 def test_search_samples_are_what_the_readme_says(name: str, events: int, in_signal_region: int) -> None:
     path = demo.path(f"search_{name}.h5")
     facts = provenance(path.name)
