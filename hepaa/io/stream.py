@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes read at a time: long enough to hide the hand-over between threads, short enough to stay in cache."""
 
+_PART = 1 << 14
+"""Bytes asked of a decompressor at a time: where its data break it gives nothing of what was asked for."""
+
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2"}
 
 
@@ -94,7 +97,8 @@ class ByteStream:
     InputError
         The file cannot be read.
     StreamError
-        By `advance`: the compressed data end early or are damaged. Every byte before that was in the window.
+        By `advance`: the compressed data end early or are damaged. Every byte before that was in the window,
+        but for 16 KiB at most (of bz2, a block of its own).
     """
 
     def __init__(self, path: str | os.PathLike[str], *, block: int = BLOCK) -> None:
@@ -104,6 +108,7 @@ class ByteStream:
         self._raw = _open_raw(self.path, self.compression)
         # A plain file is read faster than a thread is woken.
         plain = self.compression == "none"
+        self._part = self.block if plain else _PART
         self._pool = None if plain else ThreadPoolExecutor(1, thread_name_prefix="hepaa-stream")
         self._window = b""
         self._error: Exception | None = None
@@ -133,7 +138,7 @@ class ByteStream:
         # Runs in the thread. A failure is kept until the bytes before it have been handed out.
         block, n = memoryview(bytearray(self.block)), 0
         try:
-            while n < len(block) and (more := self._raw.readinto(block[n:])):
+            while n < len(block) and (more := self._raw.readinto(block[n : n + self._part])):
                 n += more
         except Exception as error:  # decompressors raise OSError, EOFError, zlib.error, LZMAError, ArrowException ...
             self._error = error
