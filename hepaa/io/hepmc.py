@@ -17,6 +17,7 @@ import numpy as np
 
 from hepaa.errors import HepaaError, InputError, TruncatedInputError
 from hepaa.events import Events
+from hepaa.io.files import one_line
 from hepaa.io.pdg import invisible
 from hepaa.io.stream import BLOCK, ByteStream, StreamError
 
@@ -81,10 +82,11 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
         `particles`: records of `PARTICLE_FIELDS`, all particles of the record in the order of the file; MeV and cm
         are converted to GeV and mm. A vertex without a place has that of the vertex before it. `weight`: the first
         weight of each event, 1 where it has none; `weights`: all, by name, or by position where they have no name.
-        `header`: "cross_section_pb" and "cross_section_error_pb" (those of the last event read, the generator's best;
-        None when not stated), "generator" (name and version, or None), "generators" (name, version, description),
-        "version" (of HepMC), "layout" ("HepMC2" or "HepMC3"), "units" of the file, "complete", "compression". A file
-        without events gives one piece without events.
+        `header`: "cross_section_pb" and "cross_section_error_pb" (the generator's estimate at the last event of the
+        file, in the last piece alone: before it they are estimates of fewer events; None when not stated), "generator"
+        (name and version, or None), "generators" (name, version, description), "version" (of HepMC), "layout"
+        ("HepMC2" or "HepMC3"), "units" of the file, "complete", "compression". A file without events gives one piece
+        without events.
 
     Raises
     ------
@@ -98,19 +100,18 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
     hepmc = import_pyhepmc()
     with ByteStream(path, block=min(BLOCK, max(step_bytes, 1 << 16))) as stream:
         reader = _Reader(hepmc, stream)
-        size, pieces = 0, 0
+        size = 0
         try:
             for length in reader.read():
-                size += length
                 if size >= step_bytes:
-                    yield reader.take()
-                    size, pieces = 0, pieces + 1
+                    yield reader.take(last=False)
+                    size = 0
+                size += length
         except TruncatedInputError:
-            if reader.waiting:
+            if reader.good:
                 yield reader.take()
             raise
-        if reader.waiting or not pieces:
-            yield reader.take()
+        yield reader.take()
 
 
 def describe(events: Events) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class _Reader:
     names: list[str] | None = None
 
     def read(self) -> Iterator[int]:
-        """Read event by event; how many bytes of text each had."""
+        """Read event by event; how many bytes of text each has, before it waits."""
         self.header = {
             "cross_section_pb": None, "cross_section_error_pb": None, "generator": None, "generators": [],
             "version": None, "layout": None, "units": None, "complete": False, "compression": self.stream.compression,
@@ -233,11 +234,11 @@ class _Reader:
             if text.startswith(b"E "):
                 if not self.good:
                     self._read_head(byte)
+                yield len(text)
                 try:
                     self._add(text)
                 except _Fault as fault:
                     self._broken(ending or str(fault), byte + fault.at)
-                yield len(text)
             elif _END.match(text):
                 self.header["complete"] = True
                 if not self.good:
@@ -249,8 +250,8 @@ class _Reader:
             if ending and not self.header["complete"]:
                 self._broken(ending, byte + len(text))
 
-    def take(self) -> Events:
-        """The events that wait."""
+    def take(self, *, last: bool = True) -> Events:
+        """The events that wait; with the cross-section, if they are the last of the file."""
         events, self.waiting = self.waiting, []
         first = self.good - len(events)
         offsets = np.concatenate([[0], np.cumsum([len(e.columns["pdgid"]) for e in events], dtype=np.int64)])
@@ -267,7 +268,7 @@ class _Reader:
             index=np.arange(first, self.good, dtype=np.int64),
             weight=next(iter(weights.values())).copy() if weights else np.ones(len(events)),
             weights=weights,
-            header=dict(self.header),
+            header=self.header | ({} if last else dict.fromkeys(("cross_section_pb", "cross_section_error_pb"))),
             collections={"particles": _records(offsets, columns)},
         )
 
@@ -345,8 +346,12 @@ class _Reader:
         end = b"HepMC::" + name + b"-END_EVENT_LISTING\n"
         with _quiet(self.hepmc):
             reader = layout(io.pyiostream(BytesIO(self.head + text + end)))
-            if not reader.read_event(event) or reader.failed():
-                raise _Fault("its lines do not make an event (particles or vertices missing, or lines too short)")
+            try:
+                good = reader.read_event(event) and not reader.failed()
+            except (RuntimeError, ValueError, IndexError) as error:  # what exceptions of C++ become
+                raise _Fault(one_line(error)) from error
+        if not good:
+            raise _Fault("its lines do not make an event (particles or vertices missing, or lines too short)")
         event.set_units(self.hepmc.Units.GEV, self.hepmc.Units.MM)
         return event
 
