@@ -323,7 +323,9 @@ def test_jets_are_made_of_the_visible_final_state(tmp_path, data):
     assert provenance["generators"][0]["name"] == "SHERPA"
     assert provenance["weight"] == pytest.approx(440.085)
     assert provenance["events_cut_to_their_hardest_700_objects"] == 0
-    for name in ("dijet", "dijet-hl", "constituents-2x30"):
+    few = np.arange(ours.n) < 8
+    ours, lhco = ours.select(few), lhco.select(few)
+    for name in ("dijet-hl", "constituents-2x30"):
         direct, through = hepaa.features(ours, name), hepaa.features(lhco, name)
         np.testing.assert_allclose(direct.X, through.X, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(direct.weight, ours.weight)
