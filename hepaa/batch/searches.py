@@ -51,7 +51,7 @@ def search(
     Path
         The folder of results.
     """
-    whole = replace(batch, allow_missing=0)
+    whole = replace(batch, allow_missing=0, folder=batch.folder.resolve())  # workers may start elsewhere
 
     def reader(card: Card, progress: Reporter) -> EventTable:
         return read_card(card, whole)[0] if read_in_batches else read(card, progress)
