@@ -99,7 +99,7 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
     """
     hepmc = import_pyhepmc()
     with ByteStream(path, block=min(BLOCK, max(step_bytes, 1 << 16))) as stream:
-        reader = _Reader(hepmc, stream)
+        reader = _HepmcReader(hepmc, stream)
         size = 0
         try:
             for length in reader.read():
@@ -211,7 +211,7 @@ class _Fault(Exception):
 
 
 @dataclass
-class _Reader:
+class _HepmcReader:
     """Reads one HepMC file from front to back; events wait until they are taken."""
 
     hepmc: Any

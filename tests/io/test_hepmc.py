@@ -331,6 +331,13 @@ def test_jets_are_made_of_the_visible_final_state(tmp_path, data):
         np.testing.assert_array_equal(direct.weight, ours.weight)
 
 
+def test_hadrons_are_no_partons(tmp_path, three):
+    """Leptons of hadron decays would pass for those of a Z, and no event would have b quarks."""
+    (tmp_path / "x").write_bytes(three)
+    with pytest.raises(InputError, match="full records, in which b quarks became hadrons"):
+        hepaa.features(io.open(tmp_path / "x"), "zh")
+
+
 def test_lhco_files_take_the_hardest_and_no_weights(tmp_path):
     run = run_info(names=["nominal"])
     ours = io.open(write(tmp_path / "x", [event(i, (5.0,), run=run) for i in range(2)]))

@@ -107,6 +107,10 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
     if "particles" in events.collections:
         fields = ("pdgid", "status", "px", "py", "pz", "e")
         label = f"particles of {events.path} ({events.format})"
+        if (
+            "vx" in events.arrays["particles"].fields
+        ):  # HepMC: partons are no final particles, leptons come from hadrons
+            raise InputError(f"{label} are full records, in which b quarks became hadrons; zh takes LHE, or jets")
         momenta, leptons, b = lhe_pairs(*flat(events.arrays["particles"], fields, name=label))
     else:
         momenta, leptons, b = object_pairs(*_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag"))
