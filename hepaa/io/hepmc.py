@@ -311,6 +311,12 @@ class _HepmcReader:
         version = _VERSION.search(self.head)
         self.header["version"] = version[1].decode("ascii", "replace") if version else None
         self.header["layout"] = "HepMC3" if start[1] == b"Asciiv3" else "HepMC2"
+        tools = [_tool(line) for line in re.findall(rb"^T +(.*?)\r?$", self.head, re.MULTILINE)]
+        self.header["generators"] = tools
+        self.header["generator"] = f"{tools[0]['name']} {tools[0]['version']}".strip() if tools else None
+        # names of weights are all that events need of the head; a damaged line of a tool makes pyhepmc crash
+        names = re.findall(rb"^[WN] .*\n", self.head, re.MULTILINE)
+        self.head = b"HepMC::Version 3\nHepMC::" + start[1] + b"-START_EVENT_LISTING\n" + b"".join(names)
 
     def _add(self, text: bytes) -> None:
         regular = _LINES.match(text)
@@ -328,8 +334,8 @@ class _HepmcReader:
             self.names = list(weights)
         elif list(weights) != self.names:
             raise _Fault(f"it has {len(weights)} weights, the events before it {len(self.names)}, or other names")
-        if not self.good:
-            self._describe(event, text)
+        if not self.good and (units := _UNITS.search(text)):
+            self.header["units"] = [unit.decode() for unit in units.groups()]
         if (section := event.cross_section) is not None:
             value, error = float(section.xsec()), float(section.xsec_err())
             if np.isfinite(value) and value > 0:  # 0, -1 and nan stand for one that the generator does not know
@@ -340,12 +346,12 @@ class _HepmcReader:
     def _parse(self, text: bytes) -> Any:
         """The event as pyhepmc reads it, in GeV and mm."""
         io, event = self.hepmc.io, self.hepmc.GenEvent()
-        layout, name = io.ReaderAscii, b"Asciiv3"
+        layout, end = io.ReaderAscii, b"HepMC::Asciiv3-END_EVENT_LISTING\n"
         if self.header["layout"] == "HepMC2":
-            layout, name = io.ReaderAsciiHepMC2, b"IO_GenEvent"
-        end = b"HepMC::" + name + b"-END_EVENT_LISTING\n"
+            layout, end = io.ReaderAsciiHepMC2, b"HepMC::IO_GenEvent-END_EVENT_LISTING\n"
+        whole = (self.head + text + end).decode("utf-8", "replace").encode()  # names are text of any encoding
         with _quiet(self.hepmc):
-            reader = layout(io.pyiostream(BytesIO(self.head + text + end)))
+            reader = layout(io.pyiostream(BytesIO(whole)))
             try:
                 good = reader.read_event(event) and not reader.failed()
             except (RuntimeError, ValueError, IndexError) as error:  # what exceptions of C++ become
@@ -364,15 +370,12 @@ class _HepmcReader:
             raise _Fault(f"its weights are not all finite: {values}")
         return dict(zip(names, map(float, values), strict=True))
 
-    def _describe(self, event: Any, text: bytes) -> None:
-        tools = event.run_info.tools if event.run_info else []
-        generators = [{"name": t.name, "version": t.version, "description": t.description} for t in tools]
-        units = _UNITS.search(text)
-        self.header |= {
-            "generator": f"{tools[0].name} {tools[0].version}".strip() if tools else None,
-            "generators": generators,
-            "units": [u.decode() for u in units.groups()] if units else None,
-        }
+
+def _tool(line: bytes) -> dict[str, str]:
+    """Name, version and description of a generator; `\\|` stands between them, and a backslash is written twice."""
+    plain = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "|" else m[1], line.decode("utf-8", "replace"))
+    name, version, description = (*plain.split("\n", 2), "", "")[:3]
+    return {"name": name, "version": version, "description": description}
 
 
 @contextmanager
@@ -392,7 +395,7 @@ def _check_3(text: bytes) -> int:
     pyhepmc takes memory for the first and leaves out the second."""
     particles, vertices = _counts(_words(text, 4)[3:1:-1])
     lines = _PARTICLE.findall(text)
-    explicit = re.findall(rb"^V +\S+ +\S+ +\[([\d,]*)\]", text, re.MULTILINE)
+    explicit = re.findall(rb"^V +-(\d{1,9}) +-?\d{1,9} +\[([\d,]*)\]", text, re.MULTILINE)
     mothers = [int(mother) for _, mother in lines]
     # a vertex without a line of its own is named by the one particle that ends in it
     implicit = {mother for mother in mothers if mother > 0}
@@ -401,11 +404,12 @@ def _check_3(text: bytes) -> int:
             f"its first line says {particles} particles and {vertices} vertices; it has {len(lines)} good lines of "
             f"particles and {len(explicit) + len(implicit)} vertices"
         )
-    inputs = _counts([word for line in explicit for word in line.split(b",") if word])
+    inputs = _counts([word for _, line in explicit for word in line.split(b",") if word])
     if (
         [int(number) for number, _ in lines] != list(range(1, particles + 1))
         or not all(-vertices <= mother <= particles for mother in mothers)
         or not all(0 < number <= particles for number in inputs)
+        or not all(0 < int(number) <= vertices for number, _ in explicit)
     ):
         raise _Fault("a line refers to a particle or a vertex that is not there, or particles are out of order")
     return sum(mother != 0 for mother in mothers)

@@ -8,6 +8,7 @@ import json
 import lzma
 import re
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
 
 import awkward as ak
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.faults import attack, mutated
 
 import hepaa
 from hepaa import io
@@ -199,6 +201,19 @@ def test_an_event_without_particles_is_an_event(tmp_path, three):
     assert ak.num(ours.arrays["particles"]).tolist() == [7, 0, 7, 7]
 
 
+@pytest.mark.parametrize("line", [b"T Herwig", b"T \xff\\|7", b"T", b"T a\\|b\\|c\\|d"])
+def test_generators_of_any_spelling(tmp_path, three, line):
+    """pyhepmc itself crashes at a tool without a version."""
+    (tmp_path / "x").write_bytes(re.sub(rb"T Herwig.*", lambda _: line, three, count=1))
+    assert io.open(tmp_path / "x").n == 3
+
+
+def test_backslashes_in_the_names_of_generators(tmp_path):
+    tool = ("A\\B", "1.0", "line one\nline two")
+    ours = io.open(write(tmp_path / "x", [event(0, run=run_info(names=(), tools=[tool]))]))
+    assert list(ours.header["generators"][0].values()) == list(tool)
+
+
 # -- faults ----------------------------------------------------------------------------------------------
 
 
@@ -295,6 +310,23 @@ def test_head_and_end(tmp_path, three):
         (tmp_path / "x").write_bytes(text)
         with pytest.raises(InputError, match=words):
             io.open(tmp_path / "x")
+
+
+def read(path: str) -> None:
+    io.open(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", FORMATS)
+def test_damage_of_every_kind_is_refused_within_limits(tmp_path, layout):
+    """pyhepmc crashes where particles end in vertices that are not there, and takes memory for what a line counts."""
+    run, rng = run_info(), Random(7)
+    good = write(tmp_path / "x", [event(i, (1.0, 2.0), run=run) for i in range(3)], FORMATS[layout])
+    text = good.read_bytes()
+    inputs = [("y", mutated(text, rng, text=i % 4 > 0)) for i in range(4000)]
+    outcomes, faults = attack(read, inputs, tmp_path, warm=[good])
+    assert not faults
+    assert outcomes["refused"] > 1000
 
 
 # -- what follows from it --------------------------------------------------------------------------------
