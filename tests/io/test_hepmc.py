@@ -123,7 +123,7 @@ def test_units_weights_vertices_and_run_of_both_layouts(tmp_path, layout, units)
     ours = io.open(write(tmp_path / "x", events, FORMATS[layout]))
     assert ours.format == "hepmc"
     assert ours.header["layout"] == layout
-    assert ours.header["units"] == ["GEV", "MM"] if units == (GEV, MM) else ["MEV", "CM"]
+    assert ours.header["units"] == (["GEV", "MM"] if units == (GEV, MM) else ["MEV", "CM"])
     assert {name: w.tolist() for name, w in ours.weights.items()} == {"nominal": [2, 2, 2], "muR2": [0.5, 1.5, 2.5]}
     assert ours.weight.tolist() == [2, 2, 2]
     assert (ours.header["cross_section_pb"], ours.header["cross_section_error_pb"]) == (9.0, 0.5)
