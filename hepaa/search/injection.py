@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from hepaa.errors import InputError
 from hepaa.models.parameters import between, whole
@@ -62,6 +63,29 @@ class Injection:
         if i == 0:
             return float(self.strengths[0])
         part = (z - median[i - 1]) / (median[i] - median[i - 1])
+        return float(self.strengths[i - 1] + part * (self.strengths[i] - self.strengths[i - 1]))
+
+    def upper_limit(self, look: str, z: float, *, level: float = 0.95) -> float | None:
+        """Largest strength that a measured z does not exclude, by CLs (A. Read, J. Phys. G 28 (2002) 2693).
+
+        z of each strength is taken as Gaussian with the mean and the spread of its draws, between the strengths by a
+        line. None if the largest injected strength is not excluded: nothing is extrapolated.
+
+        Raises
+        ------
+        InputError
+            If strength 0 was not injected, or there are fewer than 5 draws.
+        """
+        if self.strengths[0] != 0 or self.z.shape[1] < 5:
+            raise InputError("a limit needs strength 0 among the strengths, and 5 draws or more of each")
+        values = self.z[:, :, self.looks.index(look)]
+        tail = ndtr((z - values.mean(axis=1)) / values.std(axis=1, ddof=1))
+        cls = tail / tail[0]
+        excluded = np.flatnonzero(cls <= 1 - level)
+        if not len(excluded):
+            return None
+        i = int(excluded[0])
+        part = (cls[i - 1] - (1 - level)) / (cls[i - 1] - cls[i])
         return float(self.strengths[i - 1] + part * (self.strengths[i] - self.strengths[i - 1]))
 
     def to_dict(self) -> dict[str, Any]:

@@ -298,14 +298,18 @@ def record(
     if hasattr(part.folds[0].method, "signal_") and quoted:
         fraction, error = part.strength()
         numbers["signal_fraction"] = [fraction, error]
-        limit = None if injection is None else _largest(injection)
-        numbers["injected_up_to_fraction"] = limit
+    if quoted and injection is not None and injection.strengths[0] == 0 and injection.z.shape[1] >= 5:
+        look = f"{part.method.name} at {tightest:g}"
+        typical = float(injection.band(look)[1][0])
+        numbers["upper_limit"] = {
+            "look": look,
+            "level": 0.95,
+            "injected_up_to": float(injection.strengths[-1]),
+            "expected": injection.upper_limit(look, typical),
+            "observed": injection.upper_limit(look, part.fit(tightest).z) if unblind else None,
+        }
     numbers["verdict"] = verdict(part, calibrated, checks, unblind=unblind, quoted=quoted)
     return numbers
-
-
-def _largest(injection: Injection) -> float:
-    return float(injection.strengths.max())
 
 
 def verdict(

@@ -10,6 +10,7 @@ import pyhf
 import pytest
 import uproot
 from click.testing import CliRunner
+from helpers.dijets import content, data_content, data_table, table
 
 from hepaa.card import load_card, parse_card
 from hepaa.cli import main
@@ -20,7 +21,6 @@ from hepaa.run import pipeline
 from hepaa.run.blinding import card_hash, record
 from hepaa.stats.observed import excess
 from hepaa.table import DATA, EventTable
-from tests.helpers.dijets import content, data_content, data_table, table
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 REGIONS = {"CR": "mjj < 2200", "VR": "mjj >= 2200 and mjj < 2400"}

@@ -7,12 +7,12 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from helpers.dijets import content, table
 
 import hepaa
 from hepaa.card import parse_card
 from hepaa.detectors import SumOfSquares
 from hepaa.run import checks, pipeline
-from tests.helpers.dijets import content, table
 
 
 def refused(card, message, monkeypatch, events=None):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.dijets import content, table
 
 from hepaa.card import parse_card
 from hepaa.cli import main
@@ -19,7 +20,6 @@ from hepaa.report import figures
 from hepaa.run import pipeline, workspaces
 from hepaa.run.steps import Steps
 from hepaa.table import EventTable
-from tests.helpers.dijets import content, table
 
 NAMES = ("m<500", "m>500", "never")
 

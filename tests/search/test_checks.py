@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, background, masses, planted, table
 
 from hepaa.errors import InputError
 from hepaa.search import Anode, Combined, Cwola, Residual, check, cross_fit
 from hepaa.search.checks import _validation_window, bias, correlations, refuse_correlated
 from hepaa.search.methods.base import MassRows
-from tests.helpers.searches import SMALL, WINDOW, background, masses, planted, table
 
 METHOD = Residual(WINDOW, members=1, components=6)
 CWOLA = Cwola(WINDOW, members=2)

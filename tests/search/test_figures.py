@@ -6,11 +6,11 @@ import io
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, background, planted, table
 from matplotlib.figure import Figure
 
 from hepaa.plots.style import Look
 from hepaa.search import Calibrated, Combined, Cwola, Injection, Residual, cross_fit, figures, scan
-from tests.helpers.searches import SMALL, WINDOW, background, planted, table
 
 METHOD = Residual(WINDOW, members=1, components=3)
 LOOK = Look("CMS", "Work in progress", 3000, 13.6)

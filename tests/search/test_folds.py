@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, background, planted, table
 from scipy import stats
 
 from hepaa.errors import InputError
@@ -13,7 +14,6 @@ from hepaa.search import Combined, Cwola, Residual, Window, cross_fit
 from hepaa.search.folds import cross_fit_rows
 from hepaa.search.methods.base import Method
 from hepaa.search.result import tail_fraction
-from tests.helpers.searches import SMALL, WINDOW, background, planted, table
 
 
 @dataclass(eq=False)

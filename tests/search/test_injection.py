@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, background, signal, table
+from scipy.stats import norm
 
 from hepaa.errors import InputError
 from hepaa.search import Background, Combined, Cwola, Injection, Residual, inject
-from tests.helpers.searches import SMALL, WINDOW, background, signal, table
 
 METHOD = Residual(WINDOW, members=1, components=3)
 SIGNAL = table(signal(800, np.random.default_rng(1)))
@@ -117,3 +118,30 @@ def test_a_signal_elsewhere_is_refused(events):
     elsewhere = table(type(rows)(rows.x, rows.mass + 1000, rows.columns))
     with pytest.raises(InputError, match="no signal event lies in the signal region of m"):
         inject(METHOD, events, elsewhere)
+
+
+class TestUpperLimit:
+    """z of strength s is Gaussian with mean 2 s and width 1: without a signal seen, CLs = 0.05 where 2 s = 1.96."""
+
+    @pytest.fixture
+    def gaussian(self):
+        x = np.linspace(0, 3, 13)
+        draws = norm.ppf((np.arange(400) + 0.5) / 400)
+        z = (2 * x[:, None] + draws / draws.std(ddof=1))[:, :, None]
+        return Injection(x, ("look",), z, np.full(z.shape, np.nan))
+
+    def test_of_a_typical_background_is_the_closed_form(self, gaussian):
+        assert gaussian.upper_limit("look", 0.0) == pytest.approx(norm.ppf(1 - 0.05 * 0.5) / 2, abs=0.02)
+
+    def test_rises_with_what_is_seen(self, gaussian):
+        limits = [gaussian.upper_limit("look", z) for z in (-1.0, 0.0, 1.0, 2.0)]
+        assert limits == sorted(limits)
+
+    def test_is_not_extrapolated(self, gaussian):
+        assert gaussian.upper_limit("look", 5.0) is None
+
+    def test_needs_strength_zero_and_draws(self, gaussian):
+        short = Injection(gaussian.strengths, gaussian.looks, gaussian.z[:, :4], gaussian.sic[:, :4])
+        for wrong in (short, Injection(gaussian.strengths + 1, gaussian.looks, gaussian.z, gaussian.sic)):
+            with pytest.raises(InputError, match="strength 0"):
+                wrong.upper_limit("look", 0.0)

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, background, planted, table
 
 from hepaa.errors import InputError
 from hepaa.search import Combined, Cwola, Residual, cross_fit
 from hepaa.search.result import fit_spectrum
 from hepaa.stats.sidebands import sideband_fit
 from hepaa.stats.significance import asimov
-from tests.helpers.searches import SMALL, WINDOW, background, planted, table
 
 METHOD = Residual(WINDOW, members=2, components=3)
 N = 3000

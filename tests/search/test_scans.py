@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.searches import SMALL, WINDOW, planted, table
 
 from hepaa.errors import InputError
 from hepaa.search import Combined, Cwola, Residual, Window, cross_fit, scan, sliding
-from tests.helpers.searches import SMALL, WINDOW, planted, table
 
 METHOD = Residual(WINDOW, members=1, components=3)
 WINDOWS = ((2900, 3200), (3300, 3700), (3800, 4300))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.searches import WINDOW, background, location, masses
 from scipy import stats
 
 from hepaa.errors import InputError
 from hepaa.search import Background, Calibrated, Window
 from hepaa.search.methods.base import MassRows
-from tests.helpers.searches import WINDOW, background, location, masses
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,9 @@ class TestCalibrated:
 @pytest.mark.slow
 def test_p_values_of_searches_of_background_are_uniform():
     """Everything as in data: fits, folds, trainings; 24 searches of 20 toys each."""
+    from helpers.searches import SMALL, table
+
     from hepaa.search import Residual, cross_fit
-    from tests.helpers.searches import SMALL, table
 
     p = []
     for seed in range(24):

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from helpers.searches import WINDOW, background, log_background, masses
 from scipy import stats
 
 from hepaa.errors import InputError
 from hepaa.search.methods.background import SidebandModel, compare_samples
 from hepaa.search.methods.base import MassRows
-from tests.helpers.searches import WINDOW, background, log_background, masses
 
 
 @pytest.fixture(scope="module")

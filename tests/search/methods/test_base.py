@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.searches import WINDOW, planted, table
 
 import hepaa
 from hepaa.errors import InputError, NotFittedError
 from hepaa.search import Anode, Cwola, Residual
 from hepaa.search.methods.base import mass_rows
-from tests.helpers.searches import WINDOW, planted, table
 
 SMALL = {"members": 1, "components": 2}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.searches import WINDOW, background, planted, table
 from scipy import stats
 
 import hepaa
 from hepaa.errors import InputError
 from hepaa.search import Anode, Cathode, Cwola, Idealised
 from hepaa.stats.performance import auc
-from tests.helpers.searches import WINDOW, background, planted, table
 
 N = 3000
 TEMPLATE = table(background(12_000, np.random.default_rng(77)))

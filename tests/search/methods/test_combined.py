@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from helpers.searches import WINDOW
 
 from hepaa.errors import InputError
 from hepaa.search import Combined, Cwola, Residual
-from tests.helpers.searches import WINDOW
 
 
 @pytest.mark.parametrize(

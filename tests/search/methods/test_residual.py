@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.searches import WINDOW, background, log_background, log_signal, planted, table
 from scipy import optimize, stats
 
 from hepaa.errors import InputError
 from hepaa.search import Residual
 from hepaa.search.methods.residual import _excess, _fraction
 from hepaa.stats.performance import auc
-from tests.helpers.searches import WINDOW, background, log_background, log_signal, planted, table
 
 N, SIGNAL = 3000, 60
 
