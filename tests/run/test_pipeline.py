@@ -182,6 +182,7 @@ def test_each_step_works_alone_on_the_files_of_the_one_before(tmp_path):
     assert found["signals"]["O_HW"]["significance"]["total"] > 0
 
 
+@pytest.mark.slow
 def test_a_root_ntuple_gives_the_features_of_the_lhe_file_with_the_same_events(tmp_path):
     samples = []
     for name, role, sigma in (("zh_sm", "background", 0.02174), ("zh_chw", "signal", 0.005305)):

@@ -67,6 +67,7 @@ def test_a_run_of_which_no_training_succeeds_is_that_error(toy, monkeypatch):
     assert not Path(toy.output).exists()
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_is_there_and_ends_with_3(toy, monkeypatch, tmp_path):
     run = pipeline.run
     monkeypatch.setattr(figures, "OF_A_RUN", ())

@@ -77,6 +77,7 @@ def test_limit_refuses():
         limits.upper_limit([1.0], [1.0], shifts=[[0.1, 0.2]])
 
 
+@pytest.mark.slow
 def test_error_of_the_median_limit_is_that_of_repeated_simulation():
     s, b, shifts = np.array([20.0, 30.0, 40.0]), np.array([2000.0, 500.0, 60.0]), [[0.03, 0.03, 0.03]]
     n_s, n_b = np.full(3, 900.0), np.full(3, 100.0)

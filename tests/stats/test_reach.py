@@ -56,6 +56,7 @@ def test_statistical_error_equals_the_closed_form_and_pseudo_experiments():
     assert reach.statistical_error(five, s, b, stat_s=[0, 0], stat_b=[0, 0]) == 0
 
 
+@pytest.mark.slow
 def test_error_of_the_luminosity_is_that_of_repeated_simulation():
     s, b, shifts = np.array([100.0, 60.0]), np.array([100.0, 20.0]), [[0.05, 0.05]]
 

@@ -47,6 +47,7 @@ def together(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(name, together):
     alone = fit(name)
     expected = alone.parameters_.flat.numpy()
