@@ -21,6 +21,7 @@ from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import ScoreHistograms, score_histograms
 from hepaa.stats.performance import SIC, Roc, roc, sic_of
 from hepaa.stats.response import Response
+from hepaa.stats.sculpting import Gate
 from hepaa.table import BACKGROUND, SIGNAL, EventTable
 from hepaa.table.regions import in_regions, signal_region
 
@@ -237,6 +238,8 @@ def _require_numbers(results: Mapping[str, Any]) -> None:
         bins = len(Binning(**detector["binning"]))
         if not detector["signals"]:
             detector["observed"]["b"]
+        if detector.get("sculpting") is not None:
+            Gate.from_dict(detector["sculpting"])
         for judged in (detector, *detector.get("regions", {}).values()):
             if judged.get("observed") is not None:
                 _require_observed(judged["observed"], len(Binning(**judged["binning"])))
