@@ -164,7 +164,8 @@ def receipts(folder):
     one = {
         "key": KEY, "path": "x.lhe", "start": None, "stop": None, "events": 3, "sum_weights": 6.0, "sum_weights2": 14.0,
         "rest": [0.0, 0.0], "cross_section_pb": 0.5, "other_cross_section_pb": None,
-        "result": {"counts": [entry]}, "seconds": 0.1, "host": "h", "pid": 1, "rows": None, "table_bytes": None, "table_sha256": None,
+        "result": {"counts": [entry]}, "seconds": 0.1, "host": "h", "pid": 1, "rows": None,
+        "table_bytes": None, "table_sha256": None,
     }  # fmt: skip
     return {"counts": json.dumps(sealed(one))}
 
