@@ -166,7 +166,8 @@ def test_trees_see_a_shift_and_nothing_where_nothing_is(statistic):
 def test_the_null_of_trees_is_uniform():
     comparison = TwoSample(gaussian(3000), TreeRatio(iterations=20, members=2))
     p = comparison.closure(500, draws=60, toys=100)
-    assert stats.kstest(p, "uniform").pvalue > 0.01
+    # all draws share the toys, which fluctuate, too: two samples
+    assert stats.ks_2samp(p, np.arange(1, 101) / 101).pvalue > 0.01
 
 
 def test_any_detector_can_be_the_statistic():
