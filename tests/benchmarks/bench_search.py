@@ -76,8 +76,9 @@ def theirs(table: EventTable, truth: np.ndarray) -> float:
     samples = samples[np.isfinite(samples).all(axis=1)]
     data = x[signal & ~held]
     trees = HGBClassifier(early_stopping=True, max_iters=100, verbose=False, split_seed=1)
-    y = np.repeat([0, 1], [len(samples), len(data)])
-    trees.fit(np.concatenate([samples, data]), y, sample_weight=np.ones(len(y)))
+    both, y = np.concatenate([samples, data]), np.repeat([0, 1], [len(samples), len(data)])
+    half = np.random.default_rng(2).permutation(len(y)) % 2 == 0
+    trees.fit(both[half], y[half], X_val=both[~half], y_val=y[~half])
     score = trees.predict(x[signal & held]).ravel()
     seconds = FOLDS * (time.process_time() - start)
     print(f"\nsk_cathode: SIC at 1 % {sic_at_one_percent(score, truth[signal & held]):.1f}")
