@@ -201,8 +201,8 @@ def _produce(task: BlockTask, events: int, output: Path, work: str, options: dic
     if output.exists() and not options["overwrite"]:
         raise InputError(f"{output}: exists already; choose another output, or --overwrite to replace it")
     jobs = options["jobs"]
-    chosen = executor(options["executor"] or (f"processes:{jobs}" if jobs > 1 else "serial"))
-    batch = BatchSetup(Path(work), chosen, allow_missing=options["allow_missing"], progress=reporter())
+    workers = executor(options["executor"] or (f"processes:{jobs}" if jobs > 1 else "serial"))
+    batch = BatchSetup(Path(work), workers, allow_missing=options["allow_missing"], progress=reporter())
     total, folder = produce(task, events, batch, output, overwrite=options["overwrite"])
     sigma = f"{total.value_pb:.4g} +- {total.error_pb:.2g} pb"
     share = f"{total.passed / total.tried:.4f} of {total.tried} generated events pass"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hepaa.card import Card
+    from hepaa.card import Card, TwoSampleCard
     from hepaa.progress import Reporter
     from hepaa.search.two_sample import AmongToys
     from hepaa.table import EventTable
@@ -30,21 +30,17 @@ CLOSURE = 0.01
 
 def search(
     card: Card,
+    section: TwoSampleCard,
     table: EventTable,
     folder: Path,
     progress: Reporter,
     *,
     unblind: bool,
-    map: Callable[..., Any] = map,
     step: Callable[[str], Any] = nullcontext,
 ) -> dict[str, Any]:
     """Compare data with the background of a card; blind, a toy of the background takes the place of the data."""
     from scipy.stats import ks_2samp
 
-    del map  # a toy takes a tenth of a second: all of them are one block of matrix products
-    assert card.search is not None
-    section = card.search.two_sample
-    assert section is not None
     data, reference = table[table.label == DATA], table[table.label == BACKGROUND]
     data = data.with_weight(np.ones(data.n))
     if len(set(reference.generator.tolist())) < 2 and section.generators is not None:

@@ -82,8 +82,14 @@ def search(
         for warning in looked["warnings"]:
             report.say(f"warning: {warning}")
         table = reader(card, report)
-        one = resonant.search if card.search.resonant is not None else compared.search
-        numbers = one(card, table, folder, report, unblind=open_eyes, map=map, step=after.step)
+        if card.search.resonant is not None:
+            numbers = resonant.search(
+                card, card.search.resonant, table, folder, report, unblind=open_eyes, map=map, step=after.step
+            )
+        elif card.search.two_sample is not None:
+            numbers = compared.search(
+                card, card.search.two_sample, table, folder, report, unblind=open_eyes, step=after.step
+            )
         write_json(after.without_nan(looked | numbers, RESULTS), folder / RESULTS)
         after.write_failures(folder)
     after.raise_failures(Path(card.output))

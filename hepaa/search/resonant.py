@@ -50,6 +50,7 @@ METHODS: dict[str, type[Method]] = {"residual": Residual, "cwola": Cwola, "catho
 
 def search(
     card: Card,
+    section: ResonantCard,
     table: EventTable,
     folder: Path,
     progress: Reporter,
@@ -59,9 +60,6 @@ def search(
     step: Callable[[str], Any] = nullcontext,
 ) -> dict[str, Any]:
     """Search, write scores, workspace, figures and report into `folder`, and give the numbers for `results.json`."""
-    assert card.search is not None
-    section = card.search.resonant
-    assert section is not None
     data = table[table.label == DATA]
     data = data.with_weight(np.ones(data.n))
     method = method_of(section)
@@ -327,9 +325,9 @@ def verdict(
         )
     low, high = part.method.window.signal
     z = max(fit.z for fit in part.fits())
-    found, folds = part.found_in(part.efficiencies[-1]), len(part.folds)
+    seen, folds = part.found_in(part.efficiencies[-1]), len(part.folds)
     return (
-        f"{part.method.name} in {low:.0f} .. {high:.0f} GeV: largest local z = {z:.1f}, {numbers}; seen in {found} of "
+        f"{part.method.name} in {low:.0f} .. {high:.0f} GeV: largest local z = {z:.1f}, {numbers}; seen in {seen} of "
         f"{folds} folds"
     )
 

@@ -228,8 +228,8 @@ def _shared(
             raise InputError("a relative uncertainty beside a response of the background: put it into the response")
         r = shifts
     else:
-        given = np.empty((0, len(b))) if shifts is None else np.atleast_2d(np.asarray(shifts, dtype=np.float64))
-        r = response_of(np.concatenate([given.reshape(-1, len(b)), np.full((1, len(b)), relative)]), len(b))
+        rows = np.empty((0, len(b))) if shifts is None else np.atleast_2d(np.asarray(shifts, dtype=np.float64))
+        r = response_of(np.concatenate([rows.reshape(-1, len(b)), np.full((1, len(b)), relative)]), len(b))
     keep = b > 0
     if len(r) and np.any((s + b)[keep] < 0):
         raise InputError("a bin has s + b < 0: merge it with its neighbour")

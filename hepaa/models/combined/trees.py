@@ -269,7 +269,25 @@ def _grow(model: Any, training: tuple[Any, ...], validation: tuple[Any, ...]) ->
     return model
 
 
-class TreeEnsemble(Detector):
+class TreeDetector(Detector, abstract=True):
+    """Base of the detectors that learn boosted trees from labelled anomalies; score: the mean log odds of `trees_`."""
+
+    uses_labels: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
+    savable: ClassVar[bool] = True
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return log_odds(self.trees_, x)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return self.trees_.to_arrays()
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        del record
+        self.trees_ = Trees.from_arrays(arrays)
+
+
+class TreeEnsemble(TreeDetector):
     """Ensemble of boosted trees of background against labelled anomalies; score: the mean of their log odds.
 
     Each member learns on a random half of the events and stops on the other (arXiv:2309.13111), so that few and noisy
@@ -296,9 +314,6 @@ class TreeEnsemble(Detector):
     trees_ : Trees
     """
 
-    uses_labels: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = True
-    savable: ClassVar[bool] = True
     takes_negative_weights: ClassVar[bool] = False
 
     members: int = 20
@@ -334,13 +349,3 @@ class TreeEnsemble(Detector):
             bins=self.bins,
             patience=self.patience,
         )
-
-    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        return log_odds(self.trees_, x)
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return self.trees_.to_arrays()
-
-    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        del record
-        self.trees_ = Trees.from_arrays(arrays)

@@ -182,6 +182,10 @@ class ConditionalDensity(Estimator):
         r, log_slope = self.residuals_(x, m)
         return np.asarray(self._log_density(r, (m - self.residuals_.centre) / self.residuals_.width) + log_slope)
 
+    def latent(self, X: ArrayLike, mass: ArrayLike) -> Array:
+        """Coordinates (n, d) in which the mass is hardly left: the residuals, or what a model maps them to."""
+        return self.residuals_(*self._checked(X, mass))[0]
+
     def sample(self, mass: ArrayLike, rng: np.random.Generator) -> Array:
         """One event (n, d) for each mass (n,)."""
         if not self.__sklearn_is_fitted__():

@@ -8,13 +8,10 @@ import numpy as np
 from sklearn import ensemble
 
 from hepaa.models.base import Detector
-from hepaa.models.combined.trees import Trees, log_odds
+from hepaa.models.combined.trees import TreeDetector, Trees
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from numpy.typing import NDArray
 
     from hepaa.models.base import Training
@@ -64,7 +61,7 @@ class IsolationForest(Detector):
         return np.asarray(-self.model_.score_samples(x), dtype=np.float64)
 
 
-class SupervisedBoosting(Detector):
+class SupervisedBoosting(TreeDetector):
     """Gradient boosting of background against labelled anomalies: what a search that knows its signal would reach.
 
     Both classes count the same whatever their numbers and weights. Score: the log odds.
@@ -82,10 +79,6 @@ class SupervisedBoosting(Detector):
     ----------
     trees_ : hepaa.models.combined.trees.Trees
     """
-
-    uses_labels: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = True
-    savable: ClassVar[bool] = True
 
     iterations: int = 100
     learning_rate: float = 0.1
@@ -110,13 +103,3 @@ class SupervisedBoosting(Detector):
             sample_weight=np.concatenate([weights[0] / n, weights[1] / m]) * ((n + m) / 2),
         )
         self.trees_ = Trees.of([model])
-
-    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        return log_odds(self.trees_, x)
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return self.trees_.to_arrays()
-
-    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-        del record
-        self.trees_ = Trees.from_arrays(arrays)

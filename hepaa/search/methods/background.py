@@ -91,9 +91,7 @@ class SidebandModel:
 
     def latent(self, rows: MassRows) -> Array:
         """Coordinates (n, d) in which the mass is hardly left: residuals, or the base space of a flow."""
-        latent = getattr(self.density, "latent", None)
-        found: Array = self.density.residuals_(rows.x, rows.mass)[0] if latent is None else latent(rows.x, rows.mass)
-        return found
+        return self.density.latent(rows.x, rows.mass)
 
     def closure(self, *, seed: int = 0) -> Closure:
         """Learn again from a random half of the sideband events, and compare samples with the other half."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _RATIO = 1e3
 """Largest likelihood ratio that enters the screening: an event where background has no density decides nothing."""
-_LARGEST = 5e8
-"""The same where fractions are fitted: its square is a number of single precision too."""
 _Z = 8.0
 """Evidence beyond which the members of a bag count the same."""
 
@@ -205,14 +203,17 @@ class Residual(Method):
 
     def _score(self, rows: MassRows) -> Array:
         r, log_b = self.background_.residuals(rows)
-        found = self.signal_
-        return gaussians.log_density(r, found.log_weights, found.means, found.covariances) - log_b
+        signal = self.signal_
+        return gaussians.log_density(r, signal.log_weights, signal.means, signal.covariances) - log_b
 
 
 def _log_ratio(
     values: NDArray[np.float32], log_b: NDArray[np.float32], log_weights: Array, means: Array, covariances: Array
 ) -> NDArray[np.float32]:
-    """log of weighted Gaussians over the background (n, k), within -60 .. 20: beyond, no share changes."""
+    """log of weighted Gaussians over the background (n, k), within -60 .. 20.
+
+    Beyond, no share changes, and below e^20 the square of a ratio still is a number of single precision.
+    """
     table = gaussians.coefficients(log_weights, means, covariances).astype(np.float32)
     ratio: NDArray[np.float32] = values @ table
     ratio -= log_b[:, None]
@@ -245,7 +246,6 @@ def _excess(q: Array, weight: Array, q_0: Array) -> tuple[Array, Array]:
     often no event of the reference, which then says by itself neither how negative its fraction may be nor how well it
     is known: both regions say so together.
     """
-    q, q_0 = np.minimum(q, _LARGEST), np.minimum(q_0, _LARGEST)
     lowest = -0.5 / np.maximum(np.maximum(q.max(axis=0), q_0.max(axis=0)), 1.0)
     fraction, information = _fraction(q, weight, lowest)
     fraction_0, information_0 = _fraction(q_0, np.ones((len(q_0), 1)), lowest)
