@@ -7,12 +7,16 @@ Les Houches Accord (hep-ph/0109068), Les Houches Event Files 1.0 (hep-ph/0609017
 from __future__ import annotations
 
 import html
+import math
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NAME = r"[A-Za-z_][\w.:-]*(?![\w.:-])"
 # Quoted values hold no `<`, as in XML: a search that fails ends at the next tag, and so all of them take linear time.
@@ -137,9 +141,9 @@ def _comments(text: str) -> tuple[list[str], str]:
     return _COMMENT.findall(text, 0, last), _COMMENT.sub("", text[:last]) + text[last:]
 
 
-def _opening(name: str, text: str) -> tuple[int, str, int] | None:
-    """The first tag of that name: where it starts, what is in it, and where it ends."""
-    start = re.search(rf"<{name}\b", text)
+def _opening(name: str, text: str, at: int = 0) -> tuple[int, str, int] | None:
+    """The first tag of that name from `at` on: where it starts, what is in it, and where it ends."""
+    start = re.compile(rf"<{name}\b").search(text, at)
     end = text.find(">", start.end()) if start else -1
     return (start.start(), text[start.end() : end], end + 1) if start and end >= 0 else None
 
@@ -245,6 +249,8 @@ def _init(text: str, info: dict[str, Any]) -> None:
             names = ("xSection", "error", "unitWeight")
             processes.append(dict(zip(names, map(decimal, numbers), strict=True)) | {"procId": integer(process)})
         except ValueError as wrong:
+            if len(processes) == init["numProcesses"]:
+                continue  # free text behind the processes, which LHEF.h passes over, too
             raise InputError(
                 f"a process line of <init> has to be four numbers, not {' '.join(line)!r} ({wrong})"
             ) from None
@@ -255,10 +261,13 @@ def _init(text: str, info: dict[str, Any]) -> None:
 
 
 def cross_section(processes: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Sum over processes and its uncertainty, in pb: "cross_section_pb", "cross_section_error_pb"; None without any."""
-    if not processes:
-        return {"cross_section_pb": None, "cross_section_error_pb": None}
+    """Sum over processes and its uncertainty, in pb: "cross_section_pb", "cross_section_error_pb"; None without any.
+
+    A sum of 0, -1 or nan is what programs write that do not know it: no cross-section.
+    """
     total, squares = sum(p["xSection"] for p in processes), sum(p["error"] ** 2 for p in processes)
+    if not 0 < total < math.inf:
+        return {"cross_section_pb": None, "cross_section_error_pb": None}
     return {"cross_section_pb": total, "cross_section_error_pb": squares**0.5}
 
 
@@ -274,21 +283,32 @@ def _generator(info: dict[str, Any], comment: str) -> str | None:
     return known[0] if known else None
 
 
-def declarations(inside: str) -> tuple[dict[str, Any], list[str]]:
+def declarations(inside: str, init: str = "") -> tuple[dict[str, Any], list[str]]:
     """What `<header>` holds: "blocks", "weight_info" and "weight_groups"; and the weight ids in their order.
+
+    The weights are those of every `<initrwgt>`: MadGraph writes them into `<header>`, the LHEF.h of HepMC3 into
+    `<init>`, and a file that was reweighted twice has two.
 
     Raises
     ------
     InputError
-        `<initrwgt>` does not end, or a weight in it has no id.
+        An `<initrwgt>` does not end, or a weight in it has no id.
     """
-    _, plain = _comments(inside)
-    opening = _opening("initrwgt", plain)
-    end = re.compile(r"</initrwgt\s*>").search(plain, opening[2]) if opening else None
-    if end is None and re.search(r"<initrwgt[\s>]", plain):
-        raise InputError("<initrwgt> in the header does not end")
-    weights, groups, declared = _weights(plain[opening[2] : end.start()]) if opening and end else ({}, [], [])
-    return {"blocks": _blocks(inside), "weight_info": weights, "weight_groups": groups}, declared
+    declared = [block for text in (inside, init) for block in _initrwgt(_comments(text)[1])]
+    weights, groups, names = _weights("\n".join(declared))
+    return {"blocks": _blocks(inside), "weight_info": weights, "weight_groups": groups}, names
+
+
+def _initrwgt(text: str) -> Iterator[str]:
+    """The inside of each `<initrwgt>`."""
+    ends = _Ends(text)
+    at = 0
+    while opening := _opening("initrwgt", text, at):
+        end = ends.next("initrwgt", opening[2])
+        if end is None:
+            raise InputError("<initrwgt> of the head does not end")
+        yield text[opening[2] : end[0]]
+        at = end[1]
 
 
 def parse(preamble: str, init: str) -> Header:
@@ -311,7 +331,7 @@ def parse(preamble: str, init: str) -> Header:
     opening = _opening("header", body)
     before, inside = (body[: opening[0]], body[opening[2] :]) if opening else (body, "")
     comment = "\n".join(c[4:-3].strip() for c in _comments(before)[0])
-    info, declared = declarations(inside)
+    info, declared = declarations(inside, init)
     info["version"] = attributes(root[1]).get("version") if root else None
     info["comment"] = comment
     _init(_comments(init)[1], info)

@@ -25,6 +25,7 @@ _SLOW = 4096
 _MOST_TAGS = 65536
 """Different spellings of `<wgt>` in a file, and weights an event, at most."""
 _LANDMARK = re.compile(rb"<!--|<header[\s>]|<init[\s>]|<event[\s>]")
+_CLOSING = {b"<!-": re.compile(rb"-->"), b"<he": re.compile(rb"</header[\s>]"), b"<in": re.compile(rb"</init[\s>]")}
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _NO_NUMBERS = re.compile(rb"<!--.*?(?:-->|\Z)|#[^\n\r<]*", re.DOTALL)
 _WGT = re.compile(rb"""<wgt[\s>/](?:[^<>'"]|"[^"<]*"|'[^'<]*')*>|<wgt>""")
@@ -136,14 +137,13 @@ class Reader:
             if tag.startswith(b"<event"):
                 self._broken("<event> stands before any <init>: the block with beams and cross-sections is missing",
                              stream.start + match.start())  # fmt: skip
-            closing = {b"<!-": b"-->", b"<he": b"</header", b"<in": b"</init"}[tag[:3]]
-            end = text.find(closing, match.end() - 1)
-            close = text.find(b">", end)
-            if end < 0 or close < 0:
+            end = _CLOSING[tag[:3]].search(text, match.end() - 1)
+            close = text.find(b">", end.start()) if end else -1
+            if end is None or close < 0:
                 raise _NeedMore
-            if closing == b"</init":
+            if tag.startswith(b"<init"):
                 first = text.find(b">", match.end() - 1) + 1
-                return text[: match.start()], text[first:end], stream.start + close + 1
+                return text[: match.start()], text[first : end.start()], stream.start + close + 1
             at = close + 1
 
     # -- weights ----------------------------------------------------------------------------------------------------
@@ -407,13 +407,12 @@ class Reader:
             p = stream.start
 
     def _finish(self, p: int) -> None:
-        # The file ended without </LesHouchesEvents>: fine when it ended between two events and nothing is missing.
-        stream = self.stream
+        # The file ended without </LesHouchesEvents>: it was cut, in an event or between two.
+        stream, promised = self.stream, self.header.promised
         if stream.bytes(p, stream.stop).strip(_SPACE):
             self._broken("the file ends in the middle of it", stream.stop)
-        promised = self.header.promised
-        if promised is not None and self.good < promised:
-            self._broken(f"the file ends here, though its header says {promised} events", stream.stop)
+        events = "" if promised is None else f", and its header says {promised} events"
+        self._broken(f"the file ends here without </LesHouchesEvents>{events}", stream.stop)
 
 
 def _with_room(array: NDArray[Any], n: int) -> NDArray[Any]:
