@@ -127,7 +127,7 @@ def check(result: ResonantResult | CombinedResult, toys: Array | int = 40, *, se
 def bias(looks: Iterable[str], toys: Array) -> list[Check]:
     """Whether background alone is called a signal: the mean z of toys (n, looks) in each look."""
     checks = []
-    for name, z in zip(looks, toys.T, strict=True):
+    for name, z in zip(looks, toys[~np.isnan(toys).any(axis=1)].T, strict=True):
         error = z.std(ddof=1) / np.sqrt(len(z))
         words = f"{len(z)} background-only toys give z = {z.mean():+.2f} +- {error:.2f}, width {z.std(ddof=1):.2f}"
         passed = bool(z.mean() - 2 * error <= BIAS)

@@ -136,7 +136,7 @@ def threshold(injection: Injection, *, look: Look | None = None) -> Figure:
         axes.plot(x, x, color="#8a8a8a", linestyle=":", linewidth=1.2, label="no cut")
         axes.axhline(3, color="black", linewidth=0.7)
         axes.set(xlabel=r"Injected $S/\sqrt{B}$ in the window", ylabel="Significance found", xlim=(x.min(), x.max()))
-        axes.set_ylim(min(-1.0, float(injection.z.min())), 1.35 * top)
+        axes.set_ylim(min(-1.0, float(np.nanmin(injection.z))), 1.35 * top)
         axes.legend(loc="upper left")
         header(axes, look)
     return figure

@@ -37,10 +37,11 @@ class Injection:
     looks : names
         Efficiencies, and methods of a combination.
     z : float64 (strengths, draws, looks)
-        Local significance after the cut.
+        Local significance after the cut; NaN in a draw that could not be searched, as where too few events pass a cut
+        for a fit. Bands and limits are of the others.
     sic : float64 (strengths, draws, looks)
         Significance improvement eps_S / sqrt(eps_B) in the signal region at each look, eps_B that of the background
-        there and eps_S that of signal events that were not injected; NaN at strength 0.
+        there and eps_S that of signal events that were not injected; NaN at strength 0 and where z is.
     """
 
     strengths: Array
@@ -48,9 +49,19 @@ class Injection:
     z: Array
     sic: Array
 
+    @property
+    def refused(self) -> NDArray[np.int64]:
+        """Number of draws of each strength that could not be searched."""
+        return np.asarray(np.isnan(self.z).any(axis=2).sum(axis=1))
+
+    @property
+    def limits(self) -> bool:
+        """Whether there is enough for `upper_limit`."""
+        return bool(self.strengths[0] == 0 and (self.z.shape[1] - self.refused >= 5).all())
+
     def band(self, look: str) -> tuple[Array, Array, Array]:
         """16 %, 50 % and 84 % quantile (strengths,) of z over the draws."""
-        low, middle, high = np.quantile(self.z[:, :, self.looks.index(look)], [0.16, 0.5, 0.84], axis=1)
+        low, middle, high = np.nanquantile(self.z[:, :, self.looks.index(look)], [0.16, 0.5, 0.84], axis=1)
         return low, middle, high
 
     def threshold(self, look: str, z: float = 3.0) -> float | None:
@@ -76,10 +87,10 @@ class Injection:
         InputError
             If strength 0 was not injected, or there are fewer than 5 draws.
         """
-        if self.strengths[0] != 0 or self.z.shape[1] < 5:
+        if not self.limits:
             raise InputError("a limit needs strength 0 among the strengths, and 5 draws or more of each")
         values = self.z[:, :, self.looks.index(look)]
-        tail = ndtr((z - values.mean(axis=1)) / values.std(axis=1, ddof=1))
+        tail = ndtr((z - np.nanmean(values, axis=1)) / np.nanstd(values, axis=1, ddof=1))
         cls = tail / tail[0]
         excluded = np.flatnonzero(cls <= 1 - level)
         if not len(excluded):
@@ -90,13 +101,14 @@ class Injection:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        sic = self.sic.astype(object)
-        sic[~np.isfinite(self.sic)] = None
+        z, sic = self.z.astype(object), self.sic.astype(object)
+        z[np.isnan(self.z)] = sic[np.isnan(self.sic)] = None
         return {
             "strengths": self.strengths.tolist(),
             "looks": list(self.looks),
-            "z": self.z.tolist(),
+            "z": z.tolist(),
             "sic": sic.tolist(),
+            "draws_refused": self.refused.tolist(),
         }
 
 
@@ -135,7 +147,7 @@ def inject(
     Raises
     ------
     InputError
-        If there are too few signal events to draw from.
+        If there are too few signal events to draw from, or no draw of a strength can be searched.
     """
     whole("draws", draws)
     window = method.window
@@ -165,16 +177,19 @@ def inject(
     settings = {"folds": folds, "efficiencies": tuple(efficiencies), "bins": bins}
     one = InjectedData(method, fixed, signals, settings, seed)
     parts = list(map(one, [(i, d, float(n)) for i, n in enumerate(events) for d in range(draws)]))
-    looks = tuple(parts[0][0])
+    for i, strength in enumerate(values):
+        if all(isinstance(part, str) for part in parts[i * draws : (i + 1) * draws]):
+            raise InputError(f"no draw of S / sqrt(B) = {strength:g} can be searched: {parts[i * draws]}")
+    looks = tuple(next(part[0] for part in parts if not isinstance(part, str)))
+    nothing = [[np.nan] * len(looks)] * 2
+    z, sic = np.array([nothing if isinstance(part, str) else part[1:] for part in parts]).swapaxes(0, 1)
     shape = (len(values), draws, len(looks))
-    return Injection(
-        values, looks, np.array([p[1] for p in parts]).reshape(shape), np.array([p[2] for p in parts]).reshape(shape)
-    )
+    return Injection(values, looks, z.reshape(shape), sic.reshape(shape))
 
 
 @dataclass(frozen=True, eq=False)
 class InjectedData:
-    """Search of one mixture of signal and background: names, z and SIC of the looks.
+    """Search of one mixture of signal and background: names, z and SIC of the looks, or why it cannot be searched.
 
     It is called with the number of the strength, the number of the draw, and the expected number of signal events in
     the whole range.
@@ -196,7 +211,13 @@ class InjectedData:
     settings: dict[str, Any]
     seed: int
 
-    def __call__(self, draw: tuple[int, int, float]) -> tuple[list[str], list[float], list[float]]:
+    def __call__(self, draw: tuple[int, int, float]) -> tuple[list[str], list[float], list[float]] | str:
+        try:
+            return self._search(draw)
+        except InputError as refusal:  # the counts of a draw are no fault of the user
+            return str(refusal)
+
+    def _search(self, draw: tuple[int, int, float]) -> tuple[list[str], list[float], list[float]]:
         strength, number, events = draw
         rng = np.random.default_rng([self.seed, strength, number])
         rows = self.background.draw(rng) if isinstance(self.background, Background) else self.background

@@ -282,6 +282,7 @@ def record(
             "global_z": overall.z,
             "is_bound": overall.bound,
             "toys": len(calibrated.toys),
+            "toys_refused": calibrated.refused,
             "each": {name: p.p for name, p in calibrated.each.items()},
             "calibrated_z": calibrated.calibrated,
         }
@@ -296,7 +297,7 @@ def record(
     if hasattr(part.folds[0].method, "signal_") and quoted:
         fraction, error = part.strength()
         numbers["signal_fraction"] = [fraction, error]
-    if quoted and injection is not None and injection.strengths[0] == 0 and injection.z.shape[1] >= 5:
+    if quoted and injection is not None and injection.limits:
         look = f"{part.method.name} at {tightest:g}"
         typical = float(injection.band(look)[1][0])
         numbers["upper_limit"] = {
@@ -318,7 +319,7 @@ def verdict(
         failed = [c.name for c in checks if not c.passed]
         return f"no significance is quoted: {len(failed)} of {len(checks)} checks failed ({', '.join(failed)})"
     sign = "<" if calibrated.overall.bound else "="
-    numbers = f"global p {sign} {calibrated.overall.p:.2g} ({calibrated.overall}) from {len(calibrated.toys)} toys"
+    numbers = f"global p {sign} {calibrated.overall.p:.2g} ({calibrated.overall}) from {calibrated.of_toys}"
     if not unblind:
         return (
             f"blind: a background-only toy stands for the signal region; its {numbers}; all {len(checks)} checks passed"

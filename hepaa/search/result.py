@@ -148,6 +148,8 @@ class Searched:
     ) -> Array:
         """Local z (n, looks) of background-only toys, in each of which everything is trained again.
 
+        Of a toy that cannot be searched, as where too few events pass a cut for a fit, all are NaN.
+
         Parameters
         ----------
         n : int
@@ -157,14 +159,22 @@ class Searched:
             Such as the `map` of a `concurrent.futures.Executor`, to work in parallel.
         advance : callable, optional
             Called with the number of toys done.
+
+        Raises
+        ------
+        InputError
+            If no toy can be searched.
         """
         whole("toys", n, 10)
-        values = []
+        values: list[list[float] | str] = []
         for i, z in enumerate(map(ToySearch(self.again, self.background(), seed), range(n)), 1):
             values.append(z)
             if advance is not None:
                 advance(i)
-        return np.array(values)
+        looks = max(len(z) if isinstance(z, list) else 0 for z in values)
+        if not looks:
+            raise InputError(f"none of {n} background-only toys can be searched: {values[0]}")
+        return np.array([[np.nan] * looks if isinstance(z, str) else z for z in values])
 
     def calibrated(self, toys: Array) -> Calibrated:
         """p-values from the z of toys."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,7 +132,8 @@ class Calibrated:
     observed, calibrated : mapping of look -> float
         Local z of the data, as fitted, and less the mean and over the standard deviation of the toys.
     toys : float64 (toys, looks)
-        Local z of the toys, as fitted.
+        Local z of the toys, as fitted; NaN in one that could not be searched, as where too few events pass a cut for a
+        fit. Such a toy counts as more extreme than the data, so that p is never too small because of it.
     """
 
     overall: ToyP
@@ -142,7 +143,18 @@ class Calibrated:
     toys: Array
 
     def __str__(self) -> str:
-        return f"global {self.overall} from {len(self.toys)} toys"
+        return f"global {self.overall} from {self.of_toys}"
+
+    @property
+    def refused(self) -> int:
+        """Number of toys that could not be searched."""
+        return int(np.isnan(self.toys).any(axis=1).sum())
+
+    @property
+    def of_toys(self) -> str:
+        """Their number, and that of those refused if there are any."""
+        refused = f", of which {self.refused} could not be searched and count as more extreme" if self.refused else ""
+        return f"{len(self.toys)} toys{refused}"
 
     @classmethod
     def of(cls, observed: dict[str, float], toys: Array) -> Calibrated:
@@ -151,19 +163,27 @@ class Calibrated:
         Raises
         ------
         InputError
-            If there are fewer than 10 toys, or they belong to another search.
+            If fewer than 10 toys could be searched, or they belong to another search.
         """
         z = np.array(list(observed.values()))
         if toys.ndim != 2 or toys.shape[1] != len(z):
             raise InputError(f"toys have shape {toys.shape} for {len(z)} looks: they belong to another search")
-        if len(toys) < 10:
-            raise InputError(f"{len(toys)} toys say nothing about a spread: ask for 10 or more, for a result for 500")
-        mean, spread = toys.mean(axis=0), np.maximum(toys.std(axis=0, ddof=1), 1e-9)
-        standard, data = (toys - mean) / spread, (z - mean) / spread
-        n = len(toys)
+        searched = toys[~np.isnan(toys).any(axis=1)]
+        if len(searched) < 10:
+            raise InputError(
+                f"{len(searched)} toys say nothing about a spread: ask for 10 or more, for a result for 500"
+            )
+        mean, spread = searched.mean(axis=0), np.maximum(searched.std(axis=0, ddof=1), 1e-9)
+        standard, data = (searched - mean) / spread, (z - mean) / spread
+        n, refused = len(toys), len(toys) - len(searched)
+
+        def p_value(beyond: NDArray[np.bool_]) -> ToyP:
+            """With none of those searched beyond, it is still a bound."""
+            return replace(ToyP.count(int(beyond.sum()) + refused, n), bound=not beyond.any())
+
         return cls(
-            overall=ToyP.count(int((standard.max(axis=1) >= data.max()).sum()), n),
-            each={name: ToyP.count(int((toys[:, i] >= z[i]).sum()), n) for i, name in enumerate(observed)},
+            overall=p_value(standard.max(axis=1) >= data.max()),
+            each={name: p_value(searched[:, i] >= z[i]) for i, name in enumerate(observed)},
             observed=dict(observed),
             calibrated=dict(zip(observed, data.tolist(), strict=True)),
             toys=toys,
@@ -173,6 +193,8 @@ class Calibrated:
 @dataclass(frozen=True, eq=False)
 class ToySearch:
     """Search of one toy, by its number: local z of everything that is looked at; everything is trained again.
+
+    Of a toy that cannot be searched, such as one with too few events after a cut for a fit, it gives the reason.
 
     Attributes
     ----------
@@ -187,7 +209,10 @@ class ToySearch:
     background: Background
     seed: int
 
-    def __call__(self, number: int) -> list[float]:
+    def __call__(self, number: int) -> list[float] | str:
         rows = self.background.draw(np.random.default_rng([self.seed, number]))
-        result = self.again(rows, seed=int(np.random.default_rng([self.seed, number, 1]).integers(2**31)))
-        return [fit.z for fit in result.looks.values()]
+        try:
+            result = self.again(rows, seed=int(np.random.default_rng([self.seed, number, 1]).integers(2**31)))
+            return [fit.z for fit in result.looks.values()]
+        except InputError as refusal:  # the counts of a toy are no fault of the user
+            return str(refusal)

@@ -71,6 +71,27 @@ def test_a_combination_has_all_its_looks(events):
     assert np.isfinite(curve.sic).all()
 
 
+def test_draws_that_cannot_be_searched_are_left_out_and_counted(events, curve, monkeypatch):
+    def some(self, draw):
+        if draw[:2] in refused:
+            raise InputError("the sideband fit did not converge")
+        return ["cut"], [draw[1] + 5.0 * draw[0]], [2.0]
+
+    monkeypatch.setattr("hepaa.search.injection.InjectedData._search", some)
+    refused = {(0, 1), (0, 5)}
+    result = inject(METHOD, events, SIGNAL, strengths=(0, 1), draws=8, **SMALL)
+    assert result.refused.tolist() == [2, 0]
+    assert np.isnan(result.z[0, [1, 5], 0]).all()
+    assert result.band("cut")[1][0] == np.median([0, 2, 3, 4, 6, 7])
+    assert result.limits
+    assert result.upper_limit("cut", -9.0) is not None
+    content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (content["z"][0][1], content["draws_refused"]) == ([None], [2, 0])
+    refused = {(1, d) for d in range(8)}
+    with pytest.raises(InputError, match=r"no draw of S / sqrt\(B\) = 1 can be searched: the sideband fit did not"):
+        inject(METHOD, events, SIGNAL, strengths=(0, 1), draws=8, **SMALL)
+
+
 def curve_of(median, strengths=(0, 1, 2, 3)):
     z = np.array(median)[:, None, None] + np.array([-1.0, 0, 1])[None, :, None]
     return Injection(np.array(strengths, dtype=float), ("cut",), z, np.full(z.shape, np.nan))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.searches import SMALL, WINDOW, background, planted, table
 
 from hepaa.errors import InputError
-from hepaa.search import Combined, Cwola, Residual, cross_fit
-from hepaa.search.result import fit_spectrum
+from hepaa.search import Background, Combined, Cwola, Residual, cross_fit
+from hepaa.search.result import Searched, fit_spectrum
 from hepaa.stats.sidebands import sideband_fit
 from hepaa.stats.significance import asimov
 
@@ -178,6 +179,31 @@ def test_p_values_are_from_toys_that_are_trained_again(result):
     np.testing.assert_array_equal(p.toys, toys)
     with pytest.raises(InputError, match="toys is 5"):
         result.p_value(5)
+
+
+class Sometimes(Searched):
+    """A search that the toys of some numbers of events refuse."""
+
+    def __init__(self, refuses):
+        self.refuses = refuses
+
+    def background(self):
+        return Background.of(planted(800, 0), WINDOW, bins=12, components=1)
+
+    def again(self, rows, *, seed):
+        if self.refuses(rows.n):
+            raise InputError("the sideband fit did not converge")
+        return SimpleNamespace(looks={"a": SimpleNamespace(z=float(rows.n)), "b": SimpleNamespace(z=0.5)})
+
+
+def test_a_toy_whose_fit_is_refused_does_not_stop_the_others():
+    z = Sometimes(lambda n: n % 2).toys(12)
+    refused = np.isnan(z).all(axis=1)
+    assert 0 < refused.sum() < 12
+    np.testing.assert_array_equal(z[~refused, 0] % 2, 0)
+    np.testing.assert_array_equal(z[~refused, 1], 0.5)
+    with pytest.raises(InputError, match="none of 10 background-only toys can be searched: the sideband fit did not"):
+        Sometimes(lambda n: True).toys(10)
 
 
 @pytest.mark.slow

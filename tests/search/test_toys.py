@@ -116,6 +116,20 @@ class TestCalibrated:
         assert result.each["b"].bound
         assert not result.each["a"].bound
 
+    def test_a_toy_that_could_not_be_searched_counts_as_more_extreme(self):
+        """Ten toys and two more: p of every look and of all of them gains two, whatever the data; no mean moves."""
+        toys = np.column_stack([np.arange(1.0, 11.0), np.tile([-1.0, 1.0], 5)])
+        observed = {"loose": 9.0, "tight": 0.5}
+        whole = Calibrated.of(observed, toys)
+        short = Calibrated.of(observed, np.concatenate([toys[:4], np.full((2, 2), np.nan), toys[4:]]))
+        assert short.overall.p == pytest.approx(5 / 13)
+        assert [p.p for p in short.each.values()] == pytest.approx([5 / 13, 8 / 13])
+        assert short.calibrated == whole.calibrated
+        assert (whole.refused, short.refused) == (0, 2)
+        assert str(short).endswith("from 12 toys, of which 2 could not be searched and count as more extreme")
+        beyond = Calibrated.of({"loose": 99.0, "tight": 0.5}, short.toys).overall
+        assert (beyond.p, beyond.bound) == (pytest.approx(3 / 13), True)
+
     def test_p_is_uniform_when_data_are_as_the_toys(self):
         """Looks that are correlated, and biased and wide in different ways."""
         rng = np.random.default_rng(1)
