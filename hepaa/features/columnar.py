@@ -43,3 +43,37 @@ def flat(collection: ak.Array, fields: Sequence[str], *, name: str = "particles"
         # Writable, for kernels would be compiled once more for arrays that are not.
         contents.append(np.require(values, dtype, ["C", "W"]))
     return (offsets, *contents)
+
+
+def codes(collection: ak.Array, field: str, *, name: str) -> NDArray[np.int64]:
+    """A field of whole numbers, int64 (total,): an id, or the tag `btag`, 0 or 1.
+
+    Raises
+    ------
+    InputError
+        If the collection lacks the field, or a value is not whole or no tag.
+    """
+    _, values = flat(collection, (field,), name=name)
+    whole: NDArray[np.int64] = values.astype(np.int64)
+    if np.any(whole != values) or (field == "btag" and np.any((whole < 0) | (whole > 1))):
+        raise InputError(
+            f"{name}: {field} must be {'0 or 1' if field == 'btag' else 'whole'}; cut a score in the schema"
+        )
+    return whole
+
+
+def leading(offsets: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Positions of the n largest of each event's values, int64 (events, n), the largest first; -1 where there is none.
+
+    The first of equal values comes first.
+
+    Parameters
+    ----------
+    offsets : (events + 1,)
+    values : (total,)
+    """
+    event = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.append(np.lexsort((-values, event)), -1)
+    places = offsets[:-1, None] + np.arange(n)
+    picked: NDArray[np.int64] = order[np.where(places < offsets[1:, None], places, -1)]
+    return picked

@@ -82,6 +82,11 @@ class FeatureSet:
         Alternatives; each names the collections or columns that it needs, joined by " + ".
     columns, spectators : tuple of Feature
         What is trained on, and what travels along.
+    uses : tuple of str, or None
+        Collections and columns beside `inputs` that are used where they are there: no others need be read. None: not
+        declared, everything is read.
+    optional : frozenset of str
+        Columns that the table lacks where the events lack what they are computed of.
     compute : function of Events
         Gives all columns, (n,) each, and the cuts: name -> mask (n,), in order.
     description : str
@@ -94,10 +99,25 @@ class FeatureSet:
     spectators: tuple[Feature, ...]
     compute: SetFunction
     description: str
+    uses: tuple[str, ...] | None = None
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def needs(self) -> tuple[str, ...] | None:
+        """Collections and columns that are read for this set; None for all."""
+        if self.uses is None:
+            return None
+        return tuple(dict.fromkeys([name for needs in self.inputs for name in needs.split(" + ")] + list(self.uses)))
 
 
 def feature_set(
-    name: str, *, inputs: str | Sequence[str], columns: Sequence[Feature], spectators: Sequence[Feature] = ()
+    name: str,
+    *,
+    inputs: str | Sequence[str],
+    columns: Sequence[Feature],
+    spectators: Sequence[Feature] = (),
+    uses: Sequence[str] | None = None,
+    optional: Sequence[str] = (),
 ) -> Callable[[SetFunction], SetFunction]:
     """Register the function below as the feature set `name`.
 
@@ -109,6 +129,11 @@ def feature_set(
         Collections or columns that the events must have ("particles"; "jets + leptons"); a list gives alternatives.
     columns, spectators : lists of Feature
         In the order of the table. Spectators are not trained on.
+    uses : list of str, optional
+        Collections and columns that the function takes, beside `inputs`, where events have them. Given, even as an
+        empty list, files are read for nothing else.
+    optional : list of str
+        Names of columns that the function leaves out where it cannot compute them.
 
     Raises
     ------
@@ -127,7 +152,10 @@ def feature_set(
             )
         needs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
         first_line = (function.__doc__ or "").strip().split("\n")[0]
-        _SETS[name] = FeatureSet(name, needs, tuple(columns), tuple(spectators), function, first_line)
+        used = None if uses is None else tuple(uses)
+        _SETS[name] = FeatureSet(
+            name, needs, tuple(columns), tuple(spectators), function, first_line, used, frozenset(optional)
+        )
         return function
 
     return register
@@ -221,25 +249,27 @@ def _table(events: Events, feature_set: FeatureSet) -> EventTable:
     for step, mask in cuts.items():
         keep &= mask
         cutflow.append(CutflowRow(process, generator, step, int(keep.sum()), float(np.sum(events.weight[keep]))))
-    missing = [f.name for f in (*feature_set.columns, *feature_set.spectators) if f.name not in values]
+    declared = (*feature_set.columns, *feature_set.spectators)
+    missing = [f.name for f in declared if f.name not in values and f.name not in feature_set.optional]
     if missing:
         raise InputError(f"feature set {feature_set.name!r} did not compute {', '.join(missing)}; mend its function")
-    X = np.empty((int(keep.sum()), len(feature_set.columns)), np.float32)
-    for i, column in enumerate(feature_set.columns):
-        X[:, i] = values[column.name][keep]
+    columns = [f.name for f in feature_set.columns if f.name in values]
+    X = np.empty((int(keep.sum()), len(columns)), np.float32)
+    for i, column in enumerate(columns):
+        X[:, i] = values[column][keep]
     return EventTable.build(
         X,
-        [f.name for f in feature_set.columns],
+        columns,
         weight=events.weight[keep],
         label=sample.label if events.label is None else events.label[keep],
         process=process,
         generator=generator,
         event=events.index[keep],
         source=_source(events, feature_set.name, cuts),
-        spectators={f.name: values[f.name][keep] for f in feature_set.spectators},
+        spectators={f.name: values[f.name][keep] for f in feature_set.spectators if f.name in values},
         cutflow=cutflow,
         feature_set=feature_set.name,
-        units={f.name: f.unit for f in (*feature_set.columns, *feature_set.spectators) if f.unit},
+        units={f.name: f.unit for f in declared if f.unit and f.name in values},
     )
 
 

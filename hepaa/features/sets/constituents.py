@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import MJJ, RADIUS, raw_particles, visible_particles
+from hepaa.features.sets.dijet import MJJ, RADIUS, RAW, raw_particles, visible_particles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def _momenta(jets: int) -> list[Feature]:
     ]
 
 
-@feature_set("constituents-2x30", inputs="particles", columns=_columns(2, 30), spectators=[MJJ, *_momenta(2)])
+@feature_set("constituents-2x30", inputs=RAW, uses=["jets"], columns=_columns(2, 30), spectators=[MJJ, *_momenta(2)])
 def two_jets(events: Events) -> tuple[Values, Cuts]:
     """The 30 hardest particles of each of the two leading jets: share of pT, delta eta, delta phi; 180 columns.
 
@@ -59,7 +59,7 @@ def two_jets(events: Events) -> tuple[Values, Cuts]:
     return values, cuts
 
 
-@feature_set("constituents-3x15", inputs="particles", columns=_columns(3, 15), spectators=_momenta(3))
+@feature_set("constituents-3x15", inputs=RAW, uses=["jets"], columns=_columns(3, 15), spectators=_momenta(3))
 def three_jets(events: Events) -> tuple[Values, Cuts]:
     """The 15 hardest particles of each of the three leading jets, BEAD's input: z, delta eta, delta phi; 135 columns.
 
@@ -75,7 +75,7 @@ def _jets(events: Events, jets: int, particles: int) -> tuple[Values, Cuts, Floa
     from hepaa.features import kinematics
 
     offsets, pt, eta, phi = raw_particles(events)
-    if "jets" in events.arrays and "jet" in events.arrays["particles"].fields:
+    if {"jets", "particles"} <= set(events.arrays) and "jet" in events.arrays["particles"].fields:
         momenta, owner = _of_the_file(events, offsets, jets)
     elif jets <= 2:
         momenta, owner = _compiled(offsets, pt, eta, phi)

@@ -1,6 +1,12 @@
 """Feature sets of the LHC Olympics: two R = 1.0 jets and what is inside them.
 
-From raw events (particles pT, eta, phi: anti-kT jets, N-subjettiness) or straight from files that hold the 14 columns.
+From raw events (particles pT, eta, phi: anti-kT jets, N-subjettiness), from the large-radius jets of an ntuple with its
+own tau_N, from its candidates (particle flow) where it has no such jets, or straight from files that hold the 14
+columns.
+
+The mass of a jet of an ntuple is its field `mj` where the schema or the objects of a card define one, such as
+`mj = msoftdrop`, and else `m`; m_jj is always that of the whole jets, with `m`. A groomed mass below 0, CMS's mark of a
+jet of which grooming leaves one piece, is 0.
 """
 
 from __future__ import annotations
@@ -26,7 +32,8 @@ RADIUS = 1.0
 # One jet, in the order of the LHC Olympics feature files.
 _OF_A_JET = ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
 COLUMNS = tuple(f"{q}j{j}" for j in (1, 2) for q in _OF_A_JET)
-INPUTS = ["particles", " + ".join(COLUMNS)]
+RAW = ["particles", "candidates"]
+INPUTS = ["particles", "fatjets", "candidates", " + ".join(COLUMNS)]
 
 
 def of_jet(j: int) -> dict[str, Feature]:
@@ -47,6 +54,7 @@ DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
 @feature_set(
     "dijet",
     inputs=INPUTS,
+    uses=[],
     columns=[of_jet(j)[q] for j in (1, 2) for q in _OF_A_JET],
     spectators=[
         MJJ,
@@ -60,7 +68,7 @@ DMJ = Feature("dmj", r"$\Delta m_j$", "GeV")
 def dijet(events: Events) -> tuple[Values, Cuts]:
     """Two leading anti-kT R = 1.0 jets, the 14 inputs of LHC Olympics papers: momentum, mass, tau_1..3; j1 has more pT.
 
-    tau_N: beta = 1, R0 = 1, one-pass minimised exclusive kT axes.
+    tau_N: beta = 1, R0 = 1, one-pass minimised exclusive kT axes; those of the file for the jets of an ntuple.
     """
     values, cuts = _jets(events)
     return values | pair(values), cuts
@@ -69,6 +77,7 @@ def dijet(events: Events) -> tuple[Values, Cuts]:
 @feature_set(
     "dijet-hl",
     inputs=INPUTS,
+    uses=[],
     columns=[
         MJJ,
         MJ1,
@@ -92,8 +101,10 @@ def dijet_high_level(events: Events) -> tuple[Values, Cuts]:
 
 
 def _jets(events: Events) -> tuple[Values, Cuts]:
-    """The 14 columns, and the cut on two jets."""
-    if "particles" in events.collections:
+    """The 14 columns, with m_jj where it does not follow from them, and the cut on two jets."""
+    if "fatjets" in events.arrays and "particles" not in events.arrays:
+        return _jets_of_the_file(events)
+    if "particles" in events.arrays or "candidates" in events.arrays:
         jets, mass = two_jets(events)
         taus = jets.nsubjettiness(3, r0=RADIUS)
         px, py, pz, _ = np.moveaxis(jets.momenta, -1, 0)
@@ -108,6 +119,35 @@ def _jets(events: Events) -> tuple[Values, Cuts]:
     return values, {"two jets": two}
 
 
+def _jets_of_the_file(events: Events) -> tuple[Values, Cuts]:
+    """The same of the two leading large-radius jets of an ntuple."""
+    from hepaa.features import kinematics
+    from hepaa.features.columnar import flat, leading
+
+    fatjets = events.arrays["fatjets"]
+    names = ("pt", "eta", "phi", "m", "tau1", "tau2", "tau3", *(["mj"] if "mj" in fatjets.fields else []))
+    offsets, *contents = flat(fatjets, names, name=f"fatjets of {events.path} ({events.format})")
+    two = leading(offsets, contents[0], 2)
+    # the number behind the last jet is that of jets that are not there
+    picked = {q: np.append(v, 0)[two].astype(np.float64) for q, v in zip(names, contents, strict=True)}
+    momenta = _cartesian(*(picked[q] for q in ("pt", "eta", "phi", "m")))
+    px, py, pz, _ = momenta
+    picked |= {"px": px, "py": py, "pz": pz}
+    if "mj" in picked:
+        picked["m"] = np.maximum(picked["mj"], 0.0)
+    values = {f"{q}j{j + 1}": picked[q][:, j] for j in (0, 1) for q in _OF_A_JET}
+    values["mjj"] = kinematics.mass(*(c.sum(axis=1) for c in momenta))
+    return values, {"two jets": two[:, 1] >= 0}
+
+
+def _cartesian(
+    pt: NDArray[np.float64], eta: NDArray[np.float64], phi: NDArray[np.float64], m: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """px, py, pz, E [GeV]; a negative mass stands for a negative square."""
+    px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+    return px, py, pz, np.sqrt(np.maximum(pt**2 + pz**2 + m * np.abs(m), 0))
+
+
 def two_jets(events: Events) -> tuple[LeadingJets, NDArray[np.float64]]:
     """The two leading jets of raw events, and their masses (n, 2)."""
     from hepaa.features import kinematics
@@ -120,13 +160,34 @@ def two_jets(events: Events) -> tuple[LeadingJets, NDArray[np.float64]]:
 
 
 def visible_particles(events: Events) -> ak.Array:
-    """Particles that jets are made of: all of the file, or the visible final state of a full record (HepMC)."""
+    """Particles that jets are made of: all of the file, or the visible final state of a full record (HepMC).
+
+    Candidates of an ntuple have pt, eta and phi, here at least, and count with their weight `puppi` where they have one
+    (arXiv:1407.6013).
+    """
+    if "particles" not in events.arrays:
+        return _candidates(events.arrays["candidates"])
     particles = events.arrays["particles"]
     if "vx" in particles.fields:
         from hepaa.io.hepmc import final_state, is_full_record
 
         return final_state(particles) if is_full_record(particles) else particles
     return particles
+
+
+def _candidates(candidates: ak.Array) -> ak.Array:
+    import awkward as ak
+
+    from hepaa.features import kinematics
+
+    if {"px", "py", "pz"} <= set(candidates.fields):
+        px, py, pz = (candidates[c] for c in ("px", "py", "pz"))
+        polar = {"pt": kinematics.pt(px, py), "eta": kinematics.eta(px, py, pz), "phi": kinematics.phi(px, py)}
+        return ak.zip(polar)[polar["pt"] > 0]
+    if "puppi" not in candidates.fields:
+        return candidates
+    weighted = ak.with_field(candidates, candidates["pt"] * candidates["puppi"], "pt")
+    return weighted[candidates["puppi"] > 0]
 
 
 def raw_particles(events: Events) -> tuple[Any, ...]:
@@ -140,8 +201,8 @@ def raw_particles(events: Events) -> tuple[Any, ...]:
     from hepaa.features.columnar import flat
 
     names = ("pt", "eta", "phi")
-    particles = visible_particles(events)
-    offsets, *arrays = flat(particles, names, name=f"particles of {events.path} ({events.format})")
+    source = "particles" if "particles" in events.arrays else "candidates"
+    offsets, *arrays = flat(visible_particles(events), names, name=f"{source} of {events.path} ({events.format})")
     arrays = [a.astype(np.float64, copy=False) for a in arrays]
     for name, values in zip(names, arrays, strict=True):
         bad = np.flatnonzero(~np.isfinite(values))
@@ -168,7 +229,7 @@ def pair(values: Mapping[str, NDArray[np.float64]]) -> Values:
         out[f"phij{j}"] = kinematics.phi(px, py)
         for n in (2, 3):
             out[f"tau{n}{n - 1}j{j}"] = ratio(values[f"tau{n}j{j}"], values[f"tau{n - 1}j{j}"])
-    out["mjj"] = kinematics.mass(*total)
+    out["mjj"] = values["mjj"] if "mjj" in values else kinematics.mass(*total)
     out["ml"], out["mh"] = np.minimum(values["mj1"], values["mj2"]), np.maximum(values["mj1"], values["mj2"])
     out["dmj"] = out["mh"] - out["ml"]
     out["detajj"] = np.abs(out["etaj1"] - out["etaj2"])

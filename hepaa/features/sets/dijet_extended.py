@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa.features.registry import Feature, feature_set
-from hepaa.features.sets.dijet import DMJ, MJ1, MJJ, RADIUS, two_jets
+from hepaa.features.sets.dijet import DMJ, MJ1, MJJ, RADIUS, RAW, two_jets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,8 @@ _N_GRAPHS = 20
 
 @feature_set(
     "dijet-kitchen-sink",
-    inputs="particles",
+    inputs=RAW,
+    uses=[],
     columns=[
         *_MASSES,
         *(
@@ -55,7 +56,8 @@ def kitchen_sink(events: Events) -> tuple[Values, Cuts]:
 
 @feature_set(
     "dijet-efp",
-    inputs="particles",
+    inputs=RAW,
+    uses=[],
     columns=[
         *_MASSES,
         *(Feature(f"efp{g}j{j}", rf"EFP$_{{{g}}}(J_{j})$", log=True) for j in (1, 2) for g in range(1, _N_GRAPHS + 1)),

@@ -46,7 +46,7 @@ def _jet(j: int) -> list[Feature]:
 _DIJET = [*_jet(1), *_jet(2), Feature("lacop", r"$\ln(\pi - |\Delta\phi_{jj}|)$")]
 
 
-@feature_set("dijet-invariant", inputs=INPUTS, columns=_DIJET, spectators=[MJJ])
+@feature_set("dijet-invariant", inputs=INPUTS, uses=[], columns=_DIJET, spectators=[MJJ])
 def dijet_invariant(events: Events) -> tuple[Values, Cuts]:
     """The 14 dijet inputs without azimuth and beam direction, 13 columns.
 
@@ -73,6 +73,7 @@ def _dijet(values: Mapping[str, NDArray[np.float64]]) -> Values:
 @feature_set(
     "zh-invariant",
     inputs=["particles", "leptons + jets"],
+    uses=[],
     columns=[
         *(PT[k] for k in PT if k != "ptH"),
         Feature("etafH", r"$\pm\eta^{H}$"),

@@ -31,6 +31,7 @@ _MBB = Feature("mbb", r"$m_{bb}$", "GeV")
 @feature_set(
     "zh-paper",
     inputs=_INPUTS,
+    uses=[],
     columns=[
         *PT.values(),
         Feature("etaH", r"$\eta^{H}$"),
@@ -55,6 +56,7 @@ def zh_paper(events: Events) -> tuple[Values, Cuts]:
 @feature_set(
     "zh",
     inputs=_INPUTS,
+    uses=[],
     columns=[
         *(PT[k] for k in PT if k != "ptH"),
         MZH,
@@ -119,16 +121,12 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
 
 def _objects(events: Events, name: str, code: str) -> tuple[Any, ...]:
     """Offsets, the code (an id, a tag) as integers, pT, eta, phi, m of the leptons or jets."""
-    from hepaa.features.columnar import flat
+    from hepaa.features.columnar import codes, flat
 
     label = f"{name} of {events.path} ({events.format})"
-    offsets, codes, *momentum = flat(events.arrays[name], (code, "pt", "eta", "phi", "m"), name=label)
-    whole = codes.astype(np.int64)
-    if np.any(whole != codes) or (code == "btag" and np.any((whole < 0) | (whole > 1))):
-        raise InputError(
-            f"{label}: {code} must be {'0 or 1' if code == 'btag' else 'whole'}; cut a score in the schema"
-        )
-    return (offsets, whole, *(m.astype(np.float64, copy=False) for m in momentum))
+    offsets, *momentum = flat(events.arrays[name], ("pt", "eta", "phi", "m"), name=label)
+    of_objects = codes(events.arrays[name], code, name=label)
+    return (offsets, of_objects, *(m.astype(np.float64, copy=False) for m in momentum))
 
 
 def _rows(momenta: NDArray[np.float64]) -> Values:
