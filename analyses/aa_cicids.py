@@ -7,10 +7,10 @@ dropped, and columns that are constant on benign training flows. "Published" set
 batch 512, 50 + 20 epochs, lambda_max 5, clip 200, skewness of more than 1 -> log). The spread is over seeds, each with
 a split of the benign flows and a choice of labels of its own.
 
-With the published settings tuning loses here: 1,355 benign flows make 3 steps an epoch, where the source had hundreds;
-an error of 200 is little in 73 features (the source's 200 for 14 features is 1,000 here); and a lambda of 5 bends the
-autoencoder until it forgets what it knew. "aa-traffic" has the same network in batches of 128 for 100 + 200 epochs,
-five members, clip 1,000, lambda_max 0.3, and mixtures (1 - u) anomaly + u benign flow, u in [0, 2] (`mixup`): from the
+With the published settings tuning loses here, and the reason is the size of the sample: 1,354 benign flows for training
+make 3 steps an epoch in batches of 512, where the source had hundreds. In batches of 64, 21 steps an epoch, the same
+settings gain what is published. "aa-traffic" has the same network in batches of 128 for 100 + 200 epochs, five
+members, clip 1,000, lambda_max 0.3, and mixtures (1 - u) anomaly + u benign flow, u in [0, 2] (`mixup`): from the
 anomaly through the benign flow to the mirror image of the anomaly.
 
 It was chosen on training parts alone (split seeds from 100 on, a quarter of the benign flows held out). Criteria, AUC:
@@ -76,10 +76,13 @@ DROPPED = (
 )  # fmt: skip
 ATTACK_DAYS = ("2017-07-04", "2017-07-05")  # Tuesday and Wednesday
 TRAINING_FRACTION = 0.7
+SMALLER: dict[str, int | str] = {"batch_size": 64}
 ROWS: tuple[tuple[str, str, str, int, dict[str, int | str]], ...] = (
     ("VAE, published settings", "0.75", "vae-cicids", 0, {}),
     ("Anomaly-Aware VAE, published settings, 4,622 labels", "0.79", "aa-cicids", 10_000, {}),
     ("Anomaly-Aware VAE, published settings, 100 labels", "", "aa-cicids", 100, {}),
+    ("VAE, published settings in batches of 64", "", "vae-cicids", 0, SMALLER),
+    ("Anomaly-Aware VAE, published settings in batches of 64, 4,622 labels", "", "aa-cicids", 10_000, SMALLER),
     ("VAE", "", "vae-traffic", 0, {}),
     ("VAE, trained as long as with labels", "", "vae-traffic", 0, {"epochs": 300}),
     ("Anomaly-Aware VAE, 4,622 labels", "", "aa-traffic", 10_000, {}),
