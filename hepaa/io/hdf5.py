@@ -173,6 +173,12 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
 
 def _fixed_layout(group: h5py.Group) -> Layout:
     blocks: list[_Columns] = []
+    for name in ("axis0", *(f"block{i}_items" for i in range(int(group.attrs["nblocks"])))):
+        if text(attribute(group[name], "kind")) == "object":
+            raise InputError(
+                f"{group.file.filename}: column names of {_key(group)!r} are of mixed types, which pandas keeps as "
+                "Python objects; write them as text: frame.columns = frame.columns.map(str)"
+            )
     n = len(group["axis1"]) if "axis1" in group else 0
     for i in range(int(group.attrs["nblocks"])):
         values = group[f"block{i}_values"]
@@ -186,19 +192,22 @@ def _table_layout(group: h5py.Group) -> Layout:
     table = group["table"]
     held: list[str] = []
     blocks: list[_Columns] = []
+    levels = attribute(group, "levels")  # of a MultiIndex, else a number
+    index = set(_names_of(levels, group)) if isinstance(levels, bytes) and levels else set()
     for field in table.dtype.names:
         if f"{field}_kind" not in table.attrs or field == "index":
             continue
         items = _names_of(table.attrs[f"{field}_kind"], group)
         held += items
         base = table.dtype[field].base
-        if _numeric(base):
+        # of categories the codes are stored, which are no numbers of anything
+        if _numeric(base) and text(attribute(table, f"{field}_meta")) != "category" and not index.issuperset(items):
             blocks.append((_key(table), field, items, base))
     # [(1, [names in the order of the frame])]: the first number is the axis.
     order = _names_of(group.attrs["non_index_axes"], group)[1:]
     if sorted(order) != sorted(held):
         raise InputError(f"{group.file.filename}: {_key(group)!r} lists other columns than it holds; write it again")
-    return _pandas_layout(group, "table", len(table), order, blocks)
+    return _pandas_layout(group, "table", len(table), [name for name in order if name not in index], blocks)
 
 
 def _pandas_layout(group: h5py.Group, form: str, n: int, order: list[str], blocks: list[_Columns]) -> Layout:
@@ -314,6 +323,13 @@ class RowReader:
         for block in self.layout.blocks:
             values = raw[block.dataset] if block.field is None else raw[block.dataset][block.field]
             out[:, block.positions] = values.reshape(stop - start, len(block.positions))
+
+    def whole_numbers(self, position: int, start: int, stop: int) -> NDArray[Any]:
+        """One column, (stop - start,), in the type of the file: numbers that float64 would round."""
+        block = next(block for block in self.layout.blocks if position in block.positions)
+        values = self._datasets[block.dataset][start:stop]
+        values = values if block.field is None else values[block.field]
+        return np.ascontiguousarray(values.reshape(stop - start, -1)[:, block.positions.index(position)])
 
     def _broken(self, start: int, stop: int, error: OSError) -> TruncatedInputError:
         """The first chunk in start .. stop that cannot be read, as an error."""

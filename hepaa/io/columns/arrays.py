@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError, nearest
-from hepaa.io.columns.source import RowSource, named
+from hepaa.io.columns.source import RowSource, exact, named
 from hepaa.io.files import one_line
 from hepaa.io.pieces import row_ranges
 
@@ -82,23 +82,25 @@ def _array_source(path: str, arrays: Mapping[str, NDArray[Any]], names: Sequence
         raise InputError(f"{path} holds several tables; name one of them as '{path}:KEY': {', '.join(tables)}")
     vectors = {name: a for name, a in numeric.items() if a.ndim == 1 and not a.dtype.names}
     columns: dict[str, NDArray[Any]] = {}
+    text: list[str] = []
     for name, table in tables.items():
         if table.dtype.names:
             columns = {f: table[f] for f in table.dtype.names if table.dtype[f].kind in "fiub"}
+            text += [f for f in table.dtype.names if f not in columns]
         else:
             columns = dict(zip(named(path, table.shape[1], names, f"array {name!r}"), table.T, strict=True))
-        vectors = {v: a for v, a in vectors.items() if len(a) == len(table) and v not in columns}
+        vectors = {v: a for v, a in vectors.items() if len(a) == len(table)}
+        if twice := sorted(columns.keys() & vectors.keys()):
+            raise InputError(f"{path}: column names stand twice: {twice}; leave one out")
     columns |= vectors
     if not tables and len({len(a) for a in vectors.values()}) != 1:
         form = ", ".join(f"{name} {a.shape}" for name, a in arrays.items()) or "nothing"
         raise InputError(f"{path} holds no table of events, nor vectors of one length; it has: {form}")
     n = len(next(iter((*tables.values(), *vectors.values()))))
+    text += [name for name, a in arrays.items() if a.ndim == 1 and len(a) == n and name not in numeric]
 
-    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
+    def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
         for start, stop in row_ranges(n, rows):
-            out = np.empty((stop - start, len(wanted)))
-            for i, column in enumerate(wanted):
-                out[:, i] = columns[column][start:stop]
-            yield out
+            yield [exact(name, columns[name][start:stop]) for name in wanted]
 
-    return RowSource(tuple(columns), (), read, {"layout": "array", "key": next(iter(tables), "")})
+    return RowSource(tuple(columns), tuple(text), read, {"layout": "array", "key": next(iter(tables), "")})

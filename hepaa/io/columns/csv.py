@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+import csv
+from itertools import zip_longest
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.io.columns.source import RowSource, named, plain_bytes
+from hepaa.io.columns.source import RowSource, exact, is_number_of_event, is_row_index, named, plain_bytes
 from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
+
+_MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "None")
+"""How a missing value is written; NaN is a value."""
+_TRUE, _FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
+_LOOKED_AT = 100  # lines
 
 
 def csv_source(path: str, names: Sequence[str] | None) -> RowSource:
     """CSV, plain or compressed, separated by comma, semicolon, tab or blanks; header line optional.
 
-    Values are read as the nearest float64. An empty field or a line with too few fields is an error, never a
-    fill.
+    Values are read as the nearest float64, True and False as 1 and 0. A missing value or a line with too few fields is
+    an error, never a fill. A column is text if the first value that is not missing is; one without a name, such as the
+    index of a data frame, is left out.
     """
     with plain_bytes(path) as stream:
-        lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in _first_lines(stream, 2)]
+        lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in _first_lines(stream, _LOOKED_AT)]
     if not lines:
         raise InputError(f"{path} is empty")
     delimiter = next((d for d in ",;\t" if d in lines[0]), " ")
-    first = [field.strip().strip('"') for field in lines[0].lstrip("# ").split(delimiter)]
-    has_header = not all(_is_number(f) for f in first)
+    try:
+        fields = list(csv.reader([lines[0].lstrip("# "), *lines[1:]], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV ({error}); write it again") from error
+    first, *rows = [[field.strip() for field in row] for row in fields if row] or [[]]
+    has_header = _is_header(first)
     if has_header:
         every = tuple(first)
-        if len(lines) < 2:
+        if not rows:
             raise InputError(f"{path} has a header line but no events")
-        sample = lines[1].split(delimiter)
-        if len(sample) != len(every):
-            raise InputError(f"{path}: the header names {len(every)} columns but line 2 has {len(sample)} fields")
+        if len(rows[0]) != len(every):
+            raise InputError(f"{path}: the header names {len(every)} columns but line 2 has {len(rows[0])} fields")
     else:
         every = named(path, len(first), names, "the table")
-        sample = first
-    if len(set(every)) != len(every):
-        raise InputError(f"{path}: column names stand twice: {sorted({c for c in every if every.count(c) > 1})}")
-    numeric = tuple(c for c, field in zip(every, sample, strict=True) if _is_number(field.strip().strip('"')))
+        rows = [first, *rows]
+    forms = dict(zip(every, map(_form, every, zip_longest(*rows, fillvalue="")), strict=False))
+    known = [c for c in every if not is_row_index(c)]
 
-    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
-        yield from _rebatch(_csv_batches(path, every, wanted, delimiter, has_header), rows, len(wanted))
+    def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
+        types = {name: forms[name] for name in wanted}
+        yield from _rebatch(_csv_batches(path, every, types, delimiter, has_header), rows)
 
-    return RowSource(numeric, tuple(c for c in every if c not in numeric), read, {"layout": "csv"})
+    numeric = tuple(c for c in known if forms[c] != "text")
+    return RowSource(numeric, tuple(c for c in known if forms[c] == "text"), read, {"layout": "csv"})
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    """Whether the first line names the columns: a word is there, or numbers from 0 on, as of a bare data frame."""
+    values = (*_MISSING, *_TRUE, *_FALSE)
+    return any(not _is_number(f) and f not in values for f in fields) or (
+        len(fields) > 1 and list(fields) == ["", *map(str, range(len(fields) - 1))]
+    )
+
+
+def _form(name: str, fields: Sequence[str]) -> str:
+    """What the first value of a column that is not missing says of it: "bool", "int64", "double" or "text"."""
+    value = next((field for field in fields if field not in _MISSING), "nan")
+    if value in (*_TRUE, *_FALSE):
+        return "bool"
+    if is_number_of_event(name) and value.lstrip("+-").isdecimal():
+        return "int64"
+    return "double" if _is_number(value) else "text"
 
 
 def _first_lines(stream: IO[bytes], n: int) -> list[bytes]:
@@ -64,46 +95,54 @@ def _is_number(text: str) -> bool:
 
 
 def _csv_batches(
-    path: str, every: Sequence[str], wanted: Sequence[str], delimiter: str, has_header: bool
-) -> Iterator[NDArray[np.float64]]:
+    path: str, every: Sequence[str], types: Mapping[str, str], delimiter: str, has_header: bool
+) -> Iterator[list[NDArray[Any]]]:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as arrow
 
     seen = 0
     with plain_bytes(path) as stream:
         try:
-            reader = csv.open_csv(
+            reader = arrow.open_csv(
                 pa.PythonFile(stream, mode="r"),
-                read_options=csv.ReadOptions(
+                read_options=arrow.ReadOptions(
                     use_threads=False, block_size=1 << 22, column_names=list(every), skip_rows=int(has_header)
                 ),
-                parse_options=csv.ParseOptions(delimiter=delimiter),
-                convert_options=csv.ConvertOptions(
-                    include_columns=list(wanted), column_types=dict.fromkeys(wanted, pa.float64()), null_values=[""]
+                parse_options=arrow.ParseOptions(delimiter=delimiter),
+                convert_options=arrow.ConvertOptions(
+                    include_columns=list(types),
+                    column_types={name: pa.type_for_alias(form) for name, form in types.items()},
+                    null_values=list(_MISSING),
+                    true_values=list(_TRUE),
+                    false_values=list(_FALSE),
                 ),
             )
             for batch in reader:
-                for name, column in zip(wanted, batch.columns, strict=True):
-                    if column.null_count:
-                        row = seen + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-                        raise InputError(f"{path}: {name!r} is empty in event {row}; mend it or cut the event away")
-                yield np.column_stack([c.to_numpy() for c in batch.columns])
+                yield [_numbers(path, name, c, seen) for name, c in zip(types, batch.columns, strict=True)]
                 seen += len(batch)
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: after {seen} good events: {one_line(error)}") from error
 
 
-def _rebatch(batches: Iterator[NDArray[np.float64]], rows: int, width: int) -> Iterator[NDArray[np.float64]]:
+def _numbers(path: str, name: str, column: pa.Array, first: int) -> NDArray[Any]:
+    """A column of the events from number `first` on."""
+    if column.null_count:
+        row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise InputError(f"{path}: {name!r} is empty in event {row}; mend it or cut the event away")
+    return exact(name, column.to_numpy(zero_copy_only=False))
+
+
+def _rebatch(batches: Iterator[list[NDArray[Any]]], rows: int) -> Iterator[list[NDArray[Any]]]:
     """The same rows, `rows` at a time; the last block is what is left."""
-    held: list[NDArray[np.float64]] = []
+    held: list[list[NDArray[Any]]] = []
     n = 0
     for batch in batches:
         held.append(batch)
-        n += len(batch)
+        n += len(batch[0])
         while n >= rows:
-            joined = np.concatenate(held)
-            yield joined[:rows].copy()
-            held = [joined[rows:]]
-            n = len(held[0])
+            joined = [np.concatenate(parts) for parts in zip(*held, strict=True)]
+            yield [column[:rows].copy() for column in joined]
+            held = [[column[rows:] for column in joined]]
+            n = len(held[0][0])
     if n:
-        yield np.concatenate([np.empty((0, width)), *held])
+        yield [np.concatenate(parts) for parts in zip(*held, strict=True)]

@@ -14,7 +14,7 @@ from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
 from hepaa.io.columns.arrays import npy_source, npz_source
 from hepaa.io.columns.csv import csv_source
-from hepaa.io.columns.source import RowSource, named
+from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, RowSource, is_number_of_event, named, refuse_twice, usual
 from hepaa.io.pieces import row_ranges
 from hepaa.io.schemas import schema_of
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.io.schemas import Schema
-
-LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
-WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")
 
 
 def iterate(
@@ -56,13 +53,14 @@ def iterate(
         Other names for columns: `columns: {pxj1: px_leading, ...}`, `label`, `weight`; see
         `hepaa.io.schemas`.
     label, weight : str, optional
-        Columns that hold truth and weight. Default: a column with a usual name (`LABEL_NAMES`,
-        `WEIGHT_NAMES`, capitals or not), if there is one; `header` says which was taken.
+        Columns that hold truth (0, 1, -1, or True and False) and weight. Default: a column with a usual name (see
+        `hepaa.io.columns.source.usual`), if there is one; `header` says which was taken.
 
     Yields
     ------
     Events
-        With `columns` (float64), and `label` and `weight` where the table has them (weight 1 otherwise).
+        With `columns` (float64; numbers of events and runs as whole numbers), and `label` and `weight` where the table
+        has them (weight 1 otherwise).
 
     Raises
     ------
@@ -73,13 +71,15 @@ def iterate(
     """
     name = str(path)
     source = _source(name, key, columns)
+    refuse_twice(name, (*source.columns, *source.skipped))
     mapping = None if schema is None else schema_of(schema)
     if mapping is not None:
         source = _renamed(source, mapping, name)
         label = label or ("label" if mapping.label else None)
         weight = weight or ("weight" if mapping.weight else None)
-    label_column = _special(source, label, LABEL_NAMES, name)
-    weight_column = _special(source, weight, WEIGHT_NAMES, name)
+    chosen = columns is not None or mapping is not None
+    label_column = _special(source, label, LABEL_NAMES, name, chosen=chosen)
+    weight_column = _special(source, weight, WEIGHT_NAMES, name, chosen=chosen)
     special = [c for c in (label_column, weight_column) if c]
     features = _wanted(source, columns, name, special)
     header = {**source.header, "label": label_column, "weight": weight_column, "skipped_columns": list(source.skipped)}
@@ -88,16 +88,17 @@ def iterate(
         raise InputError(f"{name} has no numeric column; columns of text: {', '.join(source.skipped) or 'none'}")
     blocks = source.read(names, max(step_bytes // (8 * len(names)), 1))
     start = 0
-    for block in chain([next(blocks, np.empty((0, len(names))))], blocks):
-        stop = start + len(block)
+    for block in chain([next(blocks, [np.empty(0) for _ in names])], blocks):
+        values = dict(zip(names, block, strict=True))
+        stop = start + len(block[0])
         yield Events(
             path=name,
             format="lhco-features",
             index=np.arange(start, stop, dtype=np.int64),
-            weight=block[:, -1].copy() if weight_column else np.ones(len(block)),
-            label=truth_labels(block[:, len(features)], name, start, label_column) if label_column else None,
+            weight=values[weight_column].copy() if weight_column else np.ones(stop - start),
+            label=truth_labels(values[label_column], name, start, label_column) if label_column else None,
             header=header,
-            columns={c: np.ascontiguousarray(block[:, i]) for i, c in enumerate(features)},
+            columns={c: np.ascontiguousarray(values[c]) for c in features},
         )
         start = stop
 
@@ -126,9 +127,10 @@ def _hdf_source(path: str, key: str, columns: Sequence[str] | None) -> RowSource
         layout = hdftable.choose(file, path, key)
     names = layout.columns or named(path, layout.width, columns, f"{layout.key!r}")
     position = {c: i for i, c in enumerate(names)}
+    whole = {i for block in layout.blocks if block.dtype.kind in "iu" for i in block.positions}
+    identifiers = {c for c, i in position.items() if i in whole and is_number_of_event(c)}
 
-    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
-        picked = [position[c] for c in wanted]
+    def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
         with hdftable.opened(path) as file:
             reader = hdftable.RowReader(file, path, layout)
             for start, stop in row_ranges(layout.n, rows):
@@ -139,9 +141,20 @@ def _hdf_source(path: str, key: str, columns: Sequence[str] | None) -> RowSource
                     good = raw[: max(error.good_events - start, 0)]
                     reader.read(start, start + len(good), good)
                     if len(good):
-                        yield good[:, picked].astype(np.float64, copy=False)
+                        yield columns_of(reader, good, start, wanted)
                     raise
-                yield raw[:, picked].astype(np.float64, copy=False)
+                yield columns_of(reader, raw, start, wanted)
+
+    def columns_of(
+        reader: hdftable.RowReader, raw: NDArray[Any], start: int, wanted: Sequence[str]
+    ) -> list[NDArray[Any]]:
+        stop = start + len(raw)
+        return [
+            reader.whole_numbers(position[c], start, stop)
+            if c in identifiers
+            else raw[:, position[c]].astype(np.float64)
+            for c in wanted
+        ]
 
     return RowSource(tuple(names), layout.skipped, read, {"key": layout.key, "layout": layout.form})
 
@@ -165,29 +178,40 @@ def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
         if column is not None:
             old[name] = column
 
-    def read(wanted: Sequence[str], rows: int) -> Iterator[NDArray[np.float64]]:
-        scale = np.array([fields[c].scale for c in wanted])
+    def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
+        scales = [fields[c].scale for c in wanted]
         for block in source.read([old[c] for c in wanted], rows):
-            yield block * scale
+            yield [values if scale == 1 else values * scale for values, scale in zip(block, scales, strict=True)]
 
     return replace(source, columns=tuple(old), read=read)
 
 
-def _special(source: RowSource, name: str | None, usual: tuple[str, ...], path: str) -> str | None:
-    """The column called `name` as label or weight, or else the one with a usual name."""
+def _special(source: RowSource, name: str | None, meaning: tuple[str, ...], path: str, *, chosen: bool) -> str | None:
+    """The column called `name` as label or weight, or else the one with a usual name.
+
+    One that has such a name and no numbers is not passed over, unless columns were chosen.
+    """
     if name is not None:
         if name not in source.columns:
             raise InputError(f"{path} has no numeric column {name!r}; {nearest(name, source.columns)}")
         return name
-    candidates = [c for c in source.columns if c.lower() in usual]
-    return min(candidates, key=lambda c: usual.index(c.lower()), default=None)
+    column = usual(source.columns, meaning)
+    text = usual(source.skipped, meaning)
+    if column is None and text is not None and not chosen:
+        raise InputError(
+            f"{path}: column {text!r} holds no numbers (text or Python objects); write labels as 0, 1 or True, False, "
+            "weights as numbers, or choose columns=[...] without it"
+        )
+    return column
 
 
 def _wanted(source: RowSource, columns: Sequence[str] | None, path: str, special: list[str]) -> list[str]:
     names = source.columns if columns is None else columns
     for column in names:
         if column in source.skipped:
-            raise InputError(f"{path}: column {column!r} holds text; numeric columns: {', '.join(source.columns)}")
+            raise InputError(
+                f"{path}: column {column!r} holds text or categories; numeric columns: {', '.join(source.columns)}"
+            )
         if column not in source.columns:
             raise InputError(f"{path} has no column {column!r}; {nearest(column, source.columns)}")
     return [c for c in names if c not in special]

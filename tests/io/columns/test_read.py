@@ -212,3 +212,108 @@ def test_a_broken_chunk(tmp_path, frame):
     kept = io.open(tmp_path / "x.h5", keep_partial=True)
     np.testing.assert_array_equal(kept.columns["mj1"], frame["mj1"][:70])
     assert "event 70" in kept.header["broken"]
+
+
+def opened(tmp_path, content, name="x.csv", **options):
+    (tmp_path / name).write_text(content)
+    return io.open(tmp_path / name, **options)
+
+
+def test_true_and_false_are_labels(tmp_path):
+    events = opened(tmp_path, "a,label,ok\n1,True,true\n2,False,false\n3,True,true\n")
+    assert events.label.tolist() == [1, 0, 1]
+    assert events.columns["ok"].tolist() == [1.0, 0.0, 1.0]
+    assert events.header["skipped_columns"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "event"),
+    [("a,b\n1,\n2,3\n3,4\n", 0), ("a,b\n1,2\n2,3\n3,\n", 2), ("a,b\n1,NA\n2,3\n", 0), ("a,b\n1,2\n2,NA\n", 1)],
+)
+def test_a_missing_value_is_the_same_error_in_every_row(tmp_path, content, event):
+    with pytest.raises(InputError, match=f"'b' is empty in event {event}; mend it"):
+        opened(tmp_path, content)
+
+
+def test_a_table_without_a_header_may_begin_with_a_missing_value(tmp_path):
+    with pytest.raises(InputError, match="'b' is empty in event 0"):
+        opened(tmp_path, "1,,3\n4,5,6\n", columns=["a", "b", "c"])
+
+
+def test_the_index_of_a_data_frame_is_no_column(tmp_path, frame):
+    for separator in ",\t;":
+        assert list(opened(tmp_path, frame.to_csv(sep=separator)).columns) == NAMES
+    again = pd.read_csv(tmp_path / "x.csv", sep=";")
+    assert list(opened(tmp_path, again.to_csv()).columns) == NAMES
+    bare = pd.DataFrame(frame[NAMES].to_numpy())
+    np.testing.assert_array_equal(opened(tmp_path, bare.to_csv()).columns["1"], frame["pyj1"])
+
+
+def test_a_label_of_text_is_not_passed_over(tmp_path):
+    text = "a,label\n1,signal\n2,background\n"
+    with pytest.raises(InputError, match="column 'label' holds no numbers"):
+        opened(tmp_path, text)
+    assert opened(tmp_path, text, columns=["a"]).label is None
+    np.savez(tmp_path / "x.npz", a=np.ones(2), label=np.array(["s", "b"]))
+    with pytest.raises(InputError, match="column 'label' holds no numbers"):
+        io.open(tmp_path / "x.npz")
+    write(tmp_path / "x.h5", pd.DataFrame({"a": [1.0, 2.0], "label": np.array([True, False], object)}), "fixed")
+    with pytest.raises(InputError, match="column 'label' holds no numbers"):
+        io.open(tmp_path / "x.h5")
+
+
+def test_columns_of_mixed_names_are_told(tmp_path):
+    frame = pd.DataFrame(np.ones((3, 2)))
+    frame["label"] = [0, 1, 0]
+    write(tmp_path / "x.h5", frame, "fixed")
+    with pytest.raises(InputError, match=r"column names of 'df' are of mixed types.*map"):
+        io.open(tmp_path / "x.h5")
+    write(tmp_path / "y.h5", frame.rename(columns=str), "fixed")
+    assert io.open(tmp_path / "y.h5").label.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("names", [["run", "evt"], [None, None]])
+def test_levels_of_an_index_and_codes_of_categories_are_no_columns(tmp_path, frame, names):
+    levels = pd.MultiIndex.from_arrays([np.ones(101, int), np.arange(101)], names=names)
+    for how in ("fixed", "table"):
+        write(tmp_path / f"{how}.h5", frame.set_index(levels), how)
+        assert list(io.open(tmp_path / f"{how}.h5").columns) == NAMES
+    write(tmp_path / "x.h5", frame.assign(period=pd.Categorical(["a"] * 101)), "table")
+    events = io.open(tmp_path / "x.h5")
+    assert list(events.columns) == NAMES
+    assert events.header["skipped_columns"] == ["period"]
+
+
+def test_a_column_twice_is_an_error(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["t"] = np.ones((2, 2))
+        file["t"].attrs["columns"] = ["a", "a"]
+    np.savez(tmp_path / "m.npz", X=np.ones((2, 2)), columns=["a", "a"])
+    np.savez(tmp_path / "v.npz", X=np.ones((2, 2)), columns=["a", "b"], b=np.zeros(2))
+    for name in ("x.h5", "m.npz", "v.npz"):
+        with pytest.raises(InputError, match="column names stand twice"):
+            io.open(tmp_path / name)
+
+
+def test_numbers_of_events_are_exact(tmp_path):
+    event = 2**60 + np.arange(20)
+    frame = pd.DataFrame({"a": np.arange(20.0), "event": event, "run": np.arange(20, dtype=np.uint64)})
+    for how in ("fixed", "table", "csv", "npz-vectors", "npy-fields", "hdf5-fields"):
+        write(tmp_path / how, frame, how)
+        for events in (io.open(tmp_path / how), _joined(io.iterate(tmp_path / how, step_size=120))):
+            assert events.columns["event"].dtype.kind in "iu"
+            np.testing.assert_array_equal(events.columns["event"], event)
+            assert events.columns["a"].dtype == np.float64
+
+
+def test_the_weight_is_chosen_by_one_rule_in_all_formats(tmp_path):
+    import uproot
+
+    columns = {"x": np.ones(3), "genWeight": np.full(3, 2.0), "evtwt": np.full(3, 3.0), "Weight": np.full(3, 4.0)}
+    frame = pd.DataFrame(columns)
+    for how in ("csv", "fixed", "npz-vectors"):
+        write(tmp_path / how, frame, how)
+    with uproot.recreate(tmp_path / "x.root") as file:
+        file["t"] = columns
+    for name in ("csv", "fixed", "npz-vectors", "x.root"):
+        assert io.open(tmp_path / name).weight.tolist() == [4, 4, 4]
