@@ -3,7 +3,7 @@
 A schema, as a dict or a YAML file:
 
     tree: Events                        # optional
-    signature: [nJet, Jet_pt]           # branches by which such a file is known; for the schemas of hepaa
+    signature: [nJet, Jet_pt]           # branches by which such a file is known; a list of such lists: one is enough
     momentum_unit: GeV                  # or MeV: the unit of pt, px, py, pz, e, m and et in collections
     collections:
       jets: {pt: Jet_pt, eta: Jet_eta, phi: Jet_phi, m: Jet_mass}
@@ -13,25 +13,36 @@ A schema, as a dict or a YAML file:
     weight: genWeight
     weights: {up: "weight_up", down: {branch: weight_sys, index: 1}}
     label: is_signal
+    optional: [muons]                   # collections that a file of this kind may lack; others have to be there
+    objects:                            # which objects and events count; see hepaa.io.objects
+      jets: {where: pt > 25 and abs(eta) < 2.5, btag: btagDeepFlavB > 0.2783}
 
 A field is the name of a branch, a list of names of which the first that exists is taken, or a mapping with
 `branch` (name or list), `scale` (multiplies), `index` (entry of a vector branch), `value` (a constant instead
-of a branch), `optional` (left out where there is no branch).
+of a branch), `optional` (left out where there is no branch). A collection that may be absent is absent if its first
+field has no branch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hepaa.errors import InputError, nearest
+from hepaa.io.objects import parse_objects, with_masks
 
-MOMENTUM_FIELDS = frozenset({"pt", "px", "py", "pz", "e", "m", "et"})
-_SECTIONS = ("tree", "signature", "momentum_unit", "collections", "union", "columns", "weight", "weights", "label")
+_MOMENTUM = re.compile(r"pt|px|py|pz|e|m|et|(pt|ptvar|et|topoet)cone\d.*|neflowisol\d.*")
+"""Fields in the unit of momenta: isolation sums too, which are cut relative to pT."""
+
+_SECTIONS = (
+    "tree", "signature", "momentum_unit", "collections", "union", "columns", "weight", "weights", "label",
+    "optional", "objects",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,14 +54,16 @@ class Field:
     index: int | None = None
     value: float | None = None
     optional: bool = False
+    relative: bool = False
+    each: bool = False
 
 
 @dataclass(frozen=True)
 class Schema:
     """Which branch is what in one kind of ntuple.
 
-    `flat` takes every branch with one number an event as a column. `signature` lists branches by which a
-    file of this kind is known.
+    `flat` takes every branch with one number an event as a column. `signature` holds sets of branches, of which one is
+    enough to know a file of this kind. `momentum_factor` is GeV per unit of momentum in the file.
     """
 
     name: str
@@ -62,7 +75,19 @@ class Schema:
     weights: Mapping[str, Field] = field(default_factory=dict)
     label: Field | None = None
     flat: bool = False
-    signature: tuple[str, ...] = ()
+    signature: tuple[tuple[str, ...], ...] = ()
+    optional: frozenset[str] = frozenset()
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    momentum_factor: float = 1.0
+
+    def recognises(self, branches: Set[str]) -> bool:
+        """Whether a file with these branches is of this kind."""
+        return any(branches >= set(needed) for needed in self.signature)
+
+
+def momentum_scale(field: str, factor: float) -> float:
+    """The factor for a field that is a momentum, 1 for others."""
+    return factor if _MOMENTUM.fullmatch(field) else 1.0
 
 
 def schema_of(schema: str | Path | Mapping[str, Any] | Schema) -> Schema:
@@ -99,6 +124,8 @@ def read_schema(path: Path) -> dict[str, Any]:
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds no mapping; it needs {', '.join(_SECTIONS)}")
+    if isinstance(objects := content.get("objects"), Mapping):
+        return {**content, "objects": with_masks(objects, path.parent)}
     return dict(content)
 
 
@@ -112,7 +139,7 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
     factor = 1e-3 if unit == "MeV" else 1.0
     collections = {
         name: {
-            f: replace(spec, scale=spec.scale * factor) if f in MOMENTUM_FIELDS else spec
+            f: replace(spec, scale=spec.scale * momentum_scale(f, factor))
             for f, spec in _fields(members, f"{place}.collections.{name}").items()
         }
         for name, members in _mapping(content.get("collections", {}), f"{place}.collections").items()
@@ -128,17 +155,39 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
         for part in parts:
             if part not in collections:
                 raise InputError(f"{place}.union.{name}: no collection {part!r}; {nearest(part, collections)}")
+    optional = _names(content["optional"], f"{place}.optional") if "optional" in content else ()
+    for name in optional:
+        if name not in collections:
+            raise InputError(f"{place}.optional: no collection {name!r}; {nearest(name, collections)}")
+    objects = content.get("objects") or {}
+    for name in parse_objects(objects, f"{place}.objects").collections:
+        if name not in (known := {*collections, *union}) and "union" not in (objects[name] or {}):
+            raise InputError(f"{place}.objects: no collection {name!r}; {nearest(name, known)}")
     return Schema(
         name=place,
         tree=tree,
-        signature=_names(content["signature"], f"{place}.signature") if "signature" in content else (),
+        signature=_signature(content.get("signature"), f"{place}.signature"),
         collections=collections,
         union=union,
         columns=_fields(content.get("columns", {}), f"{place}.columns"),
         weight=_field(content["weight"], f"{place}.weight") if "weight" in content else None,
-        weights=_fields(content.get("weights", {}), f"{place}.weights"),
+        weights={
+            name: _field(value, f"{place}.weights.{name}", ("relative", "each"))
+            for name, value in _mapping(content.get("weights", {}), f"{place}.weights").items()
+        },
         label=_field(content["label"], f"{place}.label") if "label" in content else None,
+        optional=frozenset(optional),
+        objects=objects,
+        momentum_factor=factor,
     )
+
+
+def _signature(value: Any, place: str) -> tuple[tuple[str, ...], ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list) and value and all(isinstance(names, list) for names in value):
+        return tuple(_names(names, place) for names in value)
+    return (_names(value, place),)
 
 
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:
@@ -168,26 +217,30 @@ def _fields(values: Any, place: str) -> dict[str, Field]:
     return {name: _field(value, f"{place}.{name}") for name, value in _mapping(values, place).items()}
 
 
-def _field(value: Any, place: str) -> Field:
+def _field(value: Any, place: str, more: tuple[str, ...] = ()) -> Field:
     if not isinstance(value, Mapping):
         return Field(_names(value, place))
-    known = ("branch", "scale", "index", "value", "optional")
+    flags = ("optional", *more)
+    known = ("branch", "scale", "index", "value", *flags)
     for key in value:
         if key not in known:
             raise InputError(f"{place}: unknown key {key!r}; {nearest(str(key), known)}")
     if ("branch" in value) == ("value" in value):
         raise InputError(f"{place} needs either `branch` or `value`")
-    index, optional = value.get("index"), value.get("optional", False)
+    index = value.get("index")
     if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
         raise InputError(f"{place}.index must be a whole number, not {index!r}")
-    if not isinstance(optional, bool):
-        raise InputError(f"{place}.optional must be true or false, not {optional!r}")
+    for flag in flags:
+        if not isinstance(value.get(flag, False), bool):
+            raise InputError(f"{place}.{flag} must be true or false, not {value[flag]!r}")
+    if value.get("each") and ("value" in value or index is not None):
+        raise InputError(f"{place}: `each` entry of a branch has neither `index` nor `value`")
     return Field(
         branches=_names(value["branch"], f"{place}.branch") if "branch" in value else (),
         scale=_number(value.get("scale", 1.0), f"{place}.scale"),
         index=index,
         value=_number(value["value"], f"{place}.value") if "value" in value else None,
-        optional=optional,
+        **{flag: bool(value.get(flag, False)) for flag in flags},
     )
 
 

@@ -12,7 +12,8 @@ import uproot
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
-from hepaa.io.columns.read import LABEL_NAMES, WEIGHT_NAMES, truth_labels
+from hepaa.io.columns.read import truth_labels
+from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
 from hepaa.io.schemas import Field, Schema, schema_of, schemas
 from hepaa.io.texts import parse_json
@@ -48,7 +49,7 @@ class TreePlan:
         self._known = set(self._names)
         if mapping is None:
             mapping = next(
-                (s for s in schemas().values() if s.signature and self._known.issuperset(s.signature)),
+                (s for s in schemas().values() if s.recognises(self._known)),
                 schemas()["flat"],
             )
         self._own = own if mapping.name == "hepaa" else None
@@ -65,6 +66,8 @@ class TreePlan:
             mapping = replace(mapping, label=Field((label,)))
         if weight is not None:
             mapping = replace(mapping, weight=mapping.weights.get(weight, Field((weight,))))
+        absent = {c for c in mapping.optional if not self._has(next(iter(mapping.collections[c].values())))}
+        mapping = replace(mapping, collections={c: m for c, m in mapping.collections.items() if c not in absent})
         self.schema = mapping
         self.n = int(self._tree.num_entries)
         self._sources: dict[str, str] = {}
@@ -91,8 +94,7 @@ class TreePlan:
                 "NanoAOD, PHYSLITE and Delphes; declare a schema. Branches: "
                 f"{', '.join(self._names[:20])}{' ...' if len(self._names) > 20 else ''}"
             )
-        weight = min((b for b in numbers if b.lower() in WEIGHT_NAMES), default=None)
-        label = min((b for b in numbers if b.lower() in LABEL_NAMES), default=None)
+        weight, label = usual(numbers, WEIGHT_NAMES), usual(numbers, LABEL_NAMES)
         return replace(
             schema,
             columns={b: Field((b,)) for b in numbers if b not in (weight, label)},
@@ -124,6 +126,9 @@ class TreePlan:
                 )
             self._branches[id(spec)] = branch
             self._sources[name] = branch
+
+    def _has(self, spec: Field) -> bool:
+        return any(self._branch_of(b) for b in spec.branches)
 
     def _branch_of(self, name: str) -> str | None:
         """The branch of that name, or the one of which it names a member (`p4.fE` of branch `p4`)."""
@@ -273,7 +278,8 @@ class TreePlan:
             raise InputError(f"{place}, which holds no numbers") from error
         if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
             raise InputError(f"{place}, which holds no single numbers")
-        return np.asarray(numbers, dtype=np.float64) * spec.scale
+        numbers = exact(name, numbers)
+        return numbers if spec.scale == 1 else numbers * spec.scale
 
 
 def _tree(file: Any, path: str, key: str) -> tuple[str, Any]:
