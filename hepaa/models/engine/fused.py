@@ -75,13 +75,14 @@ class EventRows(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Of Adam: step length, decay of both means, epsilon, and the longest gradient (infinity: any)."""
+    """Of Adam: step length, decay of both means, epsilon, the longest gradient (infinity: any), decay of weights."""
 
     learning_rate: float
     beta1: float
     beta2: float
     epsilon: float
     clip: float
+    weight_decay: float
 
 
 @inlined
@@ -263,6 +264,7 @@ def _adam(
     shrink = np.float32(min(rates.clip / (norm + 1e-12), 1.0))
     root = sqrt(1.0 - rates.beta2**step)
     rate = np.float32(rates.learning_rate * root / (1.0 - rates.beta1**step) if moves else 0.0)
+    keep = np.float32(1.0 - rates.learning_rate * rates.weight_decay if moves else 1.0)
     epsilon = np.float32(rates.epsilon * root)
     new_mean, new_square = np.float32(1.0 - rates.beta1), np.float32(1.0 - rates.beta2)
     old_square = np.float32(rates.beta2)
@@ -270,7 +272,7 @@ def _adam(
         g = gradient[i] * shrink
         mean[i] += (g - mean[i]) * new_mean
         square[i] = square[i] * old_square + g * g * new_square
-        p[i] -= rate * mean[i] / (np.sqrt(square[i]) + epsilon)
+        p[i] = p[i] * keep - rate * mean[i] / (np.sqrt(square[i]) + epsilon)
 
 
 @reordered

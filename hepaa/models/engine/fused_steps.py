@@ -54,7 +54,7 @@ class FusedSteps(TorchSteps):
         fused, adam = self.fused, self.optimiser
         objective = self._objective(weights)
         b1, b2 = adam.betas
-        rates = fused.Rates(adam.learning_rate, b1, b2, adam.epsilon, float("inf") if adam.clip is None else adam.clip)
+        clip = float("inf") if adam.clip is None else float(adam.clip)
 
         def events(pool: Pool | None) -> Any:
             x = np.empty((0, background.x.shape[1]), np.float32) if pool is None else pool.x.numpy()
@@ -67,6 +67,8 @@ class FusedSteps(TorchSteps):
             values = np.zeros(3)
             p, mean, square = (t[k].numpy() for t in (self.parameters.flat, adam.mean, adam.square))
             moves = self.active is None or bool(self.active[k] > 0)
+            step = adam.learning_rate * (1.0 if adam.scale is None else float(adam.scale[k]))
+            rates = fused.Rates(step, b1, b2, adam.epsilon, clip, float(adam.weight_decay))
             order, noise = deal.order[k].numpy(), deal.noise[k].numpy()  # type: ignore[index]
             dealt = np.empty(0, np.int64) if deal.dealt is None else deal.dealt[k].numpy()
             failed = fused.train(
@@ -91,7 +93,10 @@ def is_small_vae(model: Any, parameters: MemberParameters, events: int) -> bool:
 
 
 def can_fuse(model: Any, terms: Sequence[Term], parameters: MemberParameters, batch_size: int) -> bool:
-    """Whether `fused` trains this model with these terms: a small VAE with squared errors."""
+    """Whether `fused` trains this model with these terms: a small VAE with squared errors.
+
+    Weight decay and schedules of the learning rate are known to both; any other term goes to torch's operations.
+    """
     if not is_small_vae(model, parameters, batch_size):
         return False
     kinds = [type(term) for term in terms]

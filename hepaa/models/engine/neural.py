@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Balance
+    from hepaa.models.engine.rates import Schedule
     from hepaa.models.engine.training import Callback, Stage, TrainableModel
     from hepaa.table.streamed import StreamedTable
 
@@ -48,6 +49,11 @@ class NeuralDetector(Detector, abstract=True):
     epochs, batch_size : int
     learning_rate : float
         Of Adam.
+    weight_decay : float
+        Decoupled from the gradient, which makes AdamW of Adam (arXiv:1711.05101).
+    schedule : "plateau", "cosine" or None
+        Of the learning rate in each stage: halved when the validation loss, or without one the training loss, has not
+        fallen for five epochs; half a cosine to 0; or constant. See `hepaa.models.engine.rates`.
     seed : int
         Source of start values, order of events and noise. The same seed gives the same scores on the same machine.
     seeds : int
@@ -92,6 +98,8 @@ class NeuralDetector(Detector, abstract=True):
     epochs: int = 50
     batch_size: int = 128
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = None
     seed: int = 0
     seeds: int = 1
     validation_fraction: float = 0.0

@@ -61,6 +61,9 @@ class MemberParameters:
 class Adam:
     """Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1) on a flat block; members do not see each other.
 
+    With a weight decay it is AdamW (Loshchilov and Hutter, arXiv:1711.05101): parameters shrink by the learning rate
+    times the decay before every step, apart from the gradient.
+
     Parameters
     ----------
     flat : (K, P)
@@ -69,13 +72,22 @@ class Adam:
         The other constants are the paper's.
     clip : float or None
         The gradient of each member is scaled down to this norm when it is longer.
+    weight_decay : float
+
+    Attributes
+    ----------
+    scale : (K, 1) or None
+        Factor of each member's learning rate.
     """
 
     betas = (0.9, 0.999)
     epsilon = 1e-8
 
-    def __init__(self, flat: Tensor, learning_rate: float, clip: float | None = None) -> None:
-        self.flat, self.learning_rate, self.clip = flat, learning_rate, clip
+    def __init__(
+        self, flat: Tensor, learning_rate: float, clip: float | None = None, weight_decay: float = 0.0
+    ) -> None:
+        self.flat, self.learning_rate, self.clip, self.weight_decay = flat, learning_rate, clip, weight_decay
+        self.scale: Tensor | None = None
         self.mean = torch.zeros_like(flat)
         self.square = torch.zeros_like(flat)
         self.steps = 0
@@ -93,4 +105,8 @@ class Adam:
         root = (1 - b2**self.steps) ** 0.5
         rate = self.learning_rate * root / (1 - b1**self.steps)
         scale = self.square.sqrt().add_(self.epsilon * root)
-        self.flat.addcdiv_(self.mean if active is None else self.mean * active, scale, value=-rate)
+        move = self.scale if active is None else active if self.scale is None else active * self.scale
+        if self.weight_decay:
+            decay = self.learning_rate * self.weight_decay
+            self.flat.mul_(1 - decay * (torch.ones_like(self.flat[:, :1]) if move is None else move))
+        self.flat.addcdiv_(self.mean if move is None else self.mean * move, scale, value=-rate)

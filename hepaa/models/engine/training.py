@@ -21,9 +21,10 @@ from hepaa.models.engine.device import generator, threads_for
 from hepaa.models.engine.fused_steps import FusedSteps, can_fuse
 from hepaa.models.engine.optimiser import Adam, MemberParameters
 from hepaa.models.engine.parallel import ParallelSteps, agree, of_first
+from hepaa.models.engine.rates import SCHEDULES, Schedule, schedule_of
 from hepaa.models.engine.steps import Diverged, TorchSteps
 from hepaa.models.engine.stopping import Stopper
-from hepaa.models.parameters import between, whole
+from hepaa.models.parameters import between, one_of, whole
 from hepaa.models.processes import is_first, processes
 from hepaa.progress import Silent, reporter
 
@@ -84,6 +85,8 @@ class Settings:
 
     batch_size: int = 128
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = None
     gradient_clip: float | None = None
     validation_fraction: float = 0.0
     patience: int | None = None
@@ -97,6 +100,9 @@ class Settings:
     def __post_init__(self) -> None:
         whole("batch_size", self.batch_size)
         between("learning_rate", self.learning_rate, 0, ends="high")
+        between("weight_decay", self.weight_decay, 0)
+        if self.schedule is not None:
+            one_of("schedule", self.schedule, SCHEDULES)
         between("validation_fraction", self.validation_fraction, 0, 1, ends="low")
         if self.gradient_clip is not None:
             between("gradient_clip", self.gradient_clip, 0, ends="high")
@@ -184,6 +190,7 @@ class Trainer:
         words = [
             repr((self.parameters.layout, tuple(self.seeds), self.device.type)),
             repr((s.batch_size, s.learning_rate, s.gradient_clip, s.validation_fraction, s.patience, s.balance, s.amp)),
+            repr((s.weight_decay, s.schedule)),
             *(repr((g.epochs, g.anomaly_fraction, g.watch, [_words(t) for t in g.terms])) for g in stages),
             "" if self.stream is None else repr(self.stream),
         ]
@@ -201,8 +208,8 @@ class Trainer:
             self.settings.callback(self.epoch, metrics)
         self.epoch += 1
 
-    def train_epoch(self, stage: Stage, weights: Sequence[float], steps: TorchSteps) -> list[float]:
-        """One pass over the background; returns the mean of each term over steps and members."""
+    def train_epoch(self, stage: Stage, weights: Sequence[float], steps: TorchSteps) -> Tensor:
+        """One pass over the background; returns the mean of each term over steps, (terms, K)."""
         sums = torch.zeros(len(stage.terms), len(self.members), dtype=torch.float64, device=self.device)
         count = 0
         try:
@@ -213,7 +220,7 @@ class Trainer:
         finite = torch.isfinite(self.parameters.flat).all(dim=1)
         if not finite.all():
             raise self._diverged(int((~finite).nonzero()[0]), "last step, parameters")
-        return (sums / count).mean(dim=1).tolist()
+        return sums / count
 
     def _diverged(self, member: int, where: str) -> HepaaError:
         return HepaaError(
@@ -263,7 +270,10 @@ class StageRun:
     def __init__(self, trainer: Trainer, stage: Stage, index: int, checkpoint: Checkpoint | None) -> None:
         self.trainer, self.stage, self.index, self.checkpoint = trainer, stage, index, checkpoint
         settings, parameters = trainer.settings, trainer.parameters
-        self.optimiser = Adam(parameters.flat, settings.learning_rate, clip=settings.gradient_clip)
+        self.optimiser = Adam(
+            parameters.flat, settings.learning_rate, clip=settings.gradient_clip, weight_decay=settings.weight_decay
+        )
+        self.rates = schedule_of(settings.schedule, len(parameters), stage.epochs, trainer.device)
         patience = settings.patience if stage.watch else None
         self.stopper = Stopper(parameters.flat, patience) if patience is not None else None
         self.done = 0
@@ -277,6 +287,8 @@ class StageRun:
             arrays[f"random.{name}"] = torch.stack([m.generators[i].get_state() for m in trainer.members])
         if self.stopper is not None:
             arrays |= {f"stopper.{name}": getattr(self.stopper, name) for name in self.stopper.STATE}
+        if self.rates is not None:
+            arrays |= {f"rates.{name}": getattr(self.rates, name) for name in self.rates.STATE}
         record = {
             "stage": self.index,
             "done": self.done,
@@ -306,6 +318,9 @@ class StageRun:
         if self.stopper is not None:
             for name in self.stopper.STATE:
                 getattr(self.stopper, name).copy_(arrays[f"stopper.{name}"])
+        if self.rates is not None:
+            for name in self.rates.STATE:
+                getattr(self.rates, name).copy_(arrays[f"rates.{name}"])
         trainer.epoch, trainer.history = record["epoch"], record["history"]
         trainer.stage_starts = record["stage_starts"]
 
@@ -335,15 +350,20 @@ class StageRun:
         trainer, stage, stopper = self.trainer, self.stage, self.stopper
         weights = [float(term.weight(self.done)) for term in stage.terms]
         steps.active = stopper.active if stopper else None
-        values = trainer.train_epoch(stage, weights, steps)
+        self.optimiser.scale = None if self.rates is None else self.rates.scale
+        of_members = trainer.train_epoch(stage, weights, steps)
+        values = of_members.mean(dim=1).tolist()
         metrics = {"total": sum(w * v for w, v in zip(weights, values, strict=True))}
         metrics |= {term.name: v for term, v in zip(stage.terms, values, strict=True)}
+        losses = torch.tensor(weights, dtype=torch.float64, device=trainer.device) @ of_members
         if len(trainer.members[0].validation) and stage.watch:
             losses = of_first(trainer._validate(stage, weights))
             metrics["validation"] = float(losses.mean())
             if stopper:
                 stopper.update(losses)
         self.done += 1
+        if self.rates is not None:
+            self.rates.update(of_first(losses), self.done)
         advance(trainer.epoch + 1, "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
         trainer.record(metrics)
 

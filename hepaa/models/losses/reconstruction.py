@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-ErrorKind = Literal["mse", "bce", "huber", "gaussian", "pt-weighted", "emd"]
+ErrorKind = Literal["mse", "mae", "bce", "huber", "gaussian", "pt-weighted", "emd"]
 ERRORS: tuple[ErrorKind, ...] = get_args(ErrorKind)
 PARTICLE_ERRORS: tuple[ErrorKind, ...] = ("pt-weighted", "emd")
 CHANNELS = 3  # of a particle: pT fraction, delta eta, delta phi
@@ -37,14 +37,14 @@ def pt_shares(jets: Tensor) -> Tensor:
 class EventError:
     """E(x) of any kind from an event and a model's outputs, summed over features.
 
-    "mse": (x - x_hat)^2. "huber": quadratic up to 1 and 2|x - x_hat| - 1 beyond, so that it equals "mse" for small
-    errors. "bce": binary cross-entropy of x in [0, 1] with x_hat as logits. "gaussian": -log p(x | z) up to a constant,
-    with a learned variance of every feature (output `x_logvar`), 1/2 sum((x - x_hat)^2 / variance + log variance)
-    (Rybkin et al., arXiv:2006.13202). The others are for jets (..., particles * 3): "pt-weighted" is the squared error
-    in which the angles of a particle count with its share of the jet's pT, so that padding has no angles. "emd" is the
-    energy mover's distance (`transport.energy_mover`) between a jet and its image, both with a pT of 1, summed over
-    jets; there the first number of a particle in x_hat is the logit of its share of pT, and a jet without particles
-    costs nothing.
+    "mse": (x - x_hat)^2. "mae": |x - x_hat|. "huber": quadratic up to 1 and 2|x - x_hat| - 1 beyond, so that it equals
+    "mse" for small errors. "bce": binary cross-entropy of x in [0, 1] with x_hat as logits. "gaussian": -log p(x | z)
+    up to a constant, with a learned variance of every feature (output `x_logvar`), 1/2 sum((x - x_hat)^2 / variance +
+    log variance) (Rybkin et al., arXiv:2006.13202). The others are for jets (..., particles * 3): "pt-weighted" is the
+    squared error in which the angles of a particle count with its share of the jet's pT, so that padding has no angles.
+    "emd" is the energy mover's distance (`transport.energy_mover`) between a jet and its image, both with a pT of 1,
+    summed over jets; there the first number of a particle in x_hat is the logit of its share of pT, and a jet without
+    particles costs nothing.
 
     Attributes
     ----------
@@ -61,6 +61,8 @@ class EventError:
         x_hat = out["x_hat"]
         if self.kind == "bce":
             return F.binary_cross_entropy_with_logits(x_hat, x, reduction="none")
+        if self.kind == "mae":
+            return (x - x_hat).abs()
         if self.kind == "huber":
             return 2 * F.huber_loss(x_hat, x, reduction="none")
         if self.kind == "gaussian":

@@ -55,7 +55,7 @@ class VAE(NeuralDetector):
     capacity : float or None
         The loss has beta |KL - C| in place of beta KL, C rising linearly from 0 to `capacity` [nats] over the epochs;
         `history_["kl"]` is then |KL - C| (arXiv:1804.03599).
-    reconstruction : "mse", "huber", "bce", "gaussian", "pt-weighted" or "emd"
+    reconstruction : "mse", "mae", "huber", "bce", "gaussian", "pt-weighted" or "emd"
         E(x); see `hepaa.models.losses.reconstruction.EventError`. "bce" is for features in [0, 1], such as images, with
         preprocess=None, "gaussian" learns the variance of every feature, the last two are for particles.
     posterior : one of `hepaa.models.nets.posteriors.POSTERIORS`

@@ -38,6 +38,8 @@ MAKES = {
     "two stages": (AnomalyAwareVAE, {"epochs": 3, "finetune_epochs": 3, "seeds": 2}),
     "torch": (VAE, {"epochs": 6, "reconstruction": "huber", "seeds": 2, "gradient_clip": 1.0}),
     "flow": (Flow, {"epochs": 6, "kind": "maf", "transforms": 1, "hidden": (8,), "batch_size": 64}),
+    "cosine": (VAE, {"epochs": 6, "schedule": "cosine", "weight_decay": 0.1}),
+    "plateau": (VAE, {"epochs": 12, "schedule": "plateau", "learning_rate": 0.05, "seeds": 2}),
     "balance": (VAE, {"epochs": 6, "balance": "groups"}),
 }
 

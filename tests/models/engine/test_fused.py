@@ -80,8 +80,11 @@ def test_gradient_is_autograds(hidden: tuple[int, ...], normalisation: str, pena
     np.testing.assert_allclose(sums, values.detach().numpy(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_training_is_that_of_torch_operations(weighted: bool) -> None:
+@pytest.mark.parametrize(
+    ("weighted", "options"),
+    [(False, {}), (True, {}), (True, {"weight_decay": 20.0, "schedule": "cosine"}), (False, {"schedule": "plateau"})],
+)
+def test_a_training_is_that_of_torch_operations(weighted: bool, options: dict[str, object]) -> None:
     weight = torch.rand(500) + 0.5 if weighted else None
     stages = [
         Stage(2, (Reconstruction(), KL(weight=Fixed(0.5)))),
@@ -89,7 +92,14 @@ def test_a_training_is_that_of_torch_operations(weighted: bool) -> None:
     ]
 
     def run(compiled: bool) -> Trainer:
-        settings = Settings(batch_size=70, gradient_clip=2.0, validation_fraction=0.2, patience=5, fused=compiled)
+        settings = Settings(
+            batch_size=70,
+            gradient_clip=2.0,
+            validation_fraction=0.2,
+            patience=5,
+            fused=compiled,
+            **options,  # type: ignore[arg-type]
+        )
         common = Pool(normal(500, D), weight)
         rare = Pool(normal(30, D, seed=5) + 2, None if weight is None else weight[:30])
         trainer = Trainer(GaussianVAE(D, (8,), 2), common, (1, 2, 3), settings, rare)

@@ -36,12 +36,12 @@ def trainer(n: int = 300, seeds: tuple[int, ...] = (0,), anomalies: Pool | None 
     return Trainer(GaussianVAE(4, (8,), 2), pool(n), seeds, Settings(batch_size=32, **settings), anomalies)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("clip", [None, 0.5])
-def test_adam_is_torchs_adam(clip: float | None) -> None:
+@pytest.mark.parametrize(("clip", "decay"), [(None, 0.0), (0.5, 0.0), (0.5, 0.3)])
+def test_adam_is_torchs_adam(clip: float | None, decay: float) -> None:
     ours = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
     theirs = [torch.nn.Parameter(row.clone()) for row in ours]
-    adam = Adam(ours, 0.01, clip=clip)
-    optimisers = [torch.optim.Adam([p], lr=0.01) for p in theirs]
+    adam = Adam(ours, 0.01, clip=clip, weight_decay=decay)
+    optimisers = [torch.optim.AdamW([p], lr=0.01, weight_decay=decay) for p in theirs]
     for step in range(30):
         gradient = torch.randn(2, 5, generator=torch.Generator().manual_seed(step)) * 3
         adam.step(gradient)

@@ -101,6 +101,7 @@ def test_every_error_enters_as_its_logarithm(kind):
     share = jets[..., 0] / jets[..., 0].sum(-1, keepdim=True).clamp(min=1e-9)
     by_hand = {
         "mse": d2.sum(1),
+        "mae": d2.sqrt().sum(1),
         "huber": torch.where(d2 < 1, d2, 2 * d2.sqrt() - 1).sum(1),
         "bce": (torch.nn.functional.softplus(x_hat) - x * x_hat).sum(1),
         "gaussian": 0.5 * (d2 / logvar.exp()).sum(1),  # the variances are the same for all events
