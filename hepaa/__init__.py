@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hepaa.events import Events, Sample
     from hepaa.io import iterate, open, probe
     from hepaa.io.lhe.exchange import from_pylhe
+    from hepaa.io.objects import select_objects
     from hepaa.models.presets import detector
     from hepaa.stats import significance
     from hepaa.stats.calibration import conformal_pvalues
@@ -89,6 +90,7 @@ __all__ = [
     "mix",
     "open",
     "probe",
+    "select_objects",
     "significance",
     "split",
 ]
@@ -102,6 +104,7 @@ _HOME = {
     "hepaa.errors": ("CardError", "HepaaError", "IncompleteError", "InputError", "TruncatedInputError"),
     "hepaa.io": ("iterate", "open", "probe"),
     "hepaa.io.lhe.exchange": ("from_pylhe",),
+    "hepaa.io.objects": ("select_objects",),
     "hepaa.events": ("Events", "Sample"),
     "hepaa.table.streamed": ("StreamedTable",),
     "hepaa.table.preprocess": ("SkewLogStandardize",),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pylhe
     from numpy.typing import NDArray
 
+    from hepaa.io.objects import Objects
+
 
 Role = Literal["background", "signal", "data"]
 LABEL: dict[Role, int] = {"background": 0, "signal": 1, "data": -1}
@@ -45,6 +47,15 @@ class Sample:
     def label(self) -> int:
         """0 background, 1 signal, -1 data."""
         return LABEL[self.role]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a selection left: events, or objects of a collection ("jets: pt > 25"), and their weights."""
+
+    step: str
+    n: int
+    sum_weights: float
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -102,6 +113,11 @@ class Events:
         One number an event: feature files, event-level branches. Units as the file states them.
     sample : Sample or None
         The physics the file stands for: process, generator, cross-section.
+    objects : Objects or None
+        Which objects and events count. The collections hold all of them until features are computed, or
+        `hepaa.select_objects` is asked, for the weights of all events are needed to normalise a sample.
+    steps : tuple of Step
+        What such a selection left, where it is done.
     """
 
     path: str
@@ -114,6 +130,8 @@ class Events:
     collections: Mapping[str, ak.Array] = field(default_factory=lambda: _NOTHING)
     columns: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: _NOTHING)
     sample: Sample | None = None
+    objects: Objects | None = None
+    steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "collections", Collections(self.collections))

@@ -10,6 +10,7 @@ import ast
 import operator
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,6 +101,18 @@ class Expression:
                 for node in ast.walk(self.tree)
                 if isinstance(node, ast.Name | ast.Attribute) and id(node) not in functions | heads
             )
+        )
+
+    @property
+    def thresholds(self) -> tuple[tuple[str, float], ...]:
+        """Names that are compared with a number, and the number."""
+        return tuple(
+            (ast.unparse(side), float(other.value))
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Compare)
+            for pair in pairwise([node.left, *node.comparators])
+            for side, other in (pair, pair[::-1])
+            if isinstance(side, ast.Name) and isinstance(other, ast.Constant) and isinstance(other.value, int | float)
         )
 
     def truth(self, values: Values, n: int) -> NDArray[np.bool_]:

@@ -1,8 +1,11 @@
 """Named feature sets: how events become a table. A set is one function with one decorator.
 
+A set of one's own needs no package: the ten lines below in a file beside the card, which names it as `set:
+./mine.py:multiplicity` (on the command line `hepaa features --set ./mine.py:multiplicity`). Workers of a batch import
+the file too, and what it computes is stored under its content. Or the ten lines stand in an analysis script.
+
 Examples
 --------
-A set of one's own, in an analysis script:
 
 >>> import numpy as np
 >>> from hepaa.features import Feature, feature_set
@@ -18,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +29,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa._version import __version__
-from hepaa.errors import InputError, nearest
-from hepaa.events import Sample
+from hepaa.errors import HepaaError, InputError, nearest
+from hepaa.events import Sample, Step
+from hepaa.features.own import PREFIX, module_of, split_own
+from hepaa.io.files import one_line
+from hepaa.io.objects import select_objects
 from hepaa.table import CutflowRow, EventTable, Source, concatenate
+from hepaa.table.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -87,6 +94,8 @@ class FeatureSet:
         declared, everything is read.
     optional : frozenset of str
         Columns that the table lacks where the events lack what they are computed of.
+    code : str
+        SHA-256 of a user's own file that holds the set.
     compute : function of Events
         Gives all columns, (n,) each, and the cuts: name -> mask (n,), in order.
     description : str
@@ -101,6 +110,7 @@ class FeatureSet:
     description: str
     uses: tuple[str, ...] | None = None
     optional: frozenset[str] = frozenset()
+    code: str = ""
 
     @property
     def needs(self) -> tuple[str, ...] | None:
@@ -142,7 +152,9 @@ def feature_set(
     """
 
     def register(function: SetFunction) -> SetFunction:
-        old = _SETS.get(name)
+        # those of a user's own file are known by the file: two files, or two states of one, may use the same names
+        key = f"{function.__module__}:{name}" if function.__module__.startswith(PREFIX) else name
+        old = _SETS.get(key)
         if old is not None and _origin(old.compute) != _origin(function):
             raise InputError(f"there is a feature set {name!r} already, {_origin(old.compute)}; choose another name")
         names = [f.name for f in (*columns, *spectators)]
@@ -153,7 +165,7 @@ def feature_set(
         needs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
         first_line = (function.__doc__ or "").strip().split("\n")[0]
         used = None if uses is None else tuple(uses)
-        _SETS[name] = FeatureSet(
+        _SETS[key] = FeatureSet(
             name, needs, tuple(columns), tuple(spectators), function, first_line, used, frozenset(optional)
         )
         return function
@@ -176,32 +188,59 @@ def _import_own_sets() -> None:
 def feature_sets() -> dict[str, FeatureSet]:
     """All registered sets, by name."""
     _import_own_sets()
-    return dict(_SETS)
+    return {name: entry for name, entry in _SETS.items() if not name.startswith(PREFIX)}
 
 
-def _get(name: str) -> FeatureSet:
-    sets = feature_sets()
-    if name not in sets:
-        raise InputError(f"there is no feature set {name!r}; {nearest(name, sets)}")
-    return sets[name]
+def find_set(name: str | Sequence[str], selection: str | None = None) -> FeatureSet:
+    """The set of a name, of a user's own file (`./mine.py:name`), or of columns.
+
+    Parameters
+    ----------
+    name : str, or sequence of str
+        A sequence names columns, or expressions of them; see `hepaa.features.columns`.
+    selection : str, optional
+        A cut whose columns travel along as spectators, where `name` names columns.
+
+    Raises
+    ------
+    InputError
+        If there is none, or the file cannot be imported.
+    """
+    if not isinstance(name, str):
+        from hepaa.features.columns import column_set
+
+        return column_set(name, selection)
+    own = split_own(name)
+    if own is None:
+        sets = feature_sets()
+        if name not in sets:
+            raise InputError(f"there is no feature set {name!r}; {nearest(name, sets)}")
+        return sets[name]
+    file, inner = own
+    module = module_of(file)
+    sets = {key.removeprefix(f"{module}:"): entry for key, entry in _SETS.items() if key.startswith(f"{module}:")}
+    if inner not in sets:
+        raise InputError(f"{file} has no feature set {inner!r}; {nearest(inner, sets)}")
+    return replace(sets[inner], name=name, code=module.removeprefix(PREFIX))
 
 
-def feature_info(name: str, feature_set: str = "") -> Feature:
+def feature_info(name: str, feature_set: str | Sequence[str] = "") -> Feature:
     """What is known of a column.
 
     Parameters
     ----------
     name : str
         The column.
-    feature_set : str, optional
-        The set it belongs to, for names that mean different things in two sets; by default the first set that has it.
+    feature_set : str or sequence of str, optional
+        The set it belongs to, as in `find_set`, for names that mean different things in two sets; by default the first
+        set that has it.
 
     Raises
     ------
     InputError
         If no set, or not this one, has such a column.
     """
-    sets = [_get(feature_set)] if feature_set else feature_sets().values()
+    sets = [find_set(feature_set)] if feature_set else feature_sets().values()
     known = {f.name: f for s in reversed(list(sets)) for f in (*s.columns, *s.spectators)}
     if name not in known:
         place = f"feature set {feature_set!r}" if feature_set else "any feature set"
@@ -209,15 +248,26 @@ def feature_info(name: str, feature_set: str = "") -> Feature:
     return known[name]
 
 
-def features(events: Events | Iterable[Events], name: str) -> EventTable:
+def features(
+    events: Events | Iterable[Events],
+    name: str | Sequence[str],
+    *,
+    selection: str | None = None,
+    inputs: Sequence[str] | None = None,
+) -> EventTable:
     """Table of the feature set `name` for these events.
 
     Parameters
     ----------
     events : Events, or iterable of Events
         Pieces of files (`hepaa.iterate`) are joined into one table; only the table is held in memory.
-    name : str
-        One of `feature_sets()`.
+    name : str, or sequence of str
+        One of `feature_sets()`, a set in a file (`./mine.py:name`), or columns of the events and expressions of them:
+        `["mjj", "log(pt1 / pt2)", "ratio = pt1 / pt2"]`.
+    selection : str, optional
+        A cut on columns; see `hepaa.table.selection`.
+    inputs : sequence of str, optional
+        Columns to train on, in this order; the others become spectators. Default: all features of the set.
 
     Returns
     -------
@@ -228,24 +278,30 @@ def features(events: Events | Iterable[Events], name: str) -> EventTable:
     Raises
     ------
     InputError
-        If the set is unknown, the events lack what it needs, or a feature of an accepted event is not finite.
+        If the set is unknown, the events lack what it needs, or an input of a selected event is not finite.
     """
-    feature_set = _get(name)
+    feature_set = find_set(name, selection)
+
+    def table(piece: Events) -> EventTable:
+        return _table(piece, feature_set, selection, inputs)
+
     if hasattr(events, "collections"):
-        return _table(events, feature_set)  # type: ignore[arg-type]
-    tables = [_table(piece, feature_set) for piece in events]  # type: ignore[union-attr]
+        return table(events)  # type: ignore[arg-type]
+    tables = [table(piece) for piece in events]  # type: ignore[union-attr]
     if not tables:
         raise InputError(f"there are no events to compute {name!r} of; check the list of files")
     return concatenate(tables)
 
 
-def _table(events: Events, feature_set: FeatureSet) -> EventTable:
+def _table(source: Events, feature_set: FeatureSet, selection: str | None, inputs: Sequence[str] | None) -> EventTable:
+    events = select_objects(source)
     _check_inputs(events, feature_set)
-    values, cuts = feature_set.compute(events)
+    values, cuts = _computed(events, feature_set)
     sample = events.sample or Sample("unknown")
     process, generator = sample.process, sample.generator
     keep = np.ones(events.n, bool)
-    cutflow = [CutflowRow(process, generator, "all", events.n, float(np.sum(events.weight)))]
+    before = events.steps or (Step("all", events.n, float(np.sum(events.weight))),)
+    cutflow = [CutflowRow(process, generator, s.step, s.n, s.sum_weights) for s in before]
     for step, mask in cuts.items():
         keep &= mask
         cutflow.append(CutflowRow(process, generator, step, int(keep.sum()), float(np.sum(events.weight[keep]))))
@@ -253,36 +309,56 @@ def _table(events: Events, feature_set: FeatureSet) -> EventTable:
     missing = [f.name for f in declared if f.name not in values and f.name not in feature_set.optional]
     if missing:
         raise InputError(f"feature set {feature_set.name!r} did not compute {', '.join(missing)}; mend its function")
-    columns = [f.name for f in feature_set.columns if f.name in values]
-    X = np.empty((int(keep.sum()), len(columns)), np.float32)
-    for i, column in enumerate(columns):
-        X[:, i] = values[column][keep]
-    return EventTable.build(
-        X,
-        columns,
+    # features only after the selection: NaN in an event that is cut away, or in what is no input, is no obstacle
+    table = EventTable.build(
+        np.empty((int(keep.sum()), 0), np.float32),
+        [],
         weight=events.weight[keep],
         label=sample.label if events.label is None else events.label[keep],
         process=process,
         generator=generator,
         event=events.index[keep],
-        source=_source(events, feature_set.name, cuts),
-        spectators={f.name: values[f.name][keep] for f in feature_set.spectators if f.name in values},
+        source=_source(events, feature_set, cuts),
+        spectators={f.name: values[f.name][keep] for f in declared if f.name in values},
         cutflow=cutflow,
         feature_set=feature_set.name,
         units={f.name: f.unit for f in declared if f.unit and f.name in values},
     )
+    selected = table if selection is None else select(table, selection)
+    return selected.select([f.name for f in feature_set.columns if f.name in values] if inputs is None else inputs)
+
+
+def _computed(events: Events, feature_set: FeatureSet) -> tuple[Values, Cuts]:
+    """What the function of a set gives; that of a user's own file may fail in any way, and says where."""
+    try:
+        values, cuts = feature_set.compute(events)
+    except HepaaError:
+        raise
+    except Exception as wrong:
+        if not feature_set.code:
+            raise
+        raise InputError(
+            f"{feature_set.name} fails on {events.path} ({type(wrong).__name__}: {one_line(wrong)})"
+        ) from wrong
+    for name, column in (*values.items(), *cuts.items()):
+        if np.shape(column) != (events.n,):
+            raise InputError(
+                f"feature set {feature_set.name!r}: {name!r} has shape {np.shape(column)} for {events.n} events; give "
+                "one number an event"
+            )
+    return values, cuts
 
 
 def _check_inputs(events: Events, feature_set: FeatureSet) -> None:
     has = {*events.arrays, *events.columns}
-    if not any(has.issuperset(needs.split(" + ")) for needs in feature_set.inputs):
+    if feature_set.inputs and not any(has.issuperset(needs.split(" + ")) for needs in feature_set.inputs):
         raise InputError(
             f"{events.path} ({events.format}) cannot give the feature set {feature_set.name!r}: it needs "
             f"{', or '.join(feature_set.inputs)}; it has {', '.join(sorted(has)) or 'none of them'}"
         )
 
 
-def _source(events: Events, name: str, cuts: Cuts) -> Source:
+def _source(events: Events, feature_set: FeatureSet, cuts: Cuts) -> Source:
     """Provenance. Events that were made in memory are identified by their weights and numbers."""
     from hepaa.io.files import sha256
 
@@ -292,4 +368,5 @@ def _source(events: Events, name: str, cuts: Cuts) -> Source:
         digest = sha256(on_disk)
     else:
         digest = hashlib.sha256(events.path.encode() + events.weight.tobytes() + events.index.tobytes()).hexdigest()
+    name = f"{feature_set.name} (SHA-256 {feature_set.code})" if feature_set.code else feature_set.name
     return Source(events.path, digest, selection=f"{name}: {', '.join(cuts) or 'all events'}", version=__version__)

@@ -27,18 +27,20 @@ of the event. Those of `events` name columns, branches with one number an event,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.errors import InputError, nearest
+from hepaa.events import Events, Step
 from hepaa.expressions import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import awkward as ak
     from numpy.typing import NDArray
 
 Choice = tuple[Expression | None, ...]
@@ -47,7 +49,7 @@ Choice = tuple[Expression | None, ...]
 EVENTS = "events"
 _STEPS = ("union", "define", "where", "clean", "sort", "at_most", "btag")
 _EVENT_STEPS = ("where", "luminosity_mask")
-_MASK_COLUMNS = ("run", "luminosity_block")
+MASK_COLUMNS = ("run", "luminosity_block")
 
 
 @dataclass(frozen=True)
@@ -202,3 +204,223 @@ def usable(choice: Choice, has: Callable[[str], bool], available: Iterable[str],
     assert first is not None  # nosec: `_choice` lets null stand at the end alone, and then it is usable
     name = next(name for name in first.names if not has(name))
     raise InputError(f"{path}: {first.place} {first.source!r} names {name!r}; {nearest(name, available)}")
+
+
+def select_objects(events: Events, objects: Mapping[str, Any] | None = None) -> Events:
+    """Events of which the collections hold the objects that count, without the events that do not.
+
+    Parameters
+    ----------
+    events : Events
+    objects : mapping, optional
+        Steps as the module describes, in place of those that the events bring along (`events.objects`: those of the
+        schema of their file, or of `hepaa.open(..., objects=...)`). Here fields are those that the events have.
+
+    Returns
+    -------
+    Events
+        `steps` says what each step left: objects (all of them, then after each cut) and events. The events that a cut
+        on events drops are gone; sums of weights for a normalisation have to be made before.
+
+    Raises
+    ------
+    InputError
+        If a collection or field is missing, a b-tag is cut outside of the range of its score, or an expression is
+        undefined for an object.
+    """
+    chosen = events.objects if objects is None else parse_objects(objects)
+    if chosen is None:
+        return events
+    selection = _Selection(events, chosen)
+    for name in chosen.collections:
+        selection.collection(name)
+    rows = selection.events()
+    selected = replace(events, collections=selection.done, objects=None, steps=tuple(selection.steps))
+    return selected if rows is None else selected.select(rows)
+
+
+class _Flat:
+    """Objects of all events in one row, with the event that each belongs to."""
+
+    def __init__(self, records: ak.Array) -> None:
+        import awkward as ak
+
+        self.records = ak.flatten(records, axis=1)
+        self.owner: NDArray[np.int64] = np.repeat(np.arange(len(records)), ak.to_numpy(ak.num(records, axis=1)))
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        import awkward as ak
+
+        values = self.records[name]
+        if values.ndim != 1:
+            raise InputError(f"the field {name!r} has several numbers an object; cut one that has a single number")
+        return np.asarray(ak.to_numpy(values, allow_missing=False))
+
+    def __setitem__(self, name: str, values: NDArray[Any]) -> None:
+        import awkward as ak
+
+        self.records = ak.with_field(self.records, values, name)
+
+    def take(self, rows: NDArray[Any]) -> None:
+        """Keep these, in this order: a mask, or numbers of objects that leave the events in order."""
+        self.records, self.owner = self.records[rows], self.owner[rows]
+
+    def jagged(self, n: int) -> ak.Array:
+        """As lists of n events."""
+        import awkward as ak
+
+        return ak.unflatten(self.records, np.bincount(self.owner, minlength=n))
+
+
+class _Selection:
+    def __init__(self, source: Events, objects: Objects) -> None:
+        self.source, self.objects = source, objects
+        self.done: dict[str, ak.Array] = dict(source.arrays)
+        self.ready: set[str] = set()
+        self.open: list[str] = []
+        self.steps = [Step("all", source.n, float(np.sum(source.weight)))]
+
+    def collection(self, name: str) -> ak.Array:
+        """A collection as it was selected; those that it needs are selected before."""
+        if name in self.open:
+            raise InputError(f"objects: {' -> '.join([*self.open, name])} goes in a circle; clean one of them only")
+        cuts = self.objects.collections.get(name)
+        if cuts is not None and name not in self.ready:
+            self.open.append(name)
+            self.done[name] = self._selected(name, cuts)
+            self.open.pop()
+            self.ready.add(name)
+        if name not in self.done:
+            raise InputError(f"{self.source.path}: no collection {name!r}; {nearest(name, self.done)}")
+        return self.done[name]
+
+    def _selected(self, name: str, cuts: ObjectCuts) -> ak.Array:
+        if cuts.union:
+            records = united([self.collection(part) for part in cuts.union])
+        elif name in self.done:
+            records = self.done[name]
+        else:
+            raise InputError(f"{self.source.path}: no collection {name!r}; {nearest(name, self.done)}")
+        objects = _Flat(records)
+        self._count(name, "all", objects)
+        for key, choice in cuts.define.items():
+            if (expression := self._usable(choice, objects)) is not None:
+                objects[key] = expression.number(self._values(objects), len(objects))
+        if (expression := self._usable(cuts.where, objects)) is not None:
+            for part in expression.parts:
+                objects.take(part.truth(self._values(objects), len(objects)))
+                self._count(name, part.text, objects)
+        for other, radius in cuts.clean.items():
+            objects.take(~_near(objects, _Flat(self.collection(other)), radius, self.source.n))
+            self._count(name, f"Delta R >= {radius:g} from {other}", objects)
+        if (expression := self._usable(cuts.sort, objects)) is not None:
+            keys = expression.number(self._values(objects), len(objects))
+            objects.take(np.lexsort((-keys, objects.owner)))
+        if cuts.at_most is not None:
+            rank = np.arange(len(objects)) - np.searchsorted(objects.owner, objects.owner)
+            objects.take(rank < cuts.at_most)
+            self._count(name, f"at most {cuts.at_most}", objects)
+        if (expression := self._usable(cuts.btag, objects)) is not None:
+            tagged = expression.truth(self._values(objects), len(objects))
+            _check_working_points(expression, objects, self.source.path)
+            objects["btag"] = tagged.astype(np.int64)
+            self._count(name, f"b-tag, {expression.text}", objects, tagged)
+        return objects.jagged(self.source.n)
+
+    def _count(self, name: str, step: str, objects: _Flat, rows: Any = slice(None)) -> None:
+        weights = self.source.weight[objects.owner[rows]]
+        self.steps.append(Step(f"{name}: {step}", len(weights), float(np.sum(weights))))
+
+    def _usable(self, choice: Choice, objects: _Flat) -> Expression | None:
+        names = {*objects.records.fields, *self.source.columns}
+        return usable(choice, names.__contains__, names, self.source.path)
+
+    def _values(self, objects: _Flat) -> Callable[[str], NDArray[Any]]:
+        def value(name: str) -> NDArray[Any]:
+            return objects[name] if name in objects.records.fields else self.source.columns[name][objects.owner]
+
+        return value
+
+    def events(self) -> NDArray[np.bool_] | None:
+        """Which events pass the cuts on events; None where there are none."""
+        if not self.objects.where and self.objects.luminosity_mask is None:
+            return None
+        keep = np.ones(self.source.n, bool)
+        if self.objects.luminosity_mask is not None:
+            keep &= self._certified(self.objects.luminosity_mask)
+            self._count_events("luminosity mask", keep)
+        import awkward as ak
+
+        counts = {f"n{name}": ak.to_numpy(ak.num(records, axis=1)) for name, records in self.done.items()}
+        values = {**self.source.columns, **counts}
+        expression = usable(self.objects.where, values.__contains__, values, self.source.path)
+        for part in expression.parts if expression is not None else ():
+            rows = np.flatnonzero(keep)
+            keep[rows] = part.truth(lambda name, rows=rows: values[name][rows], len(rows))  # type: ignore[misc]
+            self._count_events(part.text, keep)
+        return keep
+
+    def _count_events(self, step: str, keep: NDArray[np.bool_]) -> None:
+        self.steps.append(Step(step, int(np.count_nonzero(keep)), float(np.sum(self.source.weight[keep]))))
+
+    def _certified(self, mask: Mapping[int, NDArray[np.int64]]) -> NDArray[np.bool_]:
+        for column in MASK_COLUMNS:
+            if column not in self.source.columns:
+                raise InputError(
+                    f"{self.source.path}: a luminosity mask needs the columns {' and '.join(MASK_COLUMNS)}; "
+                    "name their branches in the schema"
+                )
+        runs, blocks = (self.source.columns[column] for column in MASK_COLUMNS)
+        good = np.zeros(self.source.n, bool)
+        for run in np.unique(runs):
+            rows = np.flatnonzero(runs == run)
+            first, last = mask.get(int(run), np.empty((0, 2), np.int64)).T
+            inside = (blocks[rows, None] >= first) & (blocks[rows, None] <= last)
+            good[rows] = inside.any(axis=1)
+        return good
+
+
+def united(parts: list[ak.Array]) -> ak.Array:
+    """Objects of all parts as one collection, with the fields they share, hardest first."""
+    import awkward as ak
+
+    shared = [f for f in ak.fields(parts[0]) if all(f in ak.fields(p) for p in parts)]
+    joined = ak.concatenate([p[shared] for p in parts], axis=1)
+    return joined[ak.argsort(joined.pt, axis=1, ascending=False)] if "pt" in shared else joined
+
+
+def _near(objects: _Flat, others: _Flat, radius: float, n: int) -> NDArray[np.bool_]:
+    """Whether each object has one of the others of its event within Delta R."""
+    counts = np.bincount(others.owner, minlength=n)
+    partners = counts[objects.owner]
+    mine = np.repeat(np.arange(len(objects)), partners)
+    first = np.repeat(np.cumsum(counts)[objects.owner] - partners, partners)
+    theirs = first + np.arange(len(mine)) - np.repeat(np.cumsum(partners) - partners, partners)
+    deta = objects["eta"].astype(np.float64)[mine] - others["eta"][theirs]
+    dphi = objects["phi"].astype(np.float64)[mine] - others["phi"][theirs]
+    dphi = (dphi + np.pi) % (2 * np.pi) - np.pi
+    close = deta**2 + dphi**2 < radius**2
+    return np.bincount(mine[close], minlength=len(objects)) > 0
+
+
+def _check_working_points(expression: Expression, objects: _Flat, path: str) -> None:
+    """A score that is a probability cannot be cut beyond 0 .. 1.
+
+    Raises
+    ------
+    InputError
+        If it is; marks for "no score", such as -1, are no scores.
+    """
+    for name, point in expression.thresholds:
+        if name not in objects.records.fields:
+            continue
+        scores = np.asarray(objects[name], dtype=np.float64)
+        inside = scores[(scores > 0) & (scores < 1)]
+        if len(inside) and scores.max() <= 1 and not 0 <= point < 1:
+            raise InputError(
+                f"{path}: {expression.place} {expression.source!r}: scores of {name!r} lie in {inside.min():.3g} .. "
+                f"{inside.max():.3g}, and {point:g} is no working point of it"
+            )

@@ -116,6 +116,7 @@ def merge(pieces: Iterable[Events]) -> Events:
         collections=joined("collections", ak.concatenate),
         columns=joined("columns", np.concatenate),
         sample=last.sample,
+        objects=last.objects,
     )
 
 
