@@ -165,17 +165,20 @@ class SystematicCard(_Section):
     """An uncertainty of yields that all bins share: one nuisance parameter (two for `generators`)."""
 
     name: str = Field(min_length=1, pattern=r"^\w[\w .+-]*$", description="name of the nuisance parameter")
-    kind: Literal["norm", "weight", "column", "generators"] = Field(
-        description="norm: a factor; weight: named event weights; column: varied features; generators: their spread"
+    kind: Literal["norm", "weight", "column", "objects", "generators"] = Field(
+        description="norm: a factor; weight: named event weights; column: varied features; objects: features of "
+        "objects that are read again from varied branches; generators: their spread"
     )
     processes: list[str] = Field(
         default_factory=list,
-        description="affected processes; empty: all backgrounds (norm, generators), or all processes (weight, column)",
+        description="affected processes; empty: all backgrounds (norm, generators), or all processes (all others)",
     )
     size: float | None = Field(None, gt=0, description="norm: log-normal; 0.05 is a factor of 1.05 at +1 sigma")
     up: str | dict[str, str | float] | None = Field(
         None,
-        description="weight: a weight's name; column: for each varied feature a factor, or the column of varied values",
+        description="weight: a weight's name; column: for each varied feature a factor, or the column of varied "
+        "values; objects: the same of fields and branches, such as {jets.pt: Jet_pt_jesTotalUp}, or the end of all "
+        "their names, such as jesTotalUp",
     )
     down: str | dict[str, str | float] | None = Field(None, description="as up; null: up is mirrored")
     method: Literal["envelope", "leave-one-out"] = Field(
@@ -184,9 +187,10 @@ class SystematicCard(_Section):
 
     @model_validator(mode="after")
     def _complete(self) -> SystematicCard:
-        needs: dict[str, tuple[type, str]] = {
+        needs: dict[str, tuple[type | tuple[type, ...], str]] = {
             "weight": (str, "the name of a weight"),
             "column": (dict, "a mapping of features to factors or columns"),
+            "objects": ((str, dict), "a mapping of fields to factors or branches, or the end of branches' names"),
         }
         if (self.size is None) == (self.kind == "norm"):
             raise ValueError(f"{self.name!r}: `size` belongs to kind norm, and to it alone")
@@ -196,7 +200,7 @@ class SystematicCard(_Section):
                 if not isinstance(value, expected) and not (way == "down" and value is None):
                     raise ValueError(f"{self.name!r}: give `{way}` as {words}")
             elif value is not None:
-                raise ValueError(f"{self.name!r}: `{way}` belongs to the kinds weight and column")
+                raise ValueError(f"{self.name!r}: `{way}` belongs to the kinds weight, column and objects")
         return self
 
 

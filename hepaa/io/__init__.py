@@ -38,6 +38,9 @@ where a file can be entered at any event, and `describe(events)`: what the heade
 sample, the named weight, `keep_partial` and the joining of pieces are done here, for all formats.
 """
 
+_NARROWING = ("needs", "weights")
+"""Options that spare reading; a format that reads all at once goes without."""
+
 _EVERYTHING = 1 << 62
 _PROBED = 16_000_000
 
@@ -70,7 +73,9 @@ def open(
         Keep the events before a break in the file instead of raising.
     **options
         What one format takes besides, such as `dtype="float32"` for LHCO or `label="column"` for feature
-        files.
+        files. ROOT files: `weights`, names of weights in arrays, such as ["LHEScaleWeight_8"], that are read; `needs`,
+        names of the collections and columns to read, in place of all; formats that hold no arrays of weights, or are
+        read as a whole, ignore both. `varied`: see `hepaa.io.root.read`.
 
     Raises
     ------
@@ -204,9 +209,11 @@ def _pieces(path: str | Path, step_bytes: int, settings: Mapping[str, Any]) -> I
 
     file = sniff(path)
     reader = import_module(READERS[file.format])
+    taken = inspect.signature(reader.iterate).parameters
+    settings = {name: value for name, value in settings.items() if name in taken or name not in _NARROWING}
     options = _arguments(file, reader.iterate, settings, ("sample", "weight", "keep_partial"))
     sample, keep_partial = options.pop("sample", None), options.pop("keep_partial", False)
-    weight = None if "weight" in inspect.signature(reader.iterate).parameters else options.pop("weight", None)
+    weight = None if "weight" in taken else options.pop("weight", None)
     pieces = reader.iterate(file.path, step_bytes=step_bytes, **options)
     for events in _good(pieces) if keep_partial else pieces:
         yield events if sample is weight is None else replace(_weighted(events, weight), sample=sample)

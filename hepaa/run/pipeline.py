@@ -25,7 +25,7 @@ from hepaa.run.parts import divide, regions_of, training_events
 from hepaa.run.reading import input_files, read
 from hepaa.run.results import cross_sections, evaluate, evaluate_region, root_histograms, summary
 from hepaa.run.steps import Steps
-from hepaa.run.variations import with_varied_scores
+from hepaa.run.variations import accepted, with_varied_scores
 from hepaa.run.workspaces import write_fits
 from hepaa.stats.flattening import QuantileFlattening
 from hepaa.table import BACKGROUND, EventTable
@@ -82,7 +82,8 @@ def run(
     after = Steps(report)
     with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
-        table = (reader or read)(card, report)
+        whole = (reader or read)(card, report)
+        table = accepted(whole)
         checks.room_for(table, folder)
         table.save(folder / "features.parquet")
         parts = divide(card, table)
@@ -94,10 +95,11 @@ def run(
         models = train(card, parts["train"], folder / "models", report, detectors=detectors, step=after.step)
         if not models:
             raise next(iter(after.failed.values()))
-        validation, test = score_parts(card, models, parts, step=after.step)
+        with_varied = parts | ({} if whole is table else {"test": divide(card, whole)["test"]})
+        validation, test = score_parts(card, models, with_varied, step=after.step)
         scored = [n for n in models if f"score_{n}" in test.spectators]
         regions = regions_of(card, validation, test)
-        shown = _shown(card, scored, regions, test)
+        shown = _shown(card, scored, regions, accepted(test))
         for part, name in ((validation, "validation.parquet"), (shown, "scores.parquet"), (shown, "scores.root")):
             with after.step(name):
                 part.save(folder / name)

@@ -11,7 +11,7 @@ import numpy as np
 from hepaa import io
 from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
-from hepaa.features.registry import features
+from hepaa.features.registry import feature_sets, features
 from hepaa.io.sniff import split_key
 from hepaa.table import CutflowRow, EventTable, concatenate
 from hepaa.table.mixing import Tally, expected_events
@@ -20,7 +20,7 @@ from hepaa.table.selection import select
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hepaa.card import Card, SampleCard
+    from hepaa.card import Card, SampleCard, SystematicCard
     from hepaa.events import Events
     from hepaa.progress import Advance, Reporter
 
@@ -66,7 +66,7 @@ class SampleReading:
     relabel : bool
         Replace the labels of the file by that of `role`.
     systematics : tuple of dict
-        Entries of a card whose varied event weights are kept as columns.
+        Entries of a card whose varied event weights, or features of varied objects, are kept as columns.
     schema : str, mapping or None
         Branches of ROOT and feature files; the content of a YAML file, never its name.
     """
@@ -102,7 +102,7 @@ class SampleReading:
             weight=sample.weight,
             truth=sample.truth,
             relabel=True,
-            systematics=tuple(s.model_dump(mode="json") for s in card.systematics if s.kind == "weight"),
+            systematics=tuple(s.model_dump(mode="json") for s in card.systematics if s.kind in ("weight", "objects")),
             schema=sample.schema_,
         )
 
@@ -132,9 +132,32 @@ class SampleReading:
         InputError
             As `hepaa.iterate` and `hepaa.features`; if a named weight or the truth of events is missing.
         """
+        table, tally = self._read(files, events, max_events, advance)
+        if self.systematics:
+            from hepaa.run.variations import variations, with_varied_objects
+
+            listed = self._listed_systematics()
+            again = {
+                (s.name, way): self._read(files, events, max_events, None, varied=getattr(s, way))[0]
+                for s, way in variations(listed, "objects")
+                if self.role != "data" and (not s.processes or self.process in s.processes)
+            }
+            table = with_varied_objects(table, listed, again)
+        # those of a card are counted when all of its rows are there, by `normalised`
+        return table if self.relabel else counted(table), tally
+
+    def _read(
+        self,
+        files: str | Sequence[str],
+        events: tuple[int, int] | None,
+        max_events: int | None,
+        advance: Advance | None,
+        varied: str | dict[str, str | float] | None = None,
+    ) -> tuple[EventTable, Tally]:
+        """The rows and the tally of one pass over the files, with other branches where objects are `varied`."""
         tables: list[EventTable] = []
         tallies: list[Tally] = []
-        for part in self._events(files, events, max_events):
+        for part in self._events(files, events, max_events, varied):
             tallies.append(Tally.of(part.weight, part.header.get("cross_section_pb")))
             if part.n == 0 and tables:
                 continue
@@ -142,18 +165,21 @@ class SampleReading:
             tables.append(select(table, self.selection) if self.selection else table)
             if advance is not None:
                 advance(sum(tally.events for tally in tallies))
-        table = tables[0] if len(tables) == 1 else concatenate(tables)
-        # those of a card are counted when all of its rows are there, by `normalised`
-        return table if self.relabel else counted(table), Tally.total(tallies)
+        return tables[0] if len(tables) == 1 else concatenate(tables), Tally.total(tallies)
 
     def _events(
-        self, files: str | Sequence[str], events: tuple[int, int] | None, max_events: int | None
+        self,
+        files: str | Sequence[str],
+        events: tuple[int, int] | None,
+        max_events: int | None,
+        varied: str | dict[str, str | float] | None,
     ) -> Iterator[Events]:
         """Events of the truth, at most `max_events` of them, with the label of the role if `relabel` is set."""
-        bounds: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
+        options: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
+        options |= {"needs": feature_sets()[self.feature_set].needs, "weights": self._weights(), "varied": varied}
         sample = Sample(self.process, self.role, self.generator)
         left = max_events
-        for whole in io.iterate(files, schema=self.schema, sample=sample, **bounds):
+        for whole in io.iterate(files, schema=self.schema, sample=sample, **options):
             part = whole
             if self.truth is not None:
                 if whole.label is None:
@@ -171,11 +197,20 @@ class SampleReading:
         table = features(events, self.feature_set)
         if not self.systematics:
             return table
-        from hepaa.card import SystematicCard  # 0.3 s of imports that reading without a card does not need
         from hepaa.run.variations import with_weight_ratios
 
-        systematics = [SystematicCard(**entry) for entry in self.systematics]
-        return with_weight_ratios(table, events, systematics, process=self.process, data=self.role == "data")
+        listed = self._listed_systematics()
+        return with_weight_ratios(table, events, listed, process=self.process, data=self.role == "data")
+
+    def _listed_systematics(self) -> list[SystematicCard]:
+        from hepaa.card import SystematicCard  # 0.3 s of imports that reading without a card does not need
+
+        return [SystematicCard(**entry) for entry in self.systematics]
+
+    def _weights(self) -> tuple[str, ...]:
+        """Names of the weights that are read, beside the nominal one."""
+        varied = [s[way] for s in self.systematics if s["kind"] == "weight" for way in ("up", "down") if s[way]]
+        return tuple(dict.fromkeys([*([self.weight] if self.weight else []), *varied]))
 
     def _weighted(self, events: Events) -> Events:
         if self.weight is None:

@@ -10,7 +10,7 @@ import numpy as np
 from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.run.blinding import cut, refuse_hidden
-from hepaa.run.variations import BACKGROUND_UNCERTAINTY, overall_uncertainty, uncertainties
+from hepaa.run.variations import BACKGROUND_UNCERTAINTY, accepted, overall_uncertainty, uncertainties
 from hepaa.stats.binning import Binning, choose_binning
 from hepaa.stats.histogram import histograms_of_counts, score_histograms
 from hepaa.stats.limits import median_limit_error, upper_limit
@@ -161,6 +161,7 @@ def evaluate(
         blind, or no binning fulfils the rules.
     """
     column = f"score_{name}"
+    whole, test = test, accepted(test)
     require_classes(validation.label, test.label)
     refuse_hidden(test, column)
     binning = binning_for(validation, column, card)
@@ -176,7 +177,7 @@ def evaluate(
         name=name,
         histograms=histograms,
         processes=processes,
-        **_worth(histograms, processes, uncertainties(card, name, test, processes), card, data=data),
+        **_worth(histograms, processes, uncertainties(card, name, whole, processes), card, data=data),
         performance={
             signal: performance(rows.label == SIGNAL, rows[column], rows.weight, min_events=min_events)
             for signal, rows in samples.items()
@@ -208,6 +209,7 @@ def evaluate_region(
         If a part has no background, or no binning fulfils the rules.
     """
     column = f"score_{result.name}"
+    whole, test = test, accepted(test)
     few = card.histogram.model_copy(update={"bins": min(card.histogram.bins, REGION_BINS)})
     binning = binning_for(validation.background, column, card.model_copy(update={"histogram": few}))
     histograms = score_histograms(test, test[column], binning, by=None).merge_unusable()
@@ -215,7 +217,7 @@ def evaluate_region(
     signals, backgrounds = result.histograms.signals, result.processes.backgrounds
     histograms = histograms.complete(signals, data=card.has_data)
     processes = processes.complete(signals, backgrounds, data=card.has_data)
-    nuisances = uncertainties(card, result.name, test, processes, channel=region)
+    nuisances = uncertainties(card, result.name, whole, processes, channel=region)
     yields = {k: h.values() for k, h in processes.backgrounds.items()}
     shifts = relative_shifts(nuisances, yields, channel=region)
     shifts.pop(BACKGROUND_UNCERTAINTY, None)

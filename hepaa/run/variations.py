@@ -1,20 +1,22 @@
 """The uncertainties that a card lists, from files to templates: weights of events, varied scores, spread of generators.
 
 A variation travels with the table as a column of its own: `weight:NAME:up` is the ratio of a varied weight to the
-nominal one, `score_DETECTOR:NAME:up` the score of an event whose features are varied.
+nominal one, `score_DETECTOR:NAME:up` the score of an event whose features are varied. Where objects are varied, a file
+is read again with other branches: the table has `FEATURE:NAME:up`, a ratio of 0 for events that the varied selection
+refuses, and more rows, those that it alone accepts, which `outside` marks and `accepted` leaves out.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hepaa.errors import InputError, nearest
 from hepaa.stats.histogram import fill, score_histograms
 from hepaa.stats.systematics import Normalisation, Shape, Uncertainty, generator_spread, one_sided
-from hepaa.table import BACKGROUND, DATA
+from hepaa.table import BACKGROUND, DATA, concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from hepaa.table import EventTable
 
 Way = Literal["up", "down"]
+OUTSIDE = "outside"
+"""Column that is 1 for rows that no selection but a varied one accepts."""
+
 BACKGROUND_UNCERTAINTY = "background_uncertainty"
 """Nuisance parameter of the card's overall uncertainty of the background."""
 
@@ -70,6 +75,45 @@ def with_weight_ratios(
     return table.with_spectators(**columns) if columns else table
 
 
+def with_varied_objects(
+    table: EventTable, systematics: Sequence[SystematicCard], again: Mapping[tuple[str, Way], EventTable]
+) -> EventTable:
+    """The table with varied features and weights for each systematic of objects, and the rows that these alone accept.
+
+    Parameters
+    ----------
+    again : mapping of (name, way) -> EventTable
+        The same events read with varied objects; a systematic without one changes nothing.
+    """
+    ways = [(s.name, way) for s, way in variations(systematics, "objects")]
+    if not ways:
+        return table
+    seen, more = table.event_hash(), []
+    for other in again.values():
+        rows = ~np.isin(other.event_hash(), seen)
+        more.append(other[rows])
+        seen = np.concatenate([seen, more[-1].event_hash()])
+    n, table = table.n, concatenate([table, *more])
+    order = np.argsort(seen)
+    columns: dict[str, NDArray[Any]] = {OUTSIDE: np.arange(table.n) >= n}
+    for name, way in ways:
+        values, weight = table.X.copy(), np.ones(table.n)
+        if (name, way) in again:
+            varied_table = again[name, way]
+            positions = order[np.searchsorted(seen, varied_table.event_hash(), sorter=order)]
+            weight[:] = 0
+            weight[positions] = 1
+            values[positions] = varied_table.X
+        columns[f"weight:{name}:{way}"] = weight
+        columns |= {f"{feature}:{name}:{way}": values[:, i] for i, feature in enumerate(table.columns)}
+    return table.with_spectators(**columns)
+
+
+def accepted(table: EventTable) -> EventTable:
+    """The rows that the nominal selection accepts."""
+    return table[table[OUTSIDE] == 0] if OUTSIDE in table.spectators else table
+
+
 def varied(table: EventTable, changes: Mapping[str, str | float]) -> EventTable:
     """The table with features replaced: multiplied by a factor, or by the values of another column.
 
@@ -96,15 +140,23 @@ def with_varied_scores(
     Data and processes that are not affected keep their scores.
     """
     columns: dict[str, NDArray[np.float32]] = {}
-    for systematic, way in variations(systematics, "column"):
+    for systematic, way in (*variations(systematics, "column"), *variations(systematics, "objects")):
         affected = table.label != DATA
         if systematic.processes:
             affected = affected & np.isin(np.array(table.processes)[table.process], systematic.processes)
         scores = [c for c in table.spectators if c.startswith("score_")]
-        again = score(varied(table, getattr(systematic, way)))
+        again = score(varied(table, _changes(table, systematic, way)))
         for column in scores:
             columns[f"{column}:{systematic.name}:{way}"] = np.where(affected, again[column], table[column])
     return table.with_spectators(**columns) if columns else table
+
+
+def _changes(table: EventTable, systematic: SystematicCard, way: Way) -> Mapping[str, str | float]:
+    """For each varied feature its factor or the column of its values."""
+    if systematic.kind == "objects":
+        return {feature: f"{feature}:{systematic.name}:{way}" for feature in table.columns}
+    changes: Mapping[str, str | float] = getattr(systematic, way)
+    return changes
 
 
 def uncertainties(
@@ -119,7 +171,7 @@ def uncertainties(
     detector : str
         The score is the column `score_DETECTOR`.
     table : EventTable
-        The events in `histograms`, with the columns of this module.
+        The events in `histograms`, with the columns of this module, and rows that varied selections alone accept.
     histograms : ScoreHistograms
         By process.
     channel : str
@@ -154,13 +206,13 @@ def _template(
 ) -> list[Uncertainty]:
     """A Shape of one sample from varied weights or scores; none where nothing changes."""
     part = table[(table.label != DATA) & (table.process == table.processes.index(sample))]
+    if s.kind != "objects":
+        part = accepted(part)
     score, nominal = f"score_{detector}", (histograms.backgrounds | histograms.signals)[sample].values()
 
     def yields(way: Way) -> NDArray[np.float64]:
-        if s.kind == "weight":
-            values, weight = part[score], part.weight * part[f"weight:{s.name}:{way}"]
-        else:
-            values, weight = part[f"{score}:{s.name}:{way}"], part.weight
+        values = part[score] if s.kind == "weight" else part[f"{score}:{s.name}:{way}"]
+        weight = part.weight if s.kind == "column" else part.weight * part[f"weight:{s.name}:{way}"]
         return np.asarray(fill(values, weight, histograms.binning).values())
 
     up = yields("up")
@@ -197,6 +249,7 @@ def _spread(
     card: Rules, s: SystematicCard, detector: str, table: EventTable, histograms: ScoreHistograms, channel: str
 ) -> list[Uncertainty]:
     """Shape and normalisation of each background process that has several generators."""
+    table = accepted(table)
     out: list[Uncertainty] = []
     several = several_generators(card, s, list(histograms.backgrounds))
     for process in several:

@@ -10,7 +10,7 @@ from hepaa.io.files import distinct, file_name, write_json, write_text
 from hepaa.io.root.results import write_histograms_root
 from hepaa.run.parts import in_categories
 from hepaa.run.results import binning_for
-from hepaa.run.variations import uncertainties
+from hepaa.run.variations import accepted, uncertainties
 from hepaa.stats import fit
 from hepaa.stats.histogram import score_histograms
 from hepaa.stats.systematics import Normalisation
@@ -143,7 +143,8 @@ def _model(card: Card, result: DetectorResult, validation: EventTable, test: Eve
     blind_above = result.histograms.blind_above
     for category, (reference, counted) in in_categories(card, validation, test).items():
         binning = binning_for(reference, f"score_{name}", card)
-        h = score_histograms(counted, counted[f"score_{name}"], binning, blind_above=blind_above).merge_unusable()
+        inside = accepted(counted)
+        h = score_histograms(inside, inside[f"score_{name}"], binning, blind_above=blind_above).merge_unusable()
         channels[category] = h.complete(h.signals, data=card.has_data)
         nuisances += uncertainties(card, name, counted, channels[category], channel=category)
     for region, in_region in result.regions.items():

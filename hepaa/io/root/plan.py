@@ -15,6 +15,7 @@ from hepaa.events import Events
 from hepaa.io.columns.read import truth_labels
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
+from hepaa.io.root.asked import narrowed, with_varied, with_weights
 from hepaa.io.schemas import Field, Schema, schema_of, schemas
 from hepaa.io.texts import parse_json
 
@@ -38,6 +39,10 @@ class TreePlan:
         columns: Sequence[str] | None,
         label: str | None,
         weight: str | None,
+        *,
+        needs: Sequence[str] | None = None,
+        weights: Sequence[str] = (),
+        varied: str | Mapping[str, str | float] | None = None,
     ) -> None:
         self.path = path
         own = _own_header(file, path)
@@ -64,8 +69,14 @@ class TreePlan:
             mapping = replace(mapping, columns={c: mapping.columns.get(c, Field((c,))) for c in columns})
         if label is not None:
             mapping = replace(mapping, label=Field((label,)))
+        self._arrays_of_weights = [name for name, spec in mapping.weights.items() if spec.each and self._has(spec)]
+        mapping = with_weights(mapping, (*weights, weight) if weight else weights)
         if weight is not None:
             mapping = replace(mapping, weight=mapping.weights.get(weight, Field((weight,))))
+        if varied is not None:
+            mapping = with_varied(mapping, varied, lambda name: self._branch_of(name) is not None, path)
+        if needs is not None:
+            mapping = narrowed(mapping, needs)
         absent = {c for c in mapping.optional if not self._has(next(iter(mapping.collections[c].values())))}
         mapping = replace(mapping, collections={c: m for c, m in mapping.collections.items() if c not in absent})
         self.schema = mapping
@@ -79,6 +90,7 @@ class TreePlan:
             "schema": mapping.name,
             "events": self.n,
             "branches": dict(self._sources),
+            "arrays_of_weights": self._arrays_of_weights,
             **_generated(file),
         }
         if self.schema.flat:
@@ -211,25 +223,37 @@ class TreePlan:
             format="root",
             index=np.arange(start, stop, dtype=np.int64),
             weight=self._scalar("weight", s.weight, arrays, start) if has_weight and s.weight else np.ones(n),
-            weights={k: self._scalar(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches},
+            weights={
+                k: self._named_weight(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches
+            },
             label=label,
             header=self.header,
             collections=collections,
             columns={k: self._scalar(k, f, arrays, start) for k, f in s.columns.items() if id(f) in self._branches},
         )
 
+    def _named_weight(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
+        values = self._scalar(name, spec, arrays, start)
+        nominal = self.schema.weight
+        if not spec.relative or nominal is None or id(nominal) not in self._branches:
+            return values
+        return values * self._scalar("weight", nominal, arrays, start)
+
     def _raw(self, spec: Field, arrays: Mapping[str, ak.Array]) -> ak.Array:
         name = self._branches[id(spec)]
         branch = self._branch_of(name) or name
         values = arrays[branch]
         for member in name[len(branch) :].strip(".").split("."):
-            if member:
+            if member == "mass" and {"fP", "fE"} <= set(ak.fields(values)):
+                values = _mass(values)
+            elif member:
                 if member not in ak.fields(values):
                     raise InputError(
                         f"{self.path}: branch {branch!r} has no member {member!r}; {nearest(member, ak.fields(values))}"
                     )
                 values = values[member]
-        return values
+        # a fixed array in each object
+        return values[..., spec.index] if spec.index is not None and values.ndim == 3 else values
 
     def _records(
         self, name: str, members: Mapping[str, Field], arrays: Mapping[str, ak.Array], start: int
@@ -334,6 +358,13 @@ _RNTUPLE_NUMBERS = {
     "bool", "char", "float", "double", "std::int8_t", "std::uint8_t", "std::int16_t", "std::uint16_t",
     "std::int32_t", "std::uint32_t", "std::int64_t", "std::uint64_t",
 }  # fmt: skip
+
+
+def _mass(momenta: ak.Array) -> ak.Array:
+    """Masses of TLorentzVectors, 0 where rounding makes the square negative."""
+    parts = (momenta.fP.fX, momenta.fP.fY, momenta.fP.fZ, momenta.fE)
+    px, py, pz, e = (ak.values_astype(part, np.float64) for part in parts)
+    return np.sqrt(np.maximum(e**2 - px**2 - py**2 - pz**2, 0.0))
 
 
 def _times(values: ak.Array, scale: float) -> ak.Array:

@@ -32,6 +32,9 @@ def iterate(
     weight: str | None = None,
     start: int = 0,
     stop: int | None = None,
+    needs: Sequence[str] | None = None,
+    weights: Sequence[str] = (),
+    varied: str | Mapping[str, str | float] | None = None,
 ) -> Iterator[Events]:
     """Events in pieces of about `step_bytes` uncompressed bytes of the branches that are read.
 
@@ -50,6 +53,13 @@ def iterate(
     label, weight : str, optional
         Branch of the truth label and of the nominal weight (or a named weight), instead of what the schema
         says.
+    needs : sequence of str, optional
+        Collections to read, with those that their selection looks at; all by default.
+    weights : sequence of str
+        Names of weights to read out of the schema's arrays, such as "LHEScaleWeight_8".
+    varied : str or mapping, optional
+        Other branches, or factors, for fields and columns, such as {"jets.pt": "Jet_pt_jesTotalUp", "met": 1.02}; or
+        the end of the names of varied branches, "jesTotalUp". Objects are selected afterwards.
     start, stop : int
         Events to read, from `start` up to but without `stop`; all by default. Only baskets that hold them are read.
 
@@ -68,7 +78,9 @@ def iterate(
     name = str(path)
     with _opened(name) as file:
         try:
-            plan = TreePlan(file, name, key, schema, columns, label, weight)
+            plan = TreePlan(
+                file, name, key, schema, columns, label, weight, needs=needs, weights=weights, varied=varied
+            )
         except HepaaError:
             raise
         except Exception as damage:  # as for a basket below: nothing in common but that the file is damaged
