@@ -34,7 +34,8 @@ _NUMBER = float | int
 _RECEIPT = {
     "key": str, "path": str, "start": int | None, "stop": int | None, "events": int, "sum_weights": _NUMBER,
     "sum_weights2": _NUMBER, "rest": list, "cross_section_pb": _NUMBER | None,
-    "other_cross_section_pb": _NUMBER | None, "result": dict | None,
+    "other_cross_section_pb": _NUMBER | None, "generated": _NUMBER | None, "generated_events": _NUMBER,
+    "result": dict | None,
     "seconds": _NUMBER, "host": str, "pid": int, "rows": int | None, "table_bytes": int | None,
     "table_sha256": str | None,
 }  # fmt: skip
@@ -93,7 +94,7 @@ class Store:
         except FileNotFoundError:
             return None
         rest = receipt["rest"]
-        if receipt["key"] != key or len(rest) != 2 or not all(isinstance(lost, _NUMBER) for lost in rest):
+        if receipt["key"] != key or len(rest) != 3 or not all(isinstance(lost, _NUMBER) for lost in rest):
             raise InputError(f"{path}: is not the receipt of this result; remove it to redo it")
         size = receipt["table_bytes"]
         try:

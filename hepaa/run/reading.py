@@ -158,7 +158,7 @@ class SampleReading:
         tables: list[EventTable] = []
         tallies: list[Tally] = []
         for part in self._events(files, events, max_events, varied):
-            tallies.append(Tally.of(part.weight, part.header.get("cross_section_pb")))
+            tallies.append(Tally.of_piece(part))
             if part.n == 0 and tables:
                 continue
             table = self._features(self._weighted(part))
@@ -192,6 +192,11 @@ class SampleReading:
             if left == 0:
                 return
 
+                if "generated_sum_weights" in whole.header:
+                    raise InputError(
+                        f"{whole.path}: truth = {self.truth} takes a part of the events, and the file states the sum "
+                        "of weights of all that were generated; split the file by its labels"
+                    )
     def _features(self, events: Events) -> EventTable:
         """All rows of features, with a column for each varied weight."""
         table = features(events, self.feature_set)
@@ -257,11 +262,29 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
                 f"give cross_section_pb or expected_events for {sample.process!r}"
             )
         total = expected_events(cross_section, card.luminosity_fb, sample.k_factor)
-    if tally.sum_weights <= 0:
+    generated = tally.sum_weights if tally.generated is None else tally.generated
+    if np.isnan(generated):
         raise InputError(
-            f"{sample.files[0]}: the weights sum to {tally.sum_weights:g}; {sample.process!r} cannot be normalised"
+            f"{files}: some state the sum of weights of all events that were generated, others do not, so that nobody "
+            f"knows what {sample.process!r} lost before; make processes of them"
         )
-    return table.scaled(total * card.share(sample) / tally.sum_weights)
+    if generated <= 0:
+        raise InputError(
+            f"{sample.files[0]}: the weights sum to {generated:g}; {sample.process!r} cannot be normalised"
+        )
+    if abs(generated - tally.sum_weights) > _EQUAL * generated:
+        table = replace(table, cutflow=_with_skim(table.cutflow, generated, round(tally.generated_events)))
+    return table.scaled(total * card.share(sample) / generated)
+
+
+def _with_skim(cutflow: Sequence[CutflowRow], generated: float, events: int) -> tuple[CutflowRow, ...]:
+    """A cutflow that begins with all events that were generated, of which the file has those of the row "skim"."""
+    rows: list[CutflowRow] = []
+    for row in cutflow:
+        if row.step == "all":
+            rows.append(replace(row, n=max(events, row.n), sum_weights=generated))
+        rows.append(replace(row, step="skim") if row.step == "all" else row)
+    return tuple(rows)
 
 
 _EQUAL = 1e-6

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hepaa.events import Events
+
 PB_IN_FB = 1000.0
 _CROSS_SECTIONS_AGREE = 0.1
 
@@ -33,27 +35,51 @@ class Tally:
     events : int
     sum_weights, sum_weights2 : float
         The float64 nearest to sum w and sum w^2.
-    rest : (float, float)
-        What each of the two sums lost by its rounding.
+    rest : (float, float, float)
+        What each of the three sums lost by its rounding.
     cross_section_pb : float or None
         As the files state it; the mean where they differ by 10 % at most, as statistical errors of a generator do.
     other_cross_section_pb : float or None
         The greatest where they differ by more, and `cross_section_pb` is then the least: they are no one sample.
+    generated : float or None
+        Sum of the weights of all events that were generated, kept or not, where the files state it; nan where only
+        some of them do. Of a file that was read in part, the same part of it.
+    generated_events : float
+        Their number, of the files that state it.
     """
 
     events: int
     sum_weights: float
     sum_weights2: float
-    rest: tuple[float, float] = (0.0, 0.0)
+    rest: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cross_section_pb: float | None = None
     other_cross_section_pb: float | None = None
+    generated: float | None = None
+    generated_events: float = 0.0
 
     @classmethod
     def of(cls, weight: ArrayLike, cross_section_pb: float | None = None) -> Self:
         """The tally of events with these weights, (n,)."""
         w = np.asarray(weight, dtype=np.float64)
         (total, rest), (squares, rest_of_squares) = _exact_sum(w.tolist()), _exact_sum((w**2).tolist())
-        return cls(len(w), total, squares, (rest, rest_of_squares), cross_section_pb)
+        return cls(len(w), total, squares, (rest, rest_of_squares, 0.0), cross_section_pb)
+
+    @classmethod
+    def of_piece(cls, events: Events) -> Self:
+        """The tally of consecutive events of one file, with what its header says of the cross-section and of all events
+        that were generated; of these, the part of the file that the piece is."""
+        header = events.header
+        tally = cls.of(events.weight, header.get("cross_section_pb"))
+        if "generated_sum_weights" not in header:
+            return tally
+        n, of_file = header["generated_sum_weights"], header["events"]
+        first, end = (int(events.index[0]), int(events.index[-1]) + 1) if events.n else (0, 0)
+        # What the file is worth up to the end of the piece, less that up to its begin: of all pieces together, what
+        # stands between cancels to the last bit. A file of which no event was kept is one piece.
+        before, after = (first / of_file, end / of_file) if of_file else (0.0, 1.0)
+        generated, rest = _exact_sum([n * after, -n * before])
+        number = header.get("generated_events", 0.0) * (after - before)
+        return replace(tally, rest=(*tally.rest[:2], rest), generated=generated, generated_events=number)
 
     @classmethod
     def total(cls, tallies: Iterable[Tally]) -> Self:
@@ -67,7 +93,19 @@ class Tally:
             sigma: tuple[float | None, float | None] = (least, most)
         else:
             sigma = (math.fsum(stated) / len(stated) if stated else None, None)
-        return cls(sum(t.events for t in parts), total, squares, (rest, rest_of_squares), *sigma)
+        generated, rest_of_generated = cls._generated(parts)
+        return cls(
+            sum(t.events for t in parts), total, squares, (rest, rest_of_squares, rest_of_generated), *sigma,
+            generated, math.fsum(t.generated_events for t in parts),
+        )  # fmt: skip
+
+    @staticmethod
+    def _generated(parts: Iterable[Tally]) -> tuple[float | None, float]:
+        parts = [t for t in parts if t.events or t.generated is not None]
+        stated = [x for t in parts if t.generated is not None for x in (t.generated, t.rest[2])]
+        if not stated:
+            return None, 0.0
+        return _exact_sum(stated) if len(stated) == 2 * len(parts) else (math.nan, 0.0)
 
 
 def _exact_sum(terms: Iterable[float]) -> tuple[float, float]:

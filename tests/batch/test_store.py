@@ -20,7 +20,7 @@ from hepaa.table import EventTable
 KEY = "ab" * 32
 RECEIPT = {
     "path": "a.lhe", "start": None, "stop": None, "events": 3, "sum_weights": 3.0, "sum_weights2": 3.0,
-    "rest": [0.0, 0.0], "cross_section_pb": None,
+    "rest": [0.0, 0.0, 0.0], "cross_section_pb": None, "generated": None, "generated_events": 0.0,
     "other_cross_section_pb": None, "result": None, "seconds": 0.1, "host": "here", "pid": 1,
 }  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_a_receipt_that_is_not_what_was_stored_is_refused(store):
         (json.dumps(plain), "no checksum"),
         (json.dumps(sealed({**plain, "events": "3"})), "events is no int"),
         (json.dumps(sealed({**plain, "key": "cd" * 32})), "not the receipt of this result"),
-        (json.dumps(sealed({**plain, "rest": [0.0, "x"]})), "not the receipt of this result"),
+        (json.dumps(sealed({**plain, "rest": [0.0, 0.0, "x"]})), "not the receipt of this result"),
         (json.dumps(sealed({"key": KEY})), "other keys than expected"),
         ("[" * 100_000, "remove it"),
         ("[]", "no checksum"),

@@ -163,7 +163,8 @@ def receipts(folder):
     entry |= {f.name: [1.0, 2.0, 3.0] for f in fields(Counts)}
     one = {
         "key": KEY, "path": "x.lhe", "start": None, "stop": None, "events": 3, "sum_weights": 6.0, "sum_weights2": 14.0,
-        "rest": [0.0, 0.0], "cross_section_pb": 0.5, "other_cross_section_pb": None,
+        "rest": [0.0, 0.0, 0.0], "cross_section_pb": 0.5, "other_cross_section_pb": None, "generated": None,
+        "generated_events": 0.0,
         "result": {"counts": [entry]}, "seconds": 0.1, "host": "h", "pid": 1, "rows": None,
         "table_bytes": None, "table_sha256": None,
     }  # fmt: skip

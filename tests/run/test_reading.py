@@ -11,9 +11,11 @@ import uproot
 from hepaa.batch.runs import BatchSetup, read_card
 from hepaa.card import parse_card
 from hepaa.errors import CardError, InputError
+from hepaa.events import Events
 from hepaa.features.registry import feature_sets
 from hepaa.progress import Silent
 from hepaa.run.reading import SampleReading, counted, normalised, read
+from hepaa.run.results import cross_sections
 from hepaa.table import CutflowRow, EventTable, Source, concatenate
 from hepaa.table.mixing import Tally
 
@@ -166,3 +168,69 @@ def test_data_are_not_scaled(tmp_path, scaling):
         lhe_card(tmp_path, **scaling)
     with pytest.raises(CardError, match=r"samples.1: unweight: for data alone"):
         lhe_card(tmp_path, role="signal", unweight=True)
+
+
+def skims(folder, kept, made, *, label=False):
+    """ROOT files of `kept` dijets with weights of 2, of which each says how many were `made`, in two runs."""
+    rng = np.random.default_rng(1)
+    files = []
+    for i, (n, all_) in enumerate(zip(kept, made, strict=True)):
+        momenta = rng.normal(0, 800, (n, 14))
+        momenta[:, [3, 10]] = rng.uniform(20, 300, (n, 2))
+        momenta[:, [4, 5, 6, 11, 12, 13]] = rng.uniform(0.01, 0.5, (n, 6))
+        files.append(str(folder / f"skim-{i}.root"))
+        with uproot.recreate(files[-1]) as file:
+            file["events"] = {**dict(zip(COLUMNS, momenta.T, strict=True)), "weight": np.full(n, 2.0),
+                              **({"label": np.zeros(n, int)} if label else {})}  # fmt: skip
+            if all_ is not None:
+                file["Runs"] = {"genEventSumw": np.full(2, all_ * 1.0), "genEventCount": np.array([all_, 0])}
+    return [f"{file}:events" for file in files]
+
+
+def skim_card(files, **sample):
+    common = {"files": files, "cross_section_pb": 1.0, **sample}
+    content = {
+        "name": "skims", "output": "out", "luminosity_fb": 1,
+        "samples": [{"process": "QCD", **common}, {"process": "X", "role": "signal", "k_factor": 2.0, **common}],
+        "features": {"set": "dijet"}, "detectors": [{"detector": "SumOfSquares"}],
+    }  # fmt: skip
+    return parse_card(content, source=Path("card.yaml"))
+
+
+def yields(table):
+    return [table.weight[table.label == label].sum() for label in (0, 1)]
+
+
+def test_a_cross_section_is_shared_over_all_events_that_were_generated(tmp_path):
+    # 1 pb and 1 fb^-1: of 2000 + 500 generated events 400 and 100 are left, and none of another 500
+    files = skims(tmp_path, (400, 100, 0), (2000, 500, 500))
+    whole = read(skim_card(files), Silent())
+    assert yields(whole) == pytest.approx([1000 * 500 / 3000, 2000 * 500 / 3000])
+    rows = {row.step: (row.n, row.sum_weights) for row in whole.cutflow if row.process == "QCD"}
+    assert rows["all"] == (3000, pytest.approx(1000))
+    assert rows["skim"] == (500, pytest.approx(1000 * 500 / 3000))
+    assert cross_sections(whole, 1.0) == pytest.approx({"QCD": 1.0, "X": 2.0})
+    for shard_events in (99, 100_000):  # to the last bit
+        table, _ = read_card(skim_card(files), BatchSetup(tmp_path / f"{shard_events}", shard_events=shard_events))
+        assert table.weight.tobytes() == whole.weight.tobytes()
+    # a part of a file stands for that part of what was generated
+    assert yields(read(skim_card(files, max_events=450), Silent()))[0] == pytest.approx(1000 * 450 / 2250)
+    complete = read(skim_card(skims(tmp_path, (400,), (400,))), Silent())
+    assert yields(complete)[0] == pytest.approx(1000)
+    assert "skim" not in {row.step for row in complete.cutflow}
+
+
+@pytest.mark.parametrize("pieces", [2, 7, 1000])
+def test_the_parts_of_a_generated_sum_add_up_to_its_bits(pieces):
+    events = Events(path="a.root", format="root", index=np.arange(1000), weight=np.full(1000, 0.1),
+                    header={"events": 1000, "generated_sum_weights": 1234.5678, "generated_events": 12345})  # fmt: skip
+    parts = [Tally.of_piece(events.select(np.isin(events.index, i))) for i in np.array_split(events.index, pieces)]
+    total = Tally.total(parts)
+    assert (total.generated, round(total.generated_events)) == (1234.5678, 12345)
+
+
+def test_sums_that_only_some_files_state_are_refused(tmp_path):
+    with pytest.raises(InputError, match="some state the sum of weights of all events"):
+        read(skim_card(skims(tmp_path, (40, 10), (400, None))), Silent())
+    with pytest.raises(InputError, match="takes a part of the events"):
+        read(skim_card(skims(tmp_path, (40,), (400,), label=True), truth=0), Silent())

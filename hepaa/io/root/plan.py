@@ -16,6 +16,7 @@ from hepaa.io.columns.read import truth_labels
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
 from hepaa.io.root.asked import narrowed, with_varied, with_weights
+from hepaa.io.root.totals import generated
 from hepaa.io.schemas import Field, Schema, schema_of, schemas
 from hepaa.io.texts import parse_json
 
@@ -91,7 +92,7 @@ class TreePlan:
             "events": self.n,
             "branches": dict(self._sources),
             "arrays_of_weights": self._arrays_of_weights,
-            **_generated(file),
+            **generated(file, weighted=self._has_weight),
         }
         if self.schema.flat:
             used = set(self._branches.values())
@@ -148,6 +149,11 @@ class TreePlan:
             return name
         head, dot, _ = name.rpartition(".")
         return self._branch_of(head) if dot else None
+
+    @property
+    def _has_weight(self) -> bool:
+        weight = self.schema.weight
+        return weight is not None and (weight.value is not None or id(weight) in self._branches)
 
     @property
     def bytes_per_event(self) -> float:
@@ -217,12 +223,11 @@ class TreePlan:
         if s.label is not None:
             truth = self._scalar("label", s.label, arrays, start)
             label = truth_labels(truth, self.path, start, self._sources["label"])
-        has_weight = s.weight is not None and (s.weight.value is not None or id(s.weight) in self._branches)
         return Events(
             path=self.path,
             format="root",
             index=np.arange(start, stop, dtype=np.int64),
-            weight=self._scalar("weight", s.weight, arrays, start) if has_weight and s.weight else np.ones(n),
+            weight=self._scalar("weight", s.weight, arrays, start) if s.weight and self._has_weight else np.ones(n),
             weights={
                 k: self._named_weight(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches
             },
@@ -334,15 +339,6 @@ def _own_header(file: Any, path: str) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: {HEADER_KEY!r} is damaged ({error}); write the file again") from error
     return dict(content)
-
-
-def _generated(file: Any) -> dict[str, float]:
-    """Sum of weights of all generated events, which skimmed NanoAOD keeps in its tree `Runs`."""
-    if "Runs" not in file.keys(cycle=False):
-        return {}
-    runs = file["Runs"]
-    name = next((b for b in ("genEventSumw", "genEventSumw_") if b in runs.keys()), None)  # noqa: SIM118  (a tree, not a dict)
-    return {} if name is None else {"generated_sum_weights": float(np.sum(runs[name].array(library="np")))}
 
 
 def _is_scalar(branch: Any) -> bool:

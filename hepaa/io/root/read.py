@@ -109,8 +109,9 @@ def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, 
 
 
 def describe(events: Events) -> dict[str, Any]:
-    """Tree and schema, and the branches that are not read."""
-    return {k: events.header[k] for k in ("tree", "schema", "not_read") if k in events.header}
+    """Tree and schema, the branches that are not read, and what the file says of all generated events."""
+    names = ("tree", "schema", "not_read", "generated_sum_weights", "generated_events")
+    return {k: events.header[k] for k in names if k in events.header}
 
 
 @contextmanager
