@@ -54,6 +54,7 @@ for _command in (
     detect.compare,
     report.report,
     report.plot,
+    report.cite,
     batch.batch,
     simulate.simulate,
 ):

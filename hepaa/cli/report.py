@@ -1,4 +1,4 @@
-"""Commands on the folder of a run: report, plot."""
+"""Commands on the folder of a run: report, plot, cite."""
 
 from __future__ import annotations
 
@@ -60,3 +60,19 @@ def plot(name: str, run: Path, output: Path | None, style: str | None, label: st
         add_files(run, *paths)
     for path in paths:
         click.echo(path)
+
+
+@click.command()
+@click.argument("run", type=FILE)
+def cite(run: Path) -> None:
+    """Print BibTeX entries for what a run or a search used: methods, features, generators, data sets, hepaa itself.
+
+    RUN is its folder, or the card before there is one.
+
+    \b
+    Example: hepaa cite zh-run > zh.bib
+    """
+    from hepaa.card import load_card
+    from hepaa.report.cite import bibtex
+
+    click.echo(bibtex(load_card(run / "card.yaml" if run.is_dir() else run)), nl=False)

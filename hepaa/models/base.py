@@ -109,6 +109,9 @@ class Detector(Estimator):
     takes_negative_weights: ClassVar[bool] = True
     fitted_arrays: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold all that a savable detector has learned, besides what all have."""
+    sources: ClassVar[dict[str, str]] = {}
+    """Keys of `hepaa/report/sources.bib` by what they are for: "" the class, "NAME VALUE" a parameter that has this
+    value, "NAME" one that is neither None nor 0. Classes below it cite them too."""
 
     preprocess: Preprocess = "skewlog"
     contamination: float = 0.05

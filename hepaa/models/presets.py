@@ -75,8 +75,9 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 
 The text of the first source that was at hand had lost its formulas: it does not show the learning rate (1e-3 here), the
 clip for CICIDS (200, as for LHCO) and MNIST (2000, 20 times the error of a digit; without any the objective has no
-lower bound), and lambda_max for ZH ("small"; 1, as for LHCO). "anorand-published" has all that the second prints. Inputs of the `mnist` presets are images scaled to [0, 1], those of "particles" and "bead"
-the feature sets constituents-2x30 and constituents-3x15; "bead" has BEAD's latent space, posterior and batch size.
+lower bound), and lambda_max for ZH ("small"; 1, as for LHCO). "anorand-published" has all that the second prints.
+Inputs of the `mnist` presets are images scaled to [0, 1], those of "particles" and "bead" the feature sets
+constituents-2x30 and constituents-3x15; "bead" has BEAD's latent space, posterior and batch size.
 
 Ours: "nearest-neighbours" for few features and "density" for many know no signal. "aa-invariant" is Anomaly Awareness
 for the feature sets without azimuth ("dijet-invariant"), "vae-invariant" the same without labels, "aa-dijets" for more

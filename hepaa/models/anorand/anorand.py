@@ -150,6 +150,7 @@ class AnoRand(NeuralDetector):
 
     uses_labels: ClassVar[bool] = True
     fitted_numbers: ClassVar[tuple[str, ...]] = ("supervised_",)
+    sources: ClassVar[dict[str, str]] = {"": "AnoRand2023", "pseudo smote": "Chawla2002"}
 
     preprocess: Preprocess = "standard"
     labels: Labels = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hepaa.errors import InputError
 from hepaa.models.anorand.pseudo import check_pseudo_anomalies, with_pseudo_anomalies
@@ -42,6 +42,8 @@ class PseudoLabelled(Detector):
     ----------
     detector_ : the fitted detector
     """
+
+    sources: ClassVar[dict[str, str]] = {"": "AnoRand2023 Chawla2002"}
 
     detector: str | Detector = "aa-lhco"
     sigma: float = 1.0

@@ -72,6 +72,7 @@ class AnomalyAwareFlow(Flow):
 
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    sources: ClassVar[dict[str, str]] = {"": "Banda2025 Khosa2020"}
 
     lambda_max: float = 1.0
     margin: float = 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 
@@ -103,6 +103,8 @@ class Flow(NeuralDetector):
     The other parameters and the attributes are those of `NeuralDetector`; early stopping is on by default
     (`validation_fraction`, `patience`), for a density overfits where an autoencoder does not.
     """
+
+    sources: ClassVar[dict[str, str]] = {"kind spline": "Durkan2019", "kind maf": "Papamakarios2017"}
 
     kind: Kind = "spline"
     transforms: int = 3

@@ -45,6 +45,7 @@ class IsolationForest(Detector):
     """
 
     takes_negative_weights: ClassVar[bool] = False
+    sources: ClassVar[dict[str, str]] = {"": "Liu2008 Pedregosa2011"}
 
     trees: int = 100
     seed: int = 0
@@ -79,6 +80,8 @@ class SupervisedBoosting(TreeDetector):
     ----------
     trees_ : hepaa.models.combined.trees.Trees
     """
+
+    sources: ClassVar[dict[str, str]] = {"": "Pedregosa2011"}
 
     iterations: int = 100
     learning_rate: float = 0.1

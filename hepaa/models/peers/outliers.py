@@ -85,6 +85,7 @@ class OutlierModel(Detector):
     """
 
     takes_negative_weights: ClassVar[bool] = False
+    sources: ClassVar[dict[str, str]] = {"": "Zhao2019"}
 
     model: str = "LocalOutlierFactor"
     options: Mapping[str, Any] | None = None

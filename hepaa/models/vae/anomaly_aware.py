@@ -48,6 +48,7 @@ class AnomalyAwareVAE(VAE):
 
     uses_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    sources: ClassVar[dict[str, str]] = {"": "Banda2025 Khosa2020", "mixup": "Zhang2017"}
 
     lambda_max: float = 1.0
     finetune_epochs: int = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class ContrastiveVAE(VAE):
 
     Loss: E(x) + beta KL + contrastive_weight * C. C is SupCon with the events of the same generator as positives, so
     that every generator gets a cluster of its own, or NT-Xent between two random views of each event. Score: E(x) with
-    z = mu; `hepaa.scores` has the latent ones, such as the distance from the nearest generator cluster.
+    z = mu, or `scored_by` a latent one, such as the distance from the nearest generator cluster.
 
     Parameters
     ----------
@@ -77,6 +77,12 @@ class ContrastiveVAE(VAE):
 
     The other parameters and the attributes are those of `VAE`; "contrastive" joins `history_`.
     """
+
+    sources: ClassVar[dict[str, str]] = {
+        "": "BEAD",
+        "contrastive supcon": "Khosla2020",
+        "contrastive ntxent": "Chen2020",
+    }
 
     batch_size: int = 512
     contrastive: Contrastive = "supcon"
@@ -106,7 +112,7 @@ class ContrastiveVAE(VAE):
             )
 
     def _fit(self, training: Training) -> None:
-        group = training.group if self.contrastive == "supcon" else None
+        group = training.group
         super()._fit(replace(training, group=None if group is None else np.unique(group, return_inverse=True)[1]))
 
     def _model(self, d: int) -> LatentNet:

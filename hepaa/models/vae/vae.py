@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -23,9 +23,11 @@ from hepaa.models.nets.mlp import GaussianVAE
 from hepaa.models.nets.posteriors import POSTERIORS, PosteriorKind, posterior_flow
 from hepaa.models.nets.priors import PRIORS, PriorKind, prior_of
 from hepaa.models.parameters import between, one_of, whole, widths
+from hepaa.models.vae.scoring import OneScore, ScoreKind, Scoring, check_events, check_score, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
 
 
 class VAE(NeuralDetector):
-    """Variational autoencoder; an event is as anomalous as it is badly reconstructed.
+    """Variational autoencoder; an event is as anomalous as it is badly reconstructed, unless asked otherwise.
 
     Loss: E(x) + beta KL, with E the reconstruction error summed over features (Kingma and Welling, arXiv:1312.6114).
     Network: d - hidden - (mu, log variance) - reversed hidden - d, ReLU between. Score: E(x) with z = mu, or, with a
-    flow, with z its image of mu.
+    flow, with z its image of mu; see `scored_by` for others.
 
     Parameters
     ----------
@@ -79,9 +81,36 @@ class VAE(NeuralDetector):
         Column of the training table, such as "mjj", that the score is to be independent of in background.
     disco_weight : float
         Weight of the penalty for it; see `hepaa.models.losses.disco.DisCo`.
+    scored_by : "reconstruction", or another of `hepaa.models.vae.scoring.SCORES`
+        What the anomaly score is (`score` of a run card); all are higher for more anomalous events and averaged over
+        members. "kl": the divergence of the posterior from the prior; "elbo": E + beta KL; "importance": an estimate of
+        -log p(x) from 50 samples (`hepaa.scores.importance_weighted`); "flow": minus the log-density that the flow of
+        the posterior, on top of the prior, gives to mu. "mahalanobis", "euclidean", "cosine": distance of mu from the
+        nearest cluster of training background, one cluster for each group (generator). "rank", "fisher": the mean share
+        of training background that scores lower, or the sum of -log of the shares that score higher, over `combined`.
+    combined : list of scores
+        What "rank" and "fisher" combine.
 
     The other parameters and the attributes are those of `hepaa.models.engine.neural.NeuralDetector`.
     """
+
+    sources: ClassVar[dict[str, str]] = {
+        "": "Kingma2013",
+        "capacity": "Burgess2018",
+        "reconstruction gaussian": "Rybkin2020",
+        "reconstruction emd": "Komiske2019 Feydy2018",
+        "posterior planar": "Rezende2015",
+        "posterior sylvester-orthogonal": "vandenBerg2018",
+        "posterior sylvester-householder": "vandenBerg2018",
+        "posterior sylvester-triangular": "vandenBerg2018",
+        "posterior iaf": "Kingma2016",
+        "posterior maf": "Papamakarios2017",
+        "posterior spline": "Durkan2019",
+        "prior vamp": "Tomczak2017",
+        "prior dirichlet": "Srivastava2017",
+        "encoder deepsets": "Komiske2018",
+        "decorrelate": "Kasieczka2020",
+    }
 
     hidden: tuple[int, ...] = (16,)
     latent: int = 2
@@ -99,6 +128,8 @@ class VAE(NeuralDetector):
     particles: int | None = None
     decorrelate: str | None = None
     disco_weight: float = 10.0
+    scored_by: ScoreKind = "reconstruction"
+    combined: Sequence[OneScore] = ("reconstruction", "kl", "mahalanobis")
 
     def _model(self, d: int) -> LatentNet:
         plain = (self.posterior, self.prior, self.encoder) == ("gaussian", "standard", "mlp")
@@ -162,6 +193,7 @@ class VAE(NeuralDetector):
         one_of("posterior", self.posterior, POSTERIORS)
         one_of("prior", self.prior, PRIORS)
         one_of("encoder", self.encoder, ENCODERS)
+        check_score(self.scored_by, self.combined, self.posterior)
         whole("latent", self.latent, 2 if self.prior == "dirichlet" else 1)
         whole("flow_steps", self.flow_steps)
         whole("flow_context", self.flow_context, 0)
@@ -191,6 +223,7 @@ class VAE(NeuralDetector):
 
     def _check_training(self, training: Training) -> None:
         super()._check_training(training)
+        check_events(parts_of(self.scored_by, self.combined), training, self.latent)
         if self.decorrelate is not None and training.stream is not None:
             raise InputError("decorrelate needs a table in memory; read the parts with EventTable.load")
         if self._of_particles:
@@ -202,6 +235,36 @@ class VAE(NeuralDetector):
                         f"reconstruction 'bce' needs features in [0, 1]; these reach from {x.min():g} to {x.max():g}: "
                         "scale them and set preprocess=None, or take reconstruction='mse'"
                     )
+
+    def _fit(self, training: Training) -> None:
+        super()._fit(training)
+        self.scoring_ = Scoring(self.scored_by, self.combined).fit(self, training)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return super()._arrays() | self.scoring_.arrays()
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+        super()._restore(arrays, record)
+        self.scoring_ = Scoring(self.scored_by, self.combined).restore(arrays)
+
+    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.reconstruction_errors(x) if self.scored_by == "reconstruction" else self.scoring_(self, x)
+
+    def reconstruction_errors(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """E(x) of each of the preprocessed rows (n,), members averaged."""
+        return super()._score(x)
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write the fitted detector as ONNX; see `NeuralDetector.to_onnx`.
+
+        Raises
+        ------
+        NotFittedError, InputError
+            As there, and for a score other than the reconstruction error.
+        """
+        if self.scored_by != "reconstruction":
+            raise InputError(f"scored_by={self.scored_by!r} has no ONNX form; save the detector and score with hepaa")
+        super().to_onnx(path)
 
     def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         return self._error()(x, out)
@@ -243,19 +306,23 @@ class VAE(NeuralDetector):
             raise InputError("the energy mover's distance compares whole jets: a feature has no share in it")
         return self._averaged(out, self._error().features)
 
-    @torch.no_grad()
     def importance_weighted(self, X: Any, samples: int, seed: int) -> NDArray[np.float64]:
         """See `hepaa.scores.importance_weighted`."""
         whole("samples", samples)
-        data = torch.from_numpy(self.prepared(X)).to(self.parameters_.flat.device)
+        return self.importance_of(self.prepared(X), samples, seed)
+
+    @torch.no_grad()
+    def importance_of(self, x: NDArray[np.float32], samples: int, seed: int) -> NDArray[np.float64]:
+        """The same of rows that are preprocessed already."""
+        data = torch.from_numpy(x).to(self.parameters_.flat.device)
         noise = torch.randn(samples, self.latent, generator=generator(seed, "importance")).to(data.device)
         net, error, frozen = self._latent_net(self.n_features_in_), self._error(), self.parameters_.frozen()
         parts = []
-        for x in pieces(self.parameters_, data):
+        for piece in pieces(self.parameters_, data):
             each = []
             for eps in noise:
-                out, ratio = net.sample(frozen, x, eps.expand(*x.shape[:-1], -1))
-                each.append((-error(x, out) - ratio).double())
+                out, ratio = net.sample(frozen, piece, eps.expand(*piece.shape[:-1], -1))
+                each.append((-error(piece, out) - ratio).double())
             weight = torch.logsumexp(torch.stack(each), dim=0) - log(samples)
             parts.append(-weight.reshape(self.seeds, -1).cpu().numpy())
         return np.asarray(np.concatenate(parts, axis=1).mean(axis=0))
