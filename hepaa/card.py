@@ -114,6 +114,11 @@ class DetectorCard(_Section):
     name: Name | None = Field(None, description="name in figures and files; null: that of the detector")
     detector: str = Field(description="a preset, such as aa-zh, or a class, such as VAE")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the detector")
+    score: str | None = Field(
+        None,
+        description="what a VAE scores events by: reconstruction, kl, elbo, importance, flow, mahalanobis, euclidean, "
+        "cosine, rank or fisher; null: the detector's own score",
+    )
     labelled: int | None = Field(
         None, gt=0, description="labelled anomalies at most, for detectors that use them; null: all that are in train"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from hepaa.errors import InputError, nearest
+from hepaa.models.clusters import CLUSTER_METRICS, ClusterMetric, Clusters, each_group
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from hepaa.models.vae.vae import VAE
 
-Metric = Literal["mahalanobis", "euclidean", "cosine", "knn"]
-_METRICS: tuple[Metric, ...] = ("mahalanobis", "euclidean", "cosine", "knn")
+Metric = ClusterMetric | Literal["knn"]
+_METRICS: tuple[Metric, ...] = (*CLUSTER_METRICS, "knn")
 
 
 def vae_scores(detector: VAE, X: Any) -> dict[str, NDArray[np.float64]]:
@@ -89,9 +90,8 @@ class LatentDistance:
     ----------
     detector : VAE, AnomalyAwareVAE or ContrastiveVAE, fitted
     metric : "mahalanobis", "euclidean", "cosine" or "knn"
-        From the mean of the cluster, in units of its covariance (not squared) or as it is; one minus the cosine of the
-        angle with the mean direction of the cluster, which is what contrastive training shapes; distance from the k-th
-        nearest event of the cluster.
+        See `hepaa.models.clusters.Clusters`; "knn" is the distance from the k-th nearest event of the cluster. The
+        first three are also scores that a VAE is trained with, and saved: `VAE(scored_by="mahalanobis")`.
     neighbours : int
         k of "knn".
 
@@ -118,55 +118,27 @@ class LatentDistance:
             If a group has fewer events than latent dimensions + 2 (or than neighbours), or lengths differ.
         """
         mu = _outputs(self.detector, X)["mu"].astype(np.float64)
-        members, n, latent = mu.shape
+        n = mu.shape[1]
         group = np.zeros(n, np.int64) if groups is None else np.asarray(groups)
         if group.shape != (n,):
             raise InputError(f"groups has shape {group.shape} for {n} events; give one group an event")
         self.groups_ = np.unique(group)
-        least = self.neighbours if self.metric == "knn" else latent + 2
-        for name in self.groups_:
-            count = int((group == name).sum())
-            if count < least:
-                need = f"{least} neighbours" if self.metric == "knn" else f"a covariance of {latent} dimensions"
-                raise InputError(f"group {name} has {count} events, too few for {need}")
-        rows = [[mu[k, group == name] for name in self.groups_] for k in range(members)]
         if self.metric == "knn":
-            self._trees = [[cKDTree(points) for points in member] for member in rows]
-            return self
-        if self.metric == "cosine":
-            rows = [[_unit(points) for points in member] for member in rows]
-        self.means_ = np.array([[points.mean(axis=0) for points in member] for member in rows])
-        self.whitening_ = np.array([[_whitening(points) for points in member] for member in rows])
+            rows = each_group(group, n, self.neighbours, f"{self.neighbours} neighbours")
+            self._trees = [[cKDTree(member[its]) for its in rows] for member in mu]
+        else:
+            self.clusters_ = Clusters(self.metric).fit(mu, group)
         return self
 
     def distances(self, X: Any) -> NDArray[np.float64]:
         """Distance of each event from each group's cluster, (n, g)."""
         mu = _outputs(self.detector, X)["mu"].astype(np.float64)
-        if self.metric == "knn":
-            k = [self.neighbours]
-            parts = [[tree.query(m, k)[0][:, 0] for tree in trees] for m, trees in zip(mu, self._trees, strict=True)]
-            return np.asarray(np.mean(parts, axis=0).T)
-        if self.metric == "cosine":
-            cosine = np.einsum("kni,kgi->kng", _unit(mu), _unit(self.means_))
-            return np.asarray(1 - cosine.mean(axis=0))
-        offset = mu[:, :, None, :] - self.means_[:, None, :, :]
-        if self.metric == "mahalanobis":
-            offset = np.einsum("kngi,kgij->kngj", offset, self.whitening_)
-        return np.asarray(np.sqrt((offset**2).sum(axis=-1)).mean(axis=0))
+        if self.metric != "knn":
+            return self.clusters_.distances(mu)
+        k = [self.neighbours]
+        parts = [[tree.query(m, k)[0][:, 0] for tree in trees] for m, trees in zip(mu, self._trees, strict=True)]
+        return np.asarray(np.mean(parts, axis=0).T)
 
     def __call__(self, X: Any) -> NDArray[np.float64]:
         """Distance of each event from the nearest cluster, (n,)."""
         return np.asarray(self.distances(X).min(axis=1))
-
-
-def _unit(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    length = np.linalg.norm(points, axis=-1, keepdims=True)
-    return np.asarray(points / np.where(length > 0, length, 1.0))
-
-
-def _whitening(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matrix that turns the covariance of points (n, latent) into unity."""
-    # a latent dimension that the posterior ignores has almost no spread: the floor keeps it harmless
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(points.T)))
-    floor = max(values[-1] * 1e-6, np.finfo(np.float64).tiny)
-    return np.asarray(vectors / np.sqrt(np.maximum(values, floor)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,17 @@ from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 from torch.distributions import Normal, kl_divergence
 
-from hepaa.detectors import VAE, SumOfSquares
+from hepaa.detectors import VAE, ContrastiveVAE, SumOfSquares, load_detector
 from hepaa.errors import InputError
+from hepaa.models.clusters import Clusters
+from hepaa.models.presets import detector
+from hepaa.models.vae.scoring import SCORES
 from hepaa.scores import LatentDistance, feature_errors, importance_weighted, vae_scores
+from hepaa.table import EventTable
+from hepaa.table.streamed import StreamedTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +159,114 @@ def test_learned_variances_stay_in_pieces(X: np.ndarray) -> None:
     fitted = VAE(epochs=1, reconstruction="gaussian", seeds=2).fit(X)
     rows = np.tile(X, (60, 1))
     np.testing.assert_allclose(feature_errors(fitted, rows).sum(1), fitted.anomaly_score(rows), rtol=1e-4, atol=1e-5)
+
+
+def mixed(n: int = 600, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Events of two generators, of which the second lies elsewhere, and far-off ones at the end."""
+    rng = np.random.default_rng(8)
+    group = np.arange(n) % 2
+    return rng.normal(size=(n, d)) + 2.0 * group[:, None], group
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, VAE]:
+    """Of every score, one training; the score changes nothing in it."""
+    X, group = mixed()
+    options = {"epochs": 3, "seed": 3, "posterior": "planar", "flow_steps": 1, "seeds": 2, "beta": 0.3}
+    return {score: VAE(scored_by=score, **options).fit(X, groups=group) for score in SCORES}
+
+
+def test_scores_of_a_fit_are_those_of_the_functions(trained: dict[str, VAE]) -> None:
+    X, group = mixed()
+    plain = trained["reconstruction"]
+    assert all(np.array_equal(m.parameters_.flat, plain.parameters_.flat) for m in trained.values())
+    by_hand = vae_scores(plain, X)
+    for score in ("reconstruction", "kl", "elbo"):
+        np.testing.assert_allclose(trained[score].anomaly_score(X), by_hand[score], rtol=1e-5, err_msg=score)
+    for metric in ("mahalanobis", "euclidean", "cosine"):
+        distance = LatentDistance(plain, metric).fit(X, group)
+        np.testing.assert_allclose(trained[metric].anomaly_score(X), distance(X), rtol=1e-6, err_msg=metric)
+    np.testing.assert_array_equal(trained["importance"].anomaly_score(X), importance_weighted(plain, X))
+
+
+def test_the_flow_score_is_the_density_of_the_flow(trained: dict[str, VAE]) -> None:
+    """-log p(f(mu)) |det df/dmu| by autograd, with p the prior."""
+    X, _ = mixed(20)
+    plain = trained["reconstruction"]
+    net, out = plain.model_, plain.outputs(X)
+    expected = []
+    for k in range(2):
+        p = {name: t[k] for name, t in plain.parameters_.frozen().items()}
+        for mu in torch.from_numpy(out["mu"][k]):
+            image, jacobian = (
+                net.posterior(p, mu[None], None)[0][0],
+                torch.autograd.functional.jacobian(lambda m, p=p: net.posterior(p, m[None], None)[0][0], mu),
+            )
+            prior = -0.5 * image.square().sum() - np.log(2 * np.pi)
+            expected.append(-float(prior + torch.linalg.slogdet(jacobian)[1]))
+    expected = np.reshape(expected, (2, 20)).mean(axis=0)
+    np.testing.assert_allclose(trained["flow"].anomaly_score(X), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_combined_scores_join_the_shares_of_background(trained: dict[str, VAE]) -> None:
+    X, _ = mixed()
+    parts = ("reconstruction", "kl", "mahalanobis")
+    scores = np.stack([trained[part].anomaly_score(X) for part in parts])
+    below = (scores[:, None, :] < scores[:, :, None]).mean(axis=2)  # on the training background itself
+    rank, fisher = trained["rank"].anomaly_score(X), trained["fisher"].anomaly_score(X)
+    np.testing.assert_allclose(rank, below.mean(axis=0), atol=0.01)
+    middle = (below < 0.9).all(axis=0)  # beyond, a tail takes the place of the steps
+    np.testing.assert_allclose(fisher[middle], -np.log1p(-below[:, middle]).sum(axis=0), atol=0.06)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_saved_detector_keeps_its_score(score: str, trained: dict[str, VAE], tmp_path: Path) -> None:
+    X, _ = mixed(50)
+    trained[score].save(tmp_path / "m.safetensors")
+    again = load_detector(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.anomaly_score(X), trained[score].anomaly_score(X))
+    assert again.threshold_ == trained[score].threshold_
+
+
+def test_clusters_follow_generators_and_weights() -> None:
+    """Contrast or not, a cluster is that of a generator; an event of weight 0 does not move it."""
+    X, group = mixed()
+    options = {"epochs": 1, "scored_by": "mahalanobis", "contrastive": "ntxent"}
+    model = ContrastiveVAE(**options).fit(X, groups=10 * group)
+    assert model.scoring_.clusters["mahalanobis"].means_.shape == (1, 2, 2)
+    assert ContrastiveVAE(**options).fit(X).scoring_.clusters["mahalanobis"].means_.shape == (1, 1, 2)
+    weight = np.where(X[:, 0] > 2, 0.0, 1.0)
+    points = X[None, :, :2]
+    rows = weight > 0
+    heavy, light = Clusters("mahalanobis").fit(points, weight=weight), Clusters("mahalanobis").fit(points[:, rows])
+    np.testing.assert_allclose(heavy.means_, light.means_)
+    np.testing.assert_allclose(heavy.distances(points), light.distances(points), rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scored_by": "mahalanobi"}, "did you mean 'mahalanobis'"),
+        ({"scored_by": "flow"}, "take one as posterior"),
+        ({"scored_by": "rank", "combined": ("kl",)}, "give two scores or more"),
+        ({"scored_by": "fisher", "combined": ("kl", "rank")}, "a score in combined 'rank' is unknown"),
+        ({"scored_by": "cosine"}, "group 1 has 1 events, too few"),
+    ],
+)
+def test_scores_that_cannot_be_are_refused_before_training(
+    options: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VAE, "_fit", lambda *_: pytest.fail("trained before the check"))
+    with pytest.raises(InputError, match=message):
+        VAE(**options).fit(mixed(50)[0], groups=(np.arange(50) < 1).astype(int))
+
+
+def test_scores_that_have_no_other_form_say_so(trained: dict[str, VAE], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'kl' has no ONNX form"):
+        trained["kl"].to_onnx(tmp_path / "m.onnx")
+    table = EventTable.build(mixed(200)[0], list("abcde"))
+    table.save(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="clusters of the latent space need a table in memory"):
+        VAE(scored_by="cosine", epochs=1).fit(StreamedTable(tmp_path / "t.parquet"))
+    with pytest.raises(InputError, match=r"boosting .* has no latent space"):
+        detector("boosting", scored_by="kl")

@@ -112,6 +112,8 @@ def detector(name: str, **overrides: Any) -> Detector:
     if "seed" not in known:
         overrides.pop("seed", None)
     for key in overrides:
+        if key == "scored_by" and key not in known:
+            raise InputError(f"{name} ({cls.__name__}) has no latent space to be scored by; leave out the score")
         if key not in known:
             raise InputError(f"{name} ({cls.__name__}) has no parameter {key!r}; {nearest(key, known)}")
     return cls(**{**parameters, **overrides})

@@ -50,7 +50,8 @@ def untrained(card: Card) -> dict[str, Detector]:
         raise InputError(f"{card.name}: the card names no detectors to run; `hepaa search` looks at its data without")
     for entry in card.detectors:
         with _naming(f"detectors: {entry.label!r}"):
-            model = detector(entry.detector, **{"seed": card.seed} | entry.options)
+            score = {} if entry.score is None else {"scored_by": entry.score}
+            model = detector(entry.detector, **{"seed": card.seed} | entry.options | score)
             model.check()
         detectors[entry.label] = model
     return detectors

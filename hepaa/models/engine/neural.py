@@ -276,7 +276,10 @@ class NeuralDetector(Detector, abstract=True):
         NotFittedError, InputError
             As `anomaly_score`.
         """
-        x = self.prepared(X)
+        return self.outputs_of(self.prepared(X))
+
+    def outputs_of(self, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The same of rows that are preprocessed already."""
         data = torch.from_numpy(x).to(self.parameters_.flat.device)
         with threads_for(self.parameters_.flat.numel() * 128.0):
             parts = list(outputs(self.model_, self.parameters_, data))
