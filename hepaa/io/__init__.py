@@ -52,6 +52,7 @@ def open(
     sample: Sample | None = None,
     weight: str | None = None,
     columns: Sequence[str] | None = None,
+    objects: Mapping[str, Any] | None = None,
     keep_partial: bool = False,
     **options: Any,
 ) -> Events:
@@ -68,7 +69,8 @@ def open(
     weight : str, optional
         Named weight, branch or column to take as the nominal weight.
     columns : sequence of str, optional
-        Columns of a feature file or ROOT tree to read; names of all columns for arrays that have none.
+        Columns to read, any branch with one number an event of a ROOT tree; names of all columns for arrays that have
+        none.
     keep_partial : bool
         Keep the events before a break in the file instead of raising.
     **options
@@ -86,7 +88,10 @@ def open(
     """
     from hepaa.io.pieces import merge
 
-    settings = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
+    settings = {
+        "schema": schema, "sample": sample, "weight": weight, "columns": columns, "objects": objects,
+        "keep_partial": keep_partial,
+    }  # fmt: skip
     return merge(_pieces(path, _EVERYTHING, settings | options))
 
 
@@ -98,6 +103,7 @@ def iterate(
     sample: Sample | None = None,
     weight: str | None = None,
     columns: Sequence[str] | None = None,
+    objects: Mapping[str, Any] | None = None,
     keep_partial: bool = False,
     **options: Any,
 ) -> Iterator[Events]:
@@ -109,7 +115,7 @@ def iterate(
         `*`, `?`, `[...]` and `**` are expanded and sorted; `*.root:tree` too.
     step_size : str or int
         Size of a piece in uncompressed bytes, such as "100 MB".
-    schema, sample, weight, columns, keep_partial, **options
+    schema, sample, weight, columns, objects, keep_partial, **options
         As for `open`.
 
     Yields
@@ -124,7 +130,10 @@ def iterate(
     """
     from hepaa.io.pieces import parse_size
 
-    settings = {"schema": schema, "sample": sample, "weight": weight, "columns": columns, "keep_partial": keep_partial}
+    settings = {
+        "schema": schema, "sample": sample, "weight": weight, "columns": columns, "objects": objects,
+        "keep_partial": keep_partial,
+    }  # fmt: skip
     step_bytes = parse_size(step_size)
     for path in expand(paths):
         yield from _pieces(path, step_bytes, settings | options)
@@ -205,18 +214,23 @@ def _matches(pattern: str) -> list[str]:
 
 def _pieces(path: str | Path, step_bytes: int, settings: Mapping[str, Any]) -> Iterator[Events]:
     """Events of one file, with the sample and the weight that were asked for; the good ones of a broken file."""
+    from hepaa.io.objects import parse_objects
     from hepaa.io.sniff import sniff
 
     file = sniff(path)
     reader = import_module(READERS[file.format])
     taken = inspect.signature(reader.iterate).parameters
     settings = {name: value for name, value in settings.items() if name in taken or name not in _NARROWING}
-    options = _arguments(file, reader.iterate, settings, ("sample", "weight", "keep_partial"))
+    options = _arguments(file, reader.iterate, settings, ("sample", "weight", "columns", "keep_partial", "objects"))
     sample, keep_partial = options.pop("sample", None), options.pop("keep_partial", False)
     weight = None if "weight" in taken else options.pop("weight", None)
+    objects = None if "objects" in taken or "objects" not in options else parse_objects(options.pop("objects"))
+    columns = None if "columns" in taken else options.pop("columns", None)
     pieces = reader.iterate(file.path, step_bytes=step_bytes, **options)
     for events in _good(pieces) if keep_partial else pieces:
-        yield events if sample is weight is None else replace(_weighted(events, weight), sample=sample)
+        chosen = events if columns is None else _with_columns(events, columns)
+        chosen = chosen if objects is None else replace(chosen, objects=objects)
+        yield chosen if sample is weight is None else replace(_weighted(chosen, weight), sample=sample)
 
 
 def _good(pieces: Iterator[Events]) -> Iterator[Events]:
@@ -233,6 +247,14 @@ def _good(pieces: Iterator[Events]) -> Iterator[Events]:
         last = replace(last, header={**last.header, "broken": str(error), "complete": False})
     if last is not None:
         yield last
+
+
+def _with_columns(events: Events, columns: Sequence[str]) -> Events:
+    """Events with these columns alone, of a format whose reader does not choose them."""
+    for name in columns:
+        if name not in events.columns:
+            raise InputError(f"{events.path} has no column {name!r}; {nearest(name, events.columns)}")
+    return replace(events, columns={name: events.columns[name] for name in columns})
 
 
 def _weighted(events: Events, weight: str | None) -> Events:

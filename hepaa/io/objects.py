@@ -187,7 +187,9 @@ def _mask(content: Any, place: str) -> dict[int, NDArray[np.int64]]:
     return mask
 
 
-def usable(choice: Choice, has: Callable[[str], bool], available: Iterable[str], path: str) -> Expression | None:
+def usable(
+    choice: Choice, has: Callable[[str], bool], available: Callable[[], Iterable[str]], path: str
+) -> Expression | None:
     """The first expression of which all names are there; None where the choice may do without.
 
     Raises
@@ -203,7 +205,7 @@ def usable(choice: Choice, has: Callable[[str], bool], available: Iterable[str],
     first = choice[0]
     assert first is not None  # nosec: `_choice` lets null stand at the end alone, and then it is usable
     name = next(name for name in first.names if not has(name))
-    raise InputError(f"{path}: {first.place} {first.source!r} names {name!r}; {nearest(name, available)}")
+    raise InputError(f"{path}: {first.place} {first.source!r} names {name!r}; {nearest(name, available())}")
 
 
 def select_objects(events: Events, objects: Mapping[str, Any] | None = None) -> Events:
@@ -336,7 +338,7 @@ class _Selection:
 
     def _usable(self, choice: Choice, objects: _Flat) -> Expression | None:
         names = {*objects.records.fields, *self.source.columns}
-        return usable(choice, names.__contains__, names, self.source.path)
+        return usable(choice, names.__contains__, lambda: names, self.source.path)
 
     def _values(self, objects: _Flat) -> Callable[[str], NDArray[Any]]:
         def value(name: str) -> NDArray[Any]:
@@ -356,7 +358,7 @@ class _Selection:
 
         counts = {f"n{name}": ak.to_numpy(ak.num(records, axis=1)) for name, records in self.done.items()}
         values = {**self.source.columns, **counts}
-        expression = usable(self.objects.where, values.__contains__, values, self.source.path)
+        expression = usable(self.objects.where, values.__contains__, lambda: values, self.source.path)
         for part in expression.parts if expression is not None else ():
             rows = np.flatnonzero(keep)
             keep[rows] = part.truth(lambda name, rows=rows: values[name][rows], len(rows))  # type: ignore[misc]

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from hepaa.errors import InputError, nearest
-from hepaa.io.objects import parse_objects, with_masks
+from hepaa.io.objects import merged_objects, parse_objects, with_masks
 
 _MOMENTUM = re.compile(r"pt|px|py|pz|e|m|et|(pt|ptvar|et|topoet)cone\d.*|neflowisol\d.*")
 """Fields in the unit of momenta: isolation sums too, which are cut relative to pT."""
@@ -159,11 +159,7 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
     for name in optional:
         if name not in collections:
             raise InputError(f"{place}.optional: no collection {name!r}; {nearest(name, collections)}")
-    objects = content.get("objects") or {}
-    for name in parse_objects(objects, f"{place}.objects").collections:
-        if name not in (known := {*collections, *union}) and "union" not in (objects[name] or {}):
-            raise InputError(f"{place}.objects: no collection {name!r}; {nearest(name, known)}")
-    return Schema(
+    schema = Schema(
         name=place,
         tree=tree,
         signature=_signature(content.get("signature"), f"{place}.signature"),
@@ -177,9 +173,28 @@ def _parse(content: Mapping[str, Any], place: str) -> Schema:
         },
         label=_field(content["label"], f"{place}.label") if "label" in content else None,
         optional=frozenset(optional),
-        objects=objects,
         momentum_factor=factor,
     )
+    return with_objects(schema, content.get("objects"), f"{place}.objects")
+
+
+def with_objects(schema: Schema, changes: Mapping[str, Any] | None, place: str = "objects") -> Schema:
+    """The schema with other steps for some collections and events; see `hepaa.io.objects.merged_objects`.
+
+    Raises
+    ------
+    InputError
+        If they are not understood, or name a collection that the schema does not know.
+    """
+    objects = merged_objects(schema.objects, changes)
+    cuts = parse_objects(objects, place).collections
+    known = {*schema.collections, *schema.union, *(name for name, steps in cuts.items() if steps.union)}
+    for name, steps in cuts.items():
+        for other in (name, *steps.union, *steps.clean):
+            if other not in known:
+                at = place if other == name else f"{place}.{name}"
+                raise InputError(f"{at}: no collection {other!r}; {nearest(other, known)}")
+    return replace(schema, objects=objects)
 
 
 def _signature(value: Any, place: str) -> tuple[tuple[str, ...], ...]:

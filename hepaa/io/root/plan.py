@@ -15,9 +15,11 @@ from hepaa.events import Events
 from hepaa.io.columns.read import truth_labels
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
+from hepaa.io.objects import united
 from hepaa.io.root.asked import narrowed, with_varied, with_weights
+from hepaa.io.root.fields import with_fields
 from hepaa.io.root.totals import generated
-from hepaa.io.schemas import Field, Schema, schema_of, schemas
+from hepaa.io.schemas import Field, Schema, schema_of, schemas, with_objects
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class TreePlan:
         needs: Sequence[str] | None = None,
         weights: Sequence[str] = (),
         varied: str | Mapping[str, str | float] | None = None,
+        objects: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         own = _own_header(file, path)
@@ -66,6 +69,8 @@ class TreePlan:
             mapping = replace(schema_of({k: own[k] for k in sections if own[k] is not None}), name="hepaa")
         if mapping.flat:
             mapping = self._flat(mapping)
+        mapping = with_objects(mapping, objects)
+        every_column = mapping.columns
         if columns is not None:
             mapping = replace(mapping, columns={c: mapping.columns.get(c, Field((c,))) for c in columns})
         if label is not None:
@@ -80,7 +85,14 @@ class TreePlan:
             mapping = narrowed(mapping, needs)
         absent = {c for c in mapping.optional if not self._has(next(iter(mapping.collections[c].values())))}
         mapping = replace(mapping, collections={c: m for c, m in mapping.collections.items() if c not in absent})
-        self.schema = mapping
+        self.schema, self._objects = with_fields(
+            mapping,
+            columns=every_column,
+            branches=self._known,
+            single=lambda name: _is_scalar(self._tree[name]),
+            has=self._has,
+            path=path,
+        )
         self.n = int(self._tree.num_entries)
         self._sources: dict[str, str] = {}
         self._branches: dict[int, str] = {}
@@ -218,7 +230,7 @@ class TreePlan:
         for name, parts in s.union.items():
             present = [collections[p] for p in parts if p in collections]
             if present:
-                collections[name] = _united(present)
+                collections[name] = united(present)
         label = None
         if s.label is not None:
             truth = self._scalar("label", s.label, arrays, start)
@@ -235,6 +247,7 @@ class TreePlan:
             header=self.header,
             collections=collections,
             columns={k: self._scalar(k, f, arrays, start) for k, f in s.columns.items() if id(f) in self._branches},
+            objects=self._objects,
         )
 
     def _named_weight(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
@@ -368,13 +381,6 @@ def _times(values: ak.Array, scale: float) -> ak.Array:
     if scale == 1:
         return values
     return values * (int(scale) if float(scale).is_integer() else scale)
-
-
-def _united(parts: list[ak.Array]) -> ak.Array:
-    """Objects of all parts as one collection, with the fields they share, hardest first."""
-    shared = [f for f in ak.fields(parts[0]) if all(f in ak.fields(p) for p in parts)]
-    joined = ak.concatenate([p[shared] for p in parts], axis=1)
-    return joined[ak.argsort(joined.pt, axis=1, ascending=False)] if "pt" in shared else joined
 
 
 def _basket_offset(branch: Any, entry: int) -> int:

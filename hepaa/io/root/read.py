@@ -35,6 +35,7 @@ def iterate(
     needs: Sequence[str] | None = None,
     weights: Sequence[str] = (),
     varied: str | Mapping[str, str | float] | None = None,
+    objects: Mapping[str, Any] | None = None,
 ) -> Iterator[Events]:
     """Events in pieces of about `step_bytes` uncompressed bytes of the branches that are read.
 
@@ -60,6 +61,8 @@ def iterate(
     varied : str or mapping, optional
         Other branches, or factors, for fields and columns, such as {"jets.pt": "Jet_pt_jesTotalUp", "met": 1.02}; or
         the end of the names of varied branches, "jesTotalUp". Objects are selected afterwards.
+    objects : mapping, optional
+        Which objects and events count, see `hepaa.io.objects`; changes those of the schema.
     start, stop : int
         Events to read, from `start` up to but without `stop`; all by default. Only baskets that hold them are read.
 
@@ -79,8 +82,9 @@ def iterate(
     with _opened(name) as file:
         try:
             plan = TreePlan(
-                file, name, key, schema, columns, label, weight, needs=needs, weights=weights, varied=varied
-            )
+                file, name, key, schema, columns, label, weight,
+                needs=needs, weights=weights, varied=varied, objects=objects,
+            )  # fmt: skip
         except HepaaError:
             raise
         except Exception as damage:  # as for a basket below: nothing in common but that the file is damaged
