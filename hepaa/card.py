@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hepaa import html
 from hepaa.errors import CardError, InputError, nearest
 from hepaa.events import Role
 from hepaa.io.files import file_names
+from hepaa.io.objects import EVENTS, merged_objects, parse_objects
 from hepaa.io.texts import read_yaml
 
 if TYPE_CHECKING:
@@ -85,9 +86,56 @@ class SampleCard(_Section):
 class FeatureCard(_Section):
     """Which columns are computed and which of them are trained on."""
 
-    set: str = Field(description="name of a feature set; see `hepaa features --list`")
+    set: str | None = Field(
+        None,
+        min_length=1,
+        description="name of a feature set, see `hepaa features --list`; or one of your own in a file: ./mine.py:name",
+    )
+    columns: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="in place of a set: columns of the files and expressions of them, such as log(pt1 / pt2) or "
+        "'ratio = pt1 / pt2'",
+    )
     inputs: list[str] | None = Field(None, description="columns to train on; null: all features of the set")
     selection: str | None = Field(None, description="cut on columns, such as 'ptj1 > 1200 and mjj > 2700'")
+    objects: dict[str, dict[str, Any] | None] = Field(
+        default_factory=dict,
+        description="which objects and events count, in place of steps of the schema (`hepaa info FILE --schema`), "
+        "such as {jets: {where: pt > 30, btag: btagDeepFlavB > 0.304}, events: {where: HLT_IsoMu24}}",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> FeatureCard:
+        if (self.set is None) == (self.columns is None):
+            raise ValueError("give either `set`, the name of a feature set, or `columns` of the files")
+        return self
+
+    @property
+    def named(self) -> str | tuple[str, ...]:
+        """What `hepaa.features` takes: the name of the set, or the columns."""
+        return self.set or tuple(self.columns or ())
+
+    @property
+    def title(self) -> str:
+        """The features in words."""
+        return self.set or ", ".join(self.columns or ())
+
+
+    @property
+    def luminosity_mask(self) -> str | None:
+        """File of certified luminosity blocks; None where there is none, or it stands in the card."""
+        mask = (self.objects.get(EVENTS) or {}).get("luminosity_mask")
+        return mask if isinstance(mask, str) else None
+
+    @field_validator("objects")
+    @classmethod
+    def _are_steps(cls, objects: dict[str, Any]) -> dict[str, Any]:
+        events = objects.get(EVENTS) or {}
+        if isinstance(events.get("luminosity_mask"), str):  # a file beside the card; it is read with the events
+            events = {**events, "luminosity_mask": None}
+        parse_objects(merged_objects({}, {**objects, EVENTS: events or None}))
+        return objects
 
 
 class SplitCard(_Section):
@@ -487,8 +535,13 @@ def parse_card(content: Any, *, source: Path) -> Card:
         card = Card.model_validate(content)
     except ValidationError as wrong:
         raise CardError(_explain(wrong, source)) from None
-    folder = source.parent
-    return card.model_copy(update={"samples": [_with_paths(s, folder) for s in card.samples]})
+    folder, features = source.parent, card.features
+    if ".py:" in (features.set or ""):
+        features = features.model_copy(update={"set": _resolve(features.set or "", folder)})
+    if features.luminosity_mask is not None:
+        events = {**(features.objects[EVENTS] or {}), "luminosity_mask": _resolve(features.luminosity_mask, folder)}
+        features = features.model_copy(update={"objects": {**features.objects, EVENTS: events}})
+    return card.model_copy(update={"samples": [_with_paths(s, folder) for s in card.samples], "features": features})
 
 
 def _with_paths(sample: SampleCard, folder: Path) -> SampleCard:

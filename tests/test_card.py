@@ -54,7 +54,7 @@ def test_file_names_are_relative_to_the_card(tmp_path):
         ({"split": {"train": 0.9, "validation": 0.2, "test": 0.3}}, r"split: .*= 1.4 is above 1"),
         ({"samples": [{"process": "x", "files": ["a"], "schema_": "s"}]}, r"unknown key; did you mean 'schema'\?"),
         ({"samples": [{"process": "x", "files": ["a"], "expected_events": 5, "k_factor": 2}]}, "not both"),
-        ({"features": {}}, r"features.set: Field required"),
+        ({"features": {}}, r"features: give either `set`"),
     ],
 )
 def test_a_wrong_card_is_explained_with_the_path_to_the_place(tmp_path, changes, message):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hepaa.features.registry import Feature, FeatureSet, feature_info, feature_set, feature_sets, features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hepaa.events import Events
     from hepaa.table import EventTable
@@ -21,8 +21,15 @@ __all__ = ["Feature", "FeatureSet", "feature_info", "feature_set", "feature_sets
 
 
 class _Features(ModuleType):
-    def __call__(self, events: Events | Iterable[Events], name: str) -> EventTable:
-        return features(events, name)
+    def __call__(
+        self,
+        events: Events | Iterable[Events],
+        name: str | Sequence[str],
+        *,
+        selection: str | None = None,
+        inputs: Sequence[str] | None = None,
+    ) -> EventTable:
+        return features(events, name, selection=selection, inputs=inputs)
 
 
 sys.modules[__name__].__class__ = _Features

@@ -6,7 +6,6 @@ the file too, and what it computes is stored under its content. Or the ten lines
 
 Examples
 --------
-
 >>> import numpy as np
 >>> from hepaa.features import Feature, feature_set
 >>> @feature_set("multiplicity", inputs="particles", columns=[Feature("nparticles", "particles")])
@@ -31,6 +30,7 @@ import numpy as np
 from hepaa._version import __version__
 from hepaa.errors import HepaaError, InputError, nearest
 from hepaa.events import Sample, Step
+from hepaa.features.columns import Columns
 from hepaa.features.own import PREFIX, module_of, split_own
 from hepaa.io.files import one_line
 from hepaa.io.objects import select_objects
@@ -207,9 +207,12 @@ def find_set(name: str | Sequence[str], selection: str | None = None) -> Feature
         If there is none, or the file cannot be imported.
     """
     if not isinstance(name, str):
-        from hepaa.features.columns import column_set
-
-        return column_set(name, selection)
+        own_columns = Columns.of(name, selection)
+        features, spectators = (
+            tuple(Feature(column, column.replace("$", r"\$")) for column in names)
+            for names in (own_columns.features, own_columns.spectators)
+        )
+        return FeatureSet(", ".join(name), (), features, spectators, own_columns.compute, "", own_columns.needs)
     own = split_own(name)
     if own is None:
         sets = feature_sets()

@@ -203,7 +203,7 @@ class SavedRun:
 
     def axis(self, column: str) -> tuple[str, str]:
         """Symbol and unit of a column."""
-        info = feature_info(column, self.card.features.set)
+        info = feature_info(column, self.card.features.named)
         return info.label, info.unit
 
     def pulls(self, name: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], str]:

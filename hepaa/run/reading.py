@@ -11,11 +11,12 @@ import numpy as np
 from hepaa import io
 from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
-from hepaa.features.registry import feature_sets, features
+from hepaa.features.own import split_own
+from hepaa.features.registry import features, find_set
+from hepaa.io.objects import with_masks
 from hepaa.io.sniff import split_key
 from hepaa.table import CutflowRow, EventTable, concatenate
 from hepaa.table.mixing import Tally, expected_events
-from hepaa.table.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +32,11 @@ def read(card: Card, progress: Reporter) -> EventTable:
 
 
 def input_files(card: Card) -> list[str]:
-    """Files that a card reads: events and schemas."""
+    """Files that a card reads: events, schemas, and a feature set of one's own."""
     events = [split_key(path)[0] for sample in card.samples for path in io.expand(sample.files)]
+    own = split_own(card.features.set or "")
+    events += [own[0]] if own else []
+    events += [card.features.luminosity_mask] if card.features.luminosity_mask else []
     return events + [s.schema_ for s in card.samples if isinstance(s.schema_, str) and Path(s.schema_).is_file()]
 
 
@@ -54,7 +58,8 @@ class SampleReading:
 
     Attributes
     ----------
-    feature_set : str
+    feature_set : str, or tuple of str
+        Name of a set, or columns and expressions of them; see `hepaa.features.registry.find_set`.
     process, generator : str
     role : "background", "signal" or "data"
     selection : str or None
@@ -69,9 +74,13 @@ class SampleReading:
         Entries of a card whose varied event weights, or features of varied objects, are kept as columns.
     schema : str, mapping or None
         Branches of ROOT and feature files; the content of a YAML file, never its name.
+    inputs : tuple of str or None
+        Columns to train on; the others of the set become spectators.
+    objects : mapping or None
+        Which objects and events count, in place of steps of the schema; the content of a luminosity mask, never its name.
     """
 
-    feature_set: str
+    feature_set: str | tuple[str, ...]
     process: str = "unknown"
     role: Role = "background"
     generator: str = "unknown"
@@ -81,6 +90,8 @@ class SampleReading:
     relabel: bool = False
     systematics: tuple[dict[str, Any], ...] = ()
     schema: str | dict[str, Any] | None = None
+    inputs: tuple[str, ...] | None = None
+    objects: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.role not in LABEL:
@@ -89,12 +100,14 @@ class SampleReading:
             from hepaa.io.schemas import read_schema
 
             object.__setattr__(self, "schema", read_schema(Path(self.schema)))
+        if self.objects is not None:
+            object.__setattr__(self, "objects", with_masks(self.objects, Path()))
 
     @classmethod
     def from_card(cls, sample: SampleCard, card: Card) -> Self:
         """The reading of one sample of a card."""
         return cls(
-            feature_set=card.features.set,
+            feature_set=card.features.named,
             process=sample.process,
             role=sample.role,
             generator=sample.generator,
@@ -104,6 +117,8 @@ class SampleReading:
             relabel=True,
             systematics=tuple(s.model_dump(mode="json") for s in card.systematics if s.kind in ("weight", "objects")),
             schema=sample.schema_,
+            inputs=None if card.features.inputs is None else tuple(card.features.inputs),
+            objects=card.features.objects or None,
         )
 
     def rows(
@@ -161,8 +176,7 @@ class SampleReading:
             tallies.append(Tally.of_piece(part))
             if part.n == 0 and tables:
                 continue
-            table = self._features(self._weighted(part))
-            tables.append(select(table, self.selection) if self.selection else table)
+            tables.append(self._features(self._weighted(part)))
             if advance is not None:
                 advance(sum(tally.events for tally in tallies))
         return tables[0] if len(tables) == 1 else concatenate(tables), Tally.total(tallies)
@@ -176,7 +190,9 @@ class SampleReading:
     ) -> Iterator[Events]:
         """Events of the truth, at most `max_events` of them, with the label of the role if `relabel` is set."""
         options: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
-        options |= {"needs": feature_sets()[self.feature_set].needs, "weights": self._weights(), "varied": varied}
+        wanted = find_set(self.feature_set, self.selection).needs
+        options |= {"needs": wanted, "columns": None if isinstance(self.feature_set, str) else wanted}
+        options |= {"weights": self._weights(), "varied": varied, "objects": self.objects}
         sample = Sample(self.process, self.role, self.generator)
         left = max_events
         for whole in io.iterate(files, schema=self.schema, sample=sample, **options):
@@ -184,6 +200,11 @@ class SampleReading:
             if self.truth is not None:
                 if whole.label is None:
                     raise InputError(f"{whole.path}: truth = {self.truth} needs labels, and the file has none")
+                if "generated_sum_weights" in whole.header:
+                    raise InputError(
+                        f"{whole.path}: truth = {self.truth} takes a part of the events, and the file states the sum "
+                        "of weights of all that were generated; split the file by its labels"
+                    )
                 part = part.select(whole.label == self.truth)
             if left is not None:
                 part = part.select(np.arange(part.n) < left)
@@ -192,14 +213,9 @@ class SampleReading:
             if left == 0:
                 return
 
-                if "generated_sum_weights" in whole.header:
-                    raise InputError(
-                        f"{whole.path}: truth = {self.truth} takes a part of the events, and the file states the sum "
-                        "of weights of all that were generated; split the file by its labels"
-                    )
     def _features(self, events: Events) -> EventTable:
-        """All rows of features, with a column for each varied weight."""
-        table = features(events, self.feature_set)
+        """Rows of features of the selected events, with a column for each varied weight."""
+        table = features(events, self.feature_set, selection=self.selection, inputs=self.inputs)
         if not self.systematics:
             return table
         from hepaa.run.variations import with_weight_ratios
@@ -241,10 +257,8 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
     files = ", ".join(sample.files)
     if sample.truth is not None and tally.events == 0:
         raise InputError(f"{files}: no events with truth = {sample.truth}")
-    if card.features.inputs is not None:
-        table = table.select(card.features.inputs)
     if table.n == 0:
-        raise InputError(f"{files}: no event passes the selection of {card.features.set!r}")
+        raise InputError(f"{files}: no event passes the selection of {card.features.title!r}")
     if sample.role == "data":
         return counted(_drawn(table) if sample.unweight else table)
     total = sample.expected_events

@@ -21,7 +21,7 @@ def refuse_card(card: Card) -> None:
     method = method_of(section)
     named = {*(card.features.inputs or ()), *(name for entry in section.methods for name in entry.inputs or ())}
     for name in (section.mass, *sorted(named)):
-        feature_info(name, card.features.set)
+        feature_info(name, card.features.named)
     if section.mass in named:
         raise InputError(
             f"search: {section.mass} is the mass of the window and cannot be an input: the score would be the mass"

@@ -357,8 +357,8 @@ def draw(
 ) -> dict[str, tuple[Figure, str]]:
     """Figures by the name of their file, with a title each."""
     look = look_of(card, unblind=unblind)
-    labels = {c: (i.label, i.unit) for c in part.rows.columns if (i := feature_info(c, card.features.set))}
-    info = feature_info(part.method.window.column, card.features.set)
+    labels = {c: (i.label, i.unit) for c in part.rows.columns if (i := feature_info(c, card.features.named))}
+    info = feature_info(part.method.window.column, card.features.named)
     mass = f"{info.label} [{info.unit or 'GeV'}]"
     title = None if unblind else "signal region: toy"
     drawn: dict[str, tuple[Figure, str]] = {}

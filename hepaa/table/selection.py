@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,9 +33,14 @@ def select(table: EventTable, expression: str) -> EventTable:
     keep = np.ones(len(table), dtype=bool)
     cutflow = list(table.cutflow)
     for part in Expression.parse(expression).parts:
-        keep &= part.truth(lambda name: table[name].astype(np.float64), len(table))
+        rows = np.flatnonzero(keep)  # what is undefined in events that are cut away already is no obstacle
+        keep[rows] = part.truth(partial(_values, table, rows), len(rows))
         cutflow += _rows(table, keep, part.text)
     return replace(table[keep], cutflow=tuple(cutflow))
+
+
+def _values(table: EventTable, rows: NDArray[np.int64], name: str) -> NDArray[np.float64]:
+    return table[name][rows].astype(np.float64)
 
 
 def passes(table: EventTable, expression: str) -> NDArray[np.bool_]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from hepaa import io
 from hepaa.batch import keys
 from hepaa.batch.shard import Part, Task
-from hepaa.errors import InputError, nearest
-from hepaa.features.registry import feature_sets
+from hepaa.errors import InputError
+from hepaa.features.registry import find_set
 from hepaa.run.reading import SampleReading
 
 if TYPE_CHECKING:
@@ -18,22 +18,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureTask(SampleReading, Task):
-    """The reading of a sample, shard by shard."""
+    """The reading of a sample, shard by shard.
+
+    Attributes
+    ----------
+    set_code : str
+        Version of the file of a user's own set when the task was made: a part of the keys of its results.
+    """
 
     kind: ClassVar[str] = "features"
+    set_code: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.set_code is None:
+            object.__setattr__(self, "set_code", self._code())
+
+    def _code(self) -> str:
+        return keys.function_digest(find_set(self.feature_set).compute)
 
     def count(self, path: str) -> int | None:
         """Events of a file whose format lets a reader begin anywhere; else None."""
         return io.count(path, schema=self.schema)
 
-    def code(self) -> dict[str, str]:
-        """Version of the file of a user's own set."""
-        sets = feature_sets()
-        if self.feature_set not in sets:
-            raise InputError(f"there is no feature set {self.feature_set!r}; {nearest(self.feature_set, sets)}")
-        return {"set": keys.function_digest(sets[self.feature_set].compute)}
-
     def compute(self, shard: Shard) -> Part:
-        """Rows of one shard; errors as `hepaa.run.reading.SampleReading.rows`."""
+        """Rows of one shard; errors as `hepaa.run.reading.SampleReading.rows`.
+
+        Raises
+        ------
+        InputError
+            If the file of the set is another than when the task was made.
+        """
+        if self._code() != self.set_code:
+            raise InputError(f"{self.feature_set}: the file has changed since the plan was made; run again")
         table, tally = self.rows(shard.path, events=shard.bounds)
         return Part(tally, table)

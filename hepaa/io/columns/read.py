@@ -16,7 +16,7 @@ from hepaa.io.columns.arrays import npy_source, npz_source
 from hepaa.io.columns.csv import csv_source
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, RowSource, is_number_of_event, named, refuse_twice, usual
 from hepaa.io.pieces import row_ranges
-from hepaa.io.schemas import schema_of
+from hepaa.io.schemas import Field, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -165,8 +165,11 @@ def _renamed(source: RowSource, schema: Schema, path: str) -> RowSource:
         raise InputError(
             f"{path} is a table: a schema for it has columns, label and weight only ({schema.name} has more)"
         )
-    fields = dict(schema.columns)
-    fields |= {k: f for k, f in (("label", schema.label), ("weight", schema.weight)) if f is not None}
+    special = {k: f for k, f in (("label", schema.label), ("weight", schema.weight)) if f is not None}
+    taken = {b for f in special.values() for b in f.branches}
+    # a schema that says what is label and weight alone leaves the others as they are
+    fields = dict(schema.columns) or {c: Field((c,)) for c in source.columns if c not in taken}
+    fields |= special
     old: dict[str, str] = {}
     for name, field in fields.items():
         column = next((b for b in field.branches if b in source.columns), None)
