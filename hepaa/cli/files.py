@@ -51,14 +51,25 @@ def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None
 @click.command()
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def info(file: str, as_json: bool) -> None:
+@click.option(
+    "--schema", "as_schema", is_flag=True, help="Which branch of a ROOT file is what, and which objects count, as YAML."
+)
+def info(file: str, as_json: bool, as_schema: bool) -> None:
     """Print the content of a file: format, events, sum of weights, cross-section, columns.
+
+    What --schema prints can be changed and given to other commands and cards.
 
     \b
     Example: hepaa info events.lhe.gz
+             hepaa info nano.root --schema > nano.yaml
     """
     from hepaa import io
 
+    if as_schema:
+        from hepaa.io.schemas import schema_text
+
+        click.echo(schema_text(next(io.iterate(file, step_size=1))), nl=False)
+        return
     summary = io.probe(file)
     click.echo(json.dumps(summary, indent=2, default=str) if as_json else "\n".join(_lines(summary)))
 

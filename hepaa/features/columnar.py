@@ -53,12 +53,17 @@ def codes(collection: ak.Array, field: str, *, name: str) -> NDArray[np.int64]:
     InputError
         If the collection lacks the field, or a value is not whole or no tag.
     """
+    tag = field == "btag"
+    if tag and field not in ak.fields(collection):
+        raise InputError(
+            f"the {name} have no b-tag; cut one of their fields at a working point, in the schema (`hepaa info FILE "
+            "--schema` prints it), in a card or in Python: objects: {jets: {btag: FIELD > WORKING_POINT}}"
+        )
     _, values = flat(collection, (field,), name=name)
     whole: NDArray[np.int64] = values.astype(np.int64)
-    if np.any(whole != values) or (field == "btag" and np.any((whole < 0) | (whole > 1))):
-        raise InputError(
-            f"{name}: {field} must be {'0 or 1' if field == 'btag' else 'whole'}; cut a score in the schema"
-        )
+    if np.any(whole != values) or (tag and np.any((whole < 0) | (whole > 1))):
+        remedy = "0 or 1; cut the score, in the schema or a card, as objects: {jets: {btag: btag > 0.3}}"
+        raise InputError(f"{name}: {field} must be {remedy if tag else 'whole'}")
     return whole
 
 

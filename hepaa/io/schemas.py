@@ -31,10 +31,13 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError, nearest
 from hepaa.io.objects import merged_objects, parse_objects, with_masks
+
+if TYPE_CHECKING:
+    from hepaa.events import Events
 
 _MOMENTUM = re.compile(r"pt|px|py|pz|e|m|et|(pt|ptvar|et|topoet)cone\d.*|neflowisol\d.*")
 """Fields in the unit of momenta: isolation sums too, which are cut relative to pT."""
@@ -43,6 +46,8 @@ _SECTIONS = (
     "tree", "signature", "momentum_unit", "collections", "union", "columns", "weight", "weights", "label",
     "optional", "objects",
 )  # fmt: skip
+
+_FILES = Path(__file__).parent / "root"
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,35 @@ def _field(value: Any, place: str, more: tuple[str, ...] = ()) -> Field:
 @lru_cache(maxsize=1)
 def schemas() -> dict[str, Schema]:
     """Schemas that hepaa knows: those of `hepaa/io/root/*.yaml`, "flat", and "hepaa" for its own files."""
-    files = sorted((Path(__file__).parent / "root").glob("*.yaml"))
+    files = sorted(_FILES.glob("*.yaml"))
     usual = {file.stem: replace(_parse(read_schema(file), file.stem), name=file.stem) for file in files}
     return {"flat": Schema("flat", flat=True), "hepaa": Schema("hepaa"), **usual}
+
+
+def schema_text(events: Events) -> str:
+    """The schema by which events of a ROOT file were read, as YAML that reads them the same again.
+
+    Raises
+    ------
+    InputError
+        If they are of a format that needs no schema.
+    """
+    import yaml
+
+    name = events.header.get("schema")
+    if events.format != "root" or name is None:
+        raise InputError(f"{events.path} ({events.format}): only ROOT files have a schema")
+    file = _FILES / f"{name}.yaml"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    content: dict[str, Any] = {"tree": events.header["tree"]}
+    for place, branch in events.header["branches"].items():
+        collection, _, quantity = place.partition(".")
+        if collection in events.arrays and quantity:
+            content.setdefault("collections", {}).setdefault(collection, {})[quantity] = branch
+        elif place in events.columns:
+            content.setdefault("columns", {})[place] = branch
+        elif place in ("weight", "label"):
+            content[place] = branch
+    content |= {"weights": {k: b for k in events.weights if (b := events.header["branches"].get(f"weights[{k!r}]"))}}
+    return yaml.safe_dump({k: v for k, v in content.items() if v}, sort_keys=False, allow_unicode=True)

@@ -158,16 +158,16 @@ def sources(run: SavedRun) -> Table:
 
 
 def cutflow(run: SavedRun) -> Table:
-    """Events left after each step."""
+    """Events left after each step, and objects of each collection ("jets: pt > 25")."""
     rows: list[list[Any]] = []
-    first: dict[tuple[str, str], float] = {}
+    first: dict[tuple[str, str, str], float] = {}
     for r in run.results["cutflow"]:
         key = r["process"], r["generator"]
-        start = first.setdefault(key, r["sum_weights"])
+        start = first.setdefault((*key, r["step"].rpartition(": ")[0]), r["sum_weights"])
         share = f"{100 * r['sum_weights'] / start:.2f} %" if start else ""
         rows.append([*key, r["step"], r["n"], f"{r['sum_weights']:.6g}", share])
-    head = ["process", "generator", "step", "events", "expected events", "of the first"]
-    return make_table("Events left after each step", head, rows, (0, 1, 2))
+    head = ["process", "generator", "step", "left", "expected", "of the first"]
+    return make_table("Events, and objects of collections, left after each step", head, rows, (0, 1, 2))
 
 
 def performance(run: SavedRun) -> list[Table]:

@@ -77,7 +77,8 @@ class SampleReading:
     inputs : tuple of str or None
         Columns to train on; the others of the set become spectators.
     objects : mapping or None
-        Which objects and events count, in place of steps of the schema; the content of a luminosity mask, never its name.
+        Which objects and events count, in place of steps of the schema; the content of a luminosity mask, never its
+        name.
     """
 
     feature_set: str | tuple[str, ...]
@@ -258,7 +259,8 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
     if sample.truth is not None and tally.events == 0:
         raise InputError(f"{files}: no events with truth = {sample.truth}")
     if table.n == 0:
-        raise InputError(f"{files}: no event passes the selection of {card.features.title!r}")
+        left = "; ".join(f"{row.step} {row.n}" for row in table.cutflow)
+        raise InputError(f"{files}: no event passes the selection of {card.features.title!r} ({left})")
     if sample.role == "data":
         return counted(_drawn(table) if sample.unweight else table)
     total = sample.expected_events
