@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
-import uproot
 
 from hepaa.errors import InputError, TruncatedInputError, nearest
 from hepaa.events import Events
@@ -17,6 +16,7 @@ from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
 from hepaa.io.objects import united
 from hepaa.io.root.asked import narrowed, with_varied, with_weights
+from hepaa.io.root.branches import AS_RNTUPLE, is_scalar, known, names
 from hepaa.io.root.fields import with_fields
 from hepaa.io.root.totals import generated
 from hepaa.io.schemas import Field, Schema, schema_of, schemas, with_objects
@@ -54,11 +54,11 @@ class TreePlan:
         if mapping is None and own is not None and (not key or key == own["tree"]):
             mapping = schemas()["hepaa"]
         self._tree_name, self._tree = _tree(file, path, key or (mapping.tree if mapping else None) or "")
-        self._names = [str(k) for k in self._tree.keys(recursive=True, full_paths=False)]
-        self._known = set(self._names)
+        self._names = names(self._tree)
+        self._known = known(self._names)
         if mapping is None:
             mapping = next(
-                (s for s in schemas().values() if s.recognises(self._known)),
+                (s for s in schemas().values() if s.recognises(self._known.keys())),
                 schemas()["flat"],
             )
         self._own = own if mapping.name == "hepaa" else None
@@ -89,7 +89,7 @@ class TreePlan:
             mapping,
             columns=every_column,
             branches=self._known,
-            single=lambda name: _is_scalar(self._tree[name]),
+            single=lambda name: is_scalar(self._tree[self._known[name]]),
             has=self._has,
             path=path,
         )
@@ -112,7 +112,7 @@ class TreePlan:
 
     def _flat(self, schema: Schema) -> Schema:
         """Every branch with one number an event as a column; usual names of weight and label are those."""
-        numbers = [b for b in self._names if _is_scalar(self._tree[b])]
+        numbers = [b for b in self._names if is_scalar(self._tree[b])]
         if not numbers:
             raise InputError(
                 f"{self.path}: {self._tree_name!r} has no branch with one number an event, and is none of "
@@ -158,7 +158,7 @@ class TreePlan:
     def _branch_of(self, name: str) -> str | None:
         """The branch of that name, or the one of which it names a member (`p4.fE` of branch `p4`)."""
         if name in self._known:
-            return name
+            return self._known[name]
         head, dot, _ = name.rpartition(".")
         return self._branch_of(head) if dot else None
 
@@ -326,20 +326,22 @@ class TreePlan:
 
 def _tree(file: Any, path: str, key: str) -> tuple[str, Any]:
     """Name and object of the tree `key`, or of the only one."""
-    trees = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
-    names = dict.fromkeys(name for name, form in file.classnames(cycle=False).items() if form in trees)
+    forms = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+    trees = dict.fromkeys(name for name, form in file.classnames(cycle=False).items() if form in forms)
     if key:
-        if key not in names:
-            raise InputError(f"{path} has no tree {key!r}; {nearest(key, names)}")
-        return key, file[key]
-    if not names:
+        name = key if key in trees else AS_RNTUPLE.get(key, key)
+        if name not in trees:
+            raise InputError(f"{path} has no tree {key!r}; {nearest(key, trees)}")
+        return name, file[name]
+    if not trees:
         raise InputError(
             f"{path} has no TTree or RNTuple; it has: {', '.join(file.keys(cycle=False)[:10]) or 'nothing'}"
         )
-    usual = [s.tree for s in schemas().values() if s.tree in names]
-    if len(names) > 1 and not usual:
-        raise InputError(f"{path} has several trees; name one of them as '{path}:TREE': {', '.join(names)}")
-    name = usual[0] if usual and usual[0] else next(iter(names))
+    usual = [s.tree for s in schemas().values() if s.tree]
+    there = [name for name in (*usual, *AS_RNTUPLE.values()) if name in trees]
+    if len(trees) > 1 and not there:
+        raise InputError(f"{path} has several trees; name one of them as '{path}:TREE': {', '.join(trees)}")
+    name = there[0] if there else next(iter(trees))
     return name, file[name]
 
 
@@ -352,21 +354,6 @@ def _own_header(file: Any, path: str) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: {HEADER_KEY!r} is damaged ({error}); write the file again") from error
     return dict(content)
-
-
-def _is_scalar(branch: Any) -> bool:
-    """Whether a branch or field has one number an event."""
-    interpretation = getattr(branch, "interpretation", None)
-    if interpretation is not None:
-        dtype = interpretation.to_dtype if isinstance(interpretation, uproot.AsDtype) else np.dtype(object)
-        return not dtype.shape and dtype.kind in "fiub"
-    return str(getattr(branch, "typename", "")) in _RNTUPLE_NUMBERS
-
-
-_RNTUPLE_NUMBERS = {
-    "bool", "char", "float", "double", "std::int8_t", "std::uint8_t", "std::int16_t", "std::uint16_t",
-    "std::int32_t", "std::uint32_t", "std::int64_t", "std::uint64_t",
-}  # fmt: skip
 
 
 def _mass(momenta: ak.Array) -> ak.Array:
