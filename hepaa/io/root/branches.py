@@ -21,7 +21,9 @@ _ARRAY = 1  # flag of a fixed number of values
 
 def names(tree: Any) -> list[str]:
     """Names of all branches; a field of a record in an RNTuple is `record.field`."""
-    return [str(name) for name in tree.keys(recursive=True, full_paths=isinstance(tree, HasFields))]
+    if isinstance(tree, HasFields):  # `keys` takes 2.6 s of CPU for the 1077 fields of PHYSLITE, this 0.06 s
+        return [field.path for field in tree.all_fields if not field.is_anonymous]
+    return [str(name) for name in tree.keys(recursive=True, full_paths=False)]
 
 
 def known(names: list[str]) -> dict[str, str]:
