@@ -1,8 +1,13 @@
-"""Does Anomaly Awareness find what it was not tuned on? Three dijet signals, tuned on one, tested on each.
+"""Does Anomaly Awareness find what it was not tuned on? As published, no: tuned on W', it loses semi-visible jets.
 
-The source (arXiv:2504.11520) tests on the class whose labels it has seen. Here every detector is a row of three
-numbers, and the untuned rows are what an entry must not fall below. "AA 16-2" are the source's settings on its 14
-inputs; "AA" is `aa-dijets`, five members on the inputs without azimuth, "VAE" the same without labels.
+With the published settings, tuning on W'(500, 100) takes the AUC on semi-visible jets from 0.60 to 0.44, below one half
+in every seed: they look more like background than background does. The cure is a density beside it that no label has
+bent ("AA or density" below).
+
+Three dijet signals, tuned on one, tested on each. The source (arXiv:2504.11520) tests on the class whose labels it has
+seen. Here every detector is a row of three numbers, and the untuned rows are what an entry must not fall below.
+"Published settings" are the source's on its 14 inputs, and the published AUCs, of LHCO's W'(500, 100), stand beside
+both rows of them; "AA" is `aa-dijets`, five members on the inputs without azimuth, "VAE" the same without labels.
 
 "AA or density" (`aa-or-density`) gives the labels two things to say. They choose features of the density, a flow and a
 Gaussian mixture (`relevant-density`): what labelled anomalies share with the background is left out, on the fifth the
@@ -73,8 +78,8 @@ TUNED = (
 )
 AA, DENSITY, EITHER = "aa-dijets", "relevant-density", "aa-or-density"
 ROWS = (
-    ("VAE 16-2, 14 inputs, untuned", "vae-lhco", W500, 0),
-    ("AA 16-2, 14 inputs, tuned on W'(500, 100)", "aa-lhco", W500, MANY),
+    ("VAE, published settings, untuned", "vae-lhco", W500, 0),
+    ("AA, published settings, tuned on W'(500, 100)", "aa-lhco", W500, MANY),
     ("density, untuned", DENSITY, W500, 0),
     *((f"density, {how}", DENSITY, signal, n) for how, signal, n in TUNED),
     ("VAE, untuned", AA, W500, 0),
@@ -153,8 +158,9 @@ def main() -> None:
         for name, preset, signal, labels in ROWS
         if preset != "boosting" or not study.quick
     }
-    for key, signal, published in (("w500", W500, "0.64"), ("svj", SVJ, ""), ("w1000", W1000, "")):
-        rows = [Row(name, published if name == ROWS[0][0] else "", v[signal]) for name, v in found.items()]
+    printed = {ROWS[0][0]: "0.64", ROWS[1][0]: "0.90"}
+    for key, signal in (("w500", W500), ("svj", SVJ), ("w1000", W1000)):
+        rows = [Row(n, printed.get(n, "") if signal == W500 else "", v[signal]) for n, v in found.items()]
         study.publish(f"dijets, tested on {signal}: AUC", rows, key=f"aa_dijets_{key}")
 
 
