@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,11 @@ def _ask(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
 
 @contextmanager
 def worded(ctx: click.Context) -> Iterator[None]:
-    """End the command with one line and an exit code where it fails; click words the mistakes of its own usage."""
+    """End the command with one line and an exit code where it fails; click words the mistakes of its own usage.
+
+    Warnings are one line each, too, without the place in the code.
+    """
+    usual, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"hepaa: warning: {message}\n"
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -55,6 +60,8 @@ def worded(ctx: click.Context) -> Iterator[None]:
             click.echo(traceback.format_exc(), err=True, nl=False)
         click.echo(f"hepaa: {' '.join(_words(failure).split())}", err=True)
         ctx.exit(failure.exit_code if isinstance(failure, HepaaError) else 2)
+    finally:
+        warnings.formatwarning = usual
 
 
 def _words(failure: Exception) -> str:

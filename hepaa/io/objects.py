@@ -26,6 +26,7 @@ of the event. Those of `events` name columns, branches with one number an event,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,6 +51,10 @@ EVENTS = "events"
 _STEPS = ("union", "define", "where", "clean", "sort", "at_most", "btag")
 _EVENT_STEPS = ("where", "luminosity_mask")
 MASK_COLUMNS = ("run", "luminosity_block")
+_TOO_HARD_GEV = 3000.0
+"""Median pT above which momenta look like MeV: no LHC sample is so hard, and jets in MeV begin at some 10,000."""
+_MANY_JETS = 20
+"""Jets that cannot all be without the score of a tagger that was run."""
 
 
 @dataclass(frozen=True)
@@ -385,6 +390,20 @@ class _Selection:
         return good
 
 
+def warn_of_mev(path: str, collections: Mapping[str, ak.Array]) -> None:
+    """A warning for each collection of which the momenta are said to be in GeV, and look like MeV."""
+    import awkward as ak
+
+    for name, records in collections.items():
+        pt = ak.to_numpy(ak.flatten(records.pt, axis=1)) if "pt" in ak.fields(records) else ()
+        if len(pt) and (median := float(np.median(pt))) > _TOO_HARD_GEV:
+            warnings.warn(
+                f"{path}: the median pT of the {name} is {median:.0f} GeV; if that is MeV, say momentum_unit: MeV in "
+                "the schema",
+                stacklevel=2,
+            )
+
+
 def united(parts: list[ak.Array]) -> ak.Array:
     """Objects of all parts as one collection, with the fields they share, hardest first."""
     import awkward as ak
@@ -409,7 +428,7 @@ def _near(objects: _Flat, others: _Flat, radius: float, n: int) -> NDArray[np.bo
 
 
 def _check_working_points(expression: Expression, objects: _Flat, path: str) -> None:
-    """A score that is a probability cannot be cut beyond 0 .. 1.
+    """A score that is a probability cannot be cut beyond 0 .. 1; one that no jet has is warned of.
 
     Raises
     ------
@@ -421,6 +440,11 @@ def _check_working_points(expression: Expression, objects: _Flat, path: str) -> 
             continue
         scores = np.asarray(objects[name], dtype=np.float64)
         inside = scores[(scores > 0) & (scores < 1)]
+        if len(scores) >= _MANY_JETS and scores.max() < 0:
+            warnings.warn(
+                f"{path}: {name!r} is {scores.max():g} for all {len(scores)} jets: the tagger was not run; cut another",
+                stacklevel=2,
+            )
         if len(inside) and scores.max() <= 1 and not 0 <= point < 1:
             raise InputError(
                 f"{path}: {expression.place} {expression.source!r}: scores of {name!r} lie in {inside.min():.3g} .. "

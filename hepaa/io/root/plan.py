@@ -14,7 +14,7 @@ from hepaa.events import Events
 from hepaa.io.columns.read import truth_labels
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, exact, usual
 from hepaa.io.files import one_line
-from hepaa.io.objects import united
+from hepaa.io.objects import united, warn_of_mev
 from hepaa.io.root.asked import narrowed, with_varied, with_weights
 from hepaa.io.root.branches import AS_RNTUPLE, is_scalar, known, names
 from hepaa.io.root.fields import with_fields
@@ -94,6 +94,7 @@ class TreePlan:
             path=path,
         )
         self.n = int(self._tree.num_entries)
+        self._units_unseen = True
         self._sources: dict[str, str] = {}
         self._branches: dict[int, str] = {}
         self._resolve()
@@ -231,6 +232,9 @@ class TreePlan:
             present = [collections[p] for p in parts if p in collections]
             if present:
                 collections[name] = united(present)
+        if self._units_unseen:
+            warn_of_mev(self.path, collections)
+            self._units_unseen = False
         label = None
         if s.label is not None:
             truth = self._scalar("label", s.label, arrays, start)
