@@ -25,7 +25,7 @@ def test_accuracy_is_that_of_the_best_plane(distance: float) -> None:
     assert probe.chance == 0.5
     assert abs(probe.accuracy - norm.cdf(distance / 2)) < 4 * probe.error
     expected = np.sqrt(probe.accuracy * (1 - probe.accuracy) * (1 / 1500 + 1 / 500)) / 2
-    assert probe.error == pytest.approx(expected, rel=0.05)
+    assert probe.error == pytest.approx(expected, rel=0.1)
 
 
 def test_an_event_of_weight_two_is_two_events() -> None:
@@ -39,5 +39,5 @@ def test_an_event_of_weight_two_is_two_events() -> None:
 def test_what_cannot_be_probed() -> None:
     z, group = gaussians(30, 1.0)
     for bad in ((z[:5], group), (z, np.zeros(len(z))), (z, np.arange(len(z)) < 3)):
-        with pytest.raises(InputError, match="probe of 5 folds|a row an event"):
+        with pytest.raises(InputError, match=r"probe of 5 folds|a row an event"):
             linear_probe(*bad)
