@@ -30,17 +30,20 @@ def four_momenta(particles: ak.Array) -> ak.Array:
         If the fields are neither.
     """
     fields = set(ak.fields(particles))
+
+    def exact(*names: str) -> list[ak.Array]:
+        return [ak.values_astype(particles[name], np.float64) for name in names]
+
     if fields >= {"px", "py", "pz", "e"}:
-        px, py, pz, e = (particles[f] for f in ("px", "py", "pz", "e"))
+        px, py, pz, e = exact("px", "py", "pz", "e")
     elif fields >= {"pt", "eta", "phi"}:
-        pt, eta, phi = (particles[f] for f in ("pt", "eta", "phi"))
-        m = particles["m"] if "m" in fields else ak.zeros_like(pt)
+        pt, eta, phi = exact("pt", "eta", "phi")
+        (m,) = exact("m") if "m" in fields else (ak.zeros_like(pt),)
         px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
         e = np.sqrt(np.maximum(pt**2 + pz**2 + m * abs(m), 0))
     else:
         raise InputError(f"jets need particles with px py pz e, or pt eta phi (m); these have {sorted(fields)}")
-    as_float = (ak.values_astype(x, np.float64) for x in (px, py, pz, e))
-    return ak.zip(dict(zip(("px", "py", "pz", "E"), as_float, strict=True)))
+    return ak.zip({"px": px, "py": py, "pz": pz, "E": e})
 
 
 def _finish(momenta: ak.Array, index: ak.Array) -> ak.Array:
