@@ -45,7 +45,7 @@ def with_varied(
     Raises
     ------
     InputError
-        If there is no such field, or no branch ends so.
+        If there is no such field or branch, or none ends so.
     """
     collections = {name: dict(members) for name, members in schema.collections.items()}
     columns = dict(schema.columns)
@@ -63,6 +63,8 @@ def with_varied(
     for name, change in changes.items():
         if name not in places:
             raise InputError(f"{path}: there is no {name!r} to vary; {nearest(name, places)}")
+        if isinstance(change, str) and not has(change):
+            raise InputError(f"{path}: there is no branch {change!r} to vary {name}")
         group, key = places[name]
         group[key] = _changed(group[key], change)
     return replace(schema, collections=collections, columns=columns)

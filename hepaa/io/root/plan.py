@@ -77,8 +77,13 @@ class TreePlan:
             mapping = replace(mapping, label=Field((label,)))
         self._arrays_of_weights = [name for name, spec in mapping.weights.items() if spec.each and self._has(spec)]
         mapping = with_weights(mapping, (*weights, weight) if weight else weights)
-        if weight is not None:
-            mapping = replace(mapping, weight=mapping.weights.get(weight, Field((weight,))))
+        named = mapping.weights.get(weight or "")
+        # a ratio to the nominal weight, which is read too
+        self._ratio = weight if named is not None and named.relative else None
+        if weight is not None and named is not None and self._ratio:
+            mapping = replace(mapping, weights={**mapping.weights, weight: replace(named, optional=False)})
+        elif weight is not None:
+            mapping = replace(mapping, weight=named or Field((weight,)))
         if varied is not None:
             mapping = with_varied(mapping, varied, lambda name: self._branch_of(name) is not None, path)
         if needs is not None:
@@ -239,27 +244,21 @@ class TreePlan:
         if s.label is not None:
             truth = self._scalar("label", s.label, arrays, start)
             label = truth_labels(truth, self.path, start, self._sources["label"])
+        nominal = self._scalar("weight", s.weight, arrays, start) if s.weight and self._has_weight else np.ones(n)
+        weights = {k: self._scalar(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches}
+        weights = {k: nominal * v if s.weights[k].relative else v for k, v in weights.items()}
         return Events(
             path=self.path,
             format="root",
             index=np.arange(start, stop, dtype=np.int64),
-            weight=self._scalar("weight", s.weight, arrays, start) if s.weight and self._has_weight else np.ones(n),
-            weights={
-                k: self._named_weight(k, f, arrays, start) for k, f in s.weights.items() if id(f) in self._branches
-            },
+            weight=nominal if self._ratio is None else weights[self._ratio],
+            weights=weights,
             label=label,
             header=self.header,
             collections=collections,
             columns={k: self._scalar(k, f, arrays, start) for k, f in s.columns.items() if id(f) in self._branches},
             objects=self._objects,
         )
-
-    def _named_weight(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
-        values = self._scalar(name, spec, arrays, start)
-        nominal = self.schema.weight
-        if not spec.relative or nominal is None or id(nominal) not in self._branches:
-            return values
-        return values * self._scalar("weight", nominal, arrays, start)
 
     def _raw(self, spec: Field, arrays: Mapping[str, ak.Array]) -> ak.Array:
         name = self._branches[id(spec)]

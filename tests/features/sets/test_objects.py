@@ -64,7 +64,7 @@ def fatjets(t, mj=""):
     return collection(t, "FatJet_", CMS | {f"tau{n}": f"tau{n}" for n in (1, 2, 3)} | groomed)
 
 
-@pytest.mark.parametrize("name", [*slow(V9, V15, DIMUON), ATLAS])
+@pytest.mark.parametrize("name", slow(V9, V15, DIMUON, ATLAS))
 def test_dijets_are_the_large_jets_of_the_file(data, tree, name):
     events = hepaa.open(path(data, name), needs=["fatjets"])
     rows, reference = by_hand.dijet(fatjets(tree(name)))
