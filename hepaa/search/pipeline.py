@@ -17,6 +17,7 @@ from hepaa.io.folders import new_folder
 from hepaa.progress import Silent
 from hepaa.run.blinding import record
 from hepaa.run.reading import input_files, read
+from hepaa.run.variations import accepted
 from hepaa.run.steps import Steps
 from hepaa.search import compared, resonant
 from hepaa.search.refusals import refuse_card
@@ -81,7 +82,7 @@ def search(
         looked = {"name": card.name} | record(card, Path(card.output), unblind=open_eyes)
         for warning in looked["warnings"]:
             report.say(f"warning: {warning}")
-        table = reader(card, report)
+        table = accepted(reader(card, report))
         if card.search.resonant is not None:
             numbers = resonant.search(
                 card, card.search.resonant, table, folder, report, unblind=open_eyes, map=map, step=after.step
