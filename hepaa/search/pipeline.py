@@ -17,8 +17,8 @@ from hepaa.io.folders import new_folder
 from hepaa.progress import Silent
 from hepaa.run.blinding import record
 from hepaa.run.reading import input_files, read
-from hepaa.run.variations import accepted
 from hepaa.run.steps import Steps
+from hepaa.run.variations import accepted
 from hepaa.search import compared, resonant
 from hepaa.search.refusals import refuse_card
 
