@@ -32,17 +32,21 @@ class QuantileFlattening:
     ----------
     slices : int
         Slices of the mass; fewer where that leaves less than 50 events in one.
+    degree : int, optional
+        The quantiles follow polynomials of this degree in the mass, fitted to those of all slices, in place of those of
+        the two neighbouring slices. A resonance search needs that: what two slices beside the signal region have by
+        chance becomes a bump there, but a fit of the spectrum follows what varies slowly over all of it.
 
     Attributes
     ----------
     masses_ : float64 (k,)
-        Mean mass of each slice.
+        Mean mass of each slice; with `degree`, where the polynomials are evaluated.
     """
 
-    def __init__(self, slices: int = 20) -> None:
+    def __init__(self, slices: int = 20, *, degree: int | None = None) -> None:
         if slices < 1:
             raise InputError(f"{slices} slices of the mass: ask for one or more")
-        self.slices = slices
+        self.slices, self.degree = slices, degree
 
     def fit(self, score: ArrayLike, mass: ArrayLike, weight: ArrayLike | None = None) -> Self:
         """Learn from background events: score, mass and weight, (n,) each.
@@ -73,7 +77,28 @@ class QuantileFlattening:
             excess = float(np.mean(tail - tail[0]))
             self.masses_ = np.append(self.masses_, np.mean(m[rows]))
             self._knots.append((values, surprise, excess if excess > 0 else 1.0))
+        if self.degree is not None:
+            self._smooth(self.degree)
         return self
+
+    def _smooth(self, degree: int) -> None:
+        """In place of those of the slices, the quantiles of polynomials in the mass, at so many masses."""
+        surprise = np.arange(0.0, max(levels[-1] for _, levels, _ in self._knots), 0.02)
+        scores = [
+            np.interp(surprise, levels, values) + np.maximum(surprise - levels[-1], 0.0) * excess
+            for values, levels, excess in self._knots
+        ]
+        scale = np.ptp(self.masses_) or 1.0
+        grid = np.linspace(self.masses_[0], self.masses_[-1], 50)
+        at_slices, at_grid = (
+            np.vander((m - self.masses_.mean()) / scale, min(degree, len(self.masses_) - 1) + 1)
+            for m in (self.masses_, grid)
+        )
+        excess = np.log([excess for _, _, excess in self._knots])
+        fitted = at_grid @ np.linalg.lstsq(at_slices, np.column_stack([np.array(scores), excess]), rcond=None)[0]
+        values = np.maximum.accumulate(fitted[:, :-1], axis=1)
+        self.masses_ = grid
+        self._knots = [(v, surprise, float(np.exp(e))) for v, e in zip(values, fitted[:, -1], strict=True)]
 
     def transform(self, score: ArrayLike, mass: ArrayLike) -> NDArray[np.float64]:
         """Flattened score (n,) of scores and masses (n,).

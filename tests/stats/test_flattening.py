@@ -40,6 +40,39 @@ def test_pass_fraction_is_flat_in_mass(toys, kept):
     assert np.sum(((raw - raw.mean()) / error) ** 2) > 500
 
 
+def test_polynomials_make_no_bump_of_what_two_slices_have_by_chance():
+    """Scores that do not depend on the mass, learned beside a gap: the part kept in the gap, in 20 calibrations."""
+    kept, test = {None: [], 2: []}, np.random.default_rng(1).exponential(size=40_000)
+    for seed in range(20):
+        rng = np.random.default_rng([2, seed])
+        mass = 2600 + rng.exponential(500.0, 12_000)
+        mass = mass[(mass < 3300) | (mass > 3700)]
+        score = rng.exponential(size=len(mass))
+        for degree, parts in kept.items():
+            flat = QuantileFlattening(degree=degree).fit(score, mass)
+            cut = np.quantile(flat.transform(score, mass), 0.99)
+            parts.append((flat.transform(test, np.full(len(test), 3500.0)) > cut).mean())
+    spread = {degree: np.std(parts) / 0.01 for degree, parts in kept.items()}
+    assert spread[2] < 0.6 * spread[None]
+    np.testing.assert_allclose(np.mean(kept[2]), 0.01, rtol=0.15)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.1, 0.02])
+def test_polynomials_follow_what_varies_slowly(toys, kept):
+    (cal_score, cal_mass), (score, mass) = toys
+    flat = QuantileFlattening(degree=3).fit(cal_score, cal_mass).transform(score, mass)
+    fractions, _ = pass_fractions(flat, mass, kept)
+    np.testing.assert_allclose(fractions[:-1] / kept, 1, atol=0.25)  # the last reaches far beyond its mean mass
+    assert stats.kstest(flat, "expon").statistic < 0.015
+
+
+def test_polynomials_keep_the_order_within_a_mass(toys):
+    (cal_score, cal_mass), _ = toys
+    flatten = QuantileFlattening(degree=2).fit(cal_score, cal_mass)
+    for mass in (1000.0, 2400.0, 9000.0):
+        assert np.all(np.diff(flatten.transform(np.linspace(0, 60, 400), np.full(400, mass))) >= -1e-12)
+
+
 def test_background_becomes_exponential(toys):
     (cal_score, cal_mass), (score, mass) = toys
     flat = QuantileFlattening(40).fit(cal_score, cal_mass).transform(score, mass)

@@ -33,13 +33,14 @@ class TreeMethod(Method):
     Parameters
     ----------
     decorrelate : "flatten", "latent" or None
-        "flatten": the score becomes -ln of its p-value within the mass, learned on the sidebands. "latent": the trees
-        see the residuals of the background's density in place of the features, in which the mass is hardly left
-        (LaCATHODE, arXiv:2210.14924); those of the spline flow with `background` "flow".
+        "flatten": the score becomes -ln of its p-value within the mass, whose quantiles are polynomials in the mass,
+        learned on the sidebands. "latent": the trees see the residuals of the background's density in place of the
+        features, in which the mass is hardly left (LaCATHODE, arXiv:2210.14924); those of the spline flow with
+        `background` "flow".
     background : "mixture" or "flow"
         Density p(x | m) of the sidebands, where one is needed.
     degree : int
-        Of its polynomials in the mass.
+        Of the polynomials in the mass.
     members : int
         Of the ensemble, each on a random half of the events.
 
@@ -61,7 +62,8 @@ class TreeMethod(Method):
         self.trees_ = fit_trees(x, np.repeat([0, 1], [other.n, signal.n]), None, self.members, rng)
         self._flat: QuantileFlattening | None = None
         if self.decorrelate == "flatten":
-            self._flat = QuantileFlattening().fit(log_odds(self.trees_, self._inputs(sidebands)), sidebands.mass)
+            score = log_odds(self.trees_, self._inputs(sidebands))
+            self._flat = QuantileFlattening(degree=self.degree).fit(score, sidebands.mass)
 
     def _needs_density(self) -> bool:
         return False
