@@ -3,7 +3,7 @@
 Toys are drawn from the sidebands' density p(x | m) and the fit of the spectrum of 84,752 dijets of four generators
 (data pack), 2.6 .. 5.5 TeV, window 3.3 .. 3.7 TeV, four inputs, five folds. z: local, of the fit after each cut. The
 share above 1.64 should be 5 %. "KS p" compares the p-values of one half of the toys, counted in the other half, with a
-uniform distribution. CWoLa as it is compares regions as they are and finds the mass again; flattened it does not.
+uniform distribution. CWoLa is in `search_sculpting.py`.
 
 Run: python analyses/search_background.py [--data FOLDER] [--seeds 200] [--quick]
 """
@@ -50,8 +50,6 @@ def main() -> None:
     for method, toys in (
         (search.Residual(window, FOUR, label="residual search", **few), len(study.seeds)),
         (search.Cathode(window, FOUR, label="CATHODE", **few), FEW),
-        (search.Cwola(window, FOUR, label="CWoLa as it is", **few), FEW),
-        (search.Cwola(window, FOUR, label="CWoLa flattened", decorrelate="flatten", **few), FEW),
     ):
         n = 4 if study.quick else min(toys, len(study.seeds))
         found = [study.values(method.name, seed, partial(toy, study, model, method, seed)) for seed in range(n)]

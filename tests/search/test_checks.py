@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from helpers.searches import SMALL, WINDOW, background, masses, planted, table
+from scipy.stats import norm
 
 from hepaa.errors import InputError
 from hepaa.search import Anode, Combined, Cwola, Residual, check, cross_fit
@@ -112,6 +113,32 @@ def test_biased_toys_fail_and_those_too_few_to_tell_do_not():
     assert high.value == pytest.approx(toys[:, 0].mean())
     assert high.message.startswith("100 background-only toys give z = +1.")
     assert bias(["a"], np.array([[-1.0], [3.0]]))[0].passed
+
+
+def test_toys_that_are_often_large_fail_though_their_mean_is_none():
+    """z of toys as they should be, and as they should be but for the largest: 18 of 200 are allowed, 25 too many."""
+    z = norm.ppf((np.arange(200) + 0.5) / 200)
+    assert bias(["a"], z[:, None])[0].passed
+    assert "10 of them above 1.64 (9% may be)" in bias(["a"], z[:, None])[0].message
+    for number, passed in ((18, True), (25, True), (26, False)):
+        many = np.where(np.arange(200) >= 200 - number, np.maximum(z, 1.7), z)
+        assert bias(["a"], many[:, None] - many.mean() + 0.05)[0].passed == passed, number
+    wide = bias(["a"], 1.2 * z[:, None])[0]
+    assert wide.passed
+    assert "width 1.2" in wide.message
+
+
+def test_a_small_bias_is_seen_by_many_toys_alone():
+    z = norm.ppf((np.arange(500) + 0.5) / 500)
+    assert not bias(["a"], z[:, None] + 0.4)[0].passed
+    assert bias(["a"], z[::12, None] + 0.4)[0].passed
+    assert bias(["a"], z[:, None] + 0.2)[0].passed
+
+
+def test_toys_that_could_not_be_searched_say_nothing_of_the_bias():
+    z = np.random.default_rng(1).normal(size=(40, 2))
+    z[7] = np.nan
+    assert [c.value for c in bias(["a", "b"], z)] == pytest.approx(np.nanmean(z, axis=0).tolist())
 
 
 @pytest.mark.slow
