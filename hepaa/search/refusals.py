@@ -8,13 +8,16 @@ from hepaa.errors import InputError
 from hepaa.features.registry import feature_info
 from hepaa.models.parameters import between
 from hepaa.search.resonant import method_of, windows_of
+from hepaa.search.two_sample.comparison import statistic_of
 
 if TYPE_CHECKING:
     from hepaa.card import Card
 
 
 def refuse_card(card: Card) -> None:
-    """Raise InputError for a card whose resonant search fails whatever its events are; nothing is read."""
+    """Raise InputError for a card whose search fails whatever its events are; nothing is read."""
+    if card.search is not None and card.search.two_sample is not None:
+        statistic_of(card.search.two_sample.method)
     section = None if card.search is None else card.search.resonant
     if section is None:
         return

@@ -215,7 +215,7 @@ def fit_trees(
         if len(rows) < 2:
             raise InputError(f"{len(rows)} events of {name} are too few for trees: give 2, one to learn, one to stop")
         w[rows] *= n / (2 * w[rows].sum())
-    edges = [_edges(x[:, i], w, bins) for i in range(x.shape[1])]
+    edges = [quantile_edges(x[:, i], w, bins) for i in range(x.shape[1])]
     binned = np.column_stack([np.searchsorted(e, x[:, i]).astype(np.float64) for i, e in enumerate(edges)])
     models = []
     with threadpool_limits(1, user_api="openmp"):  # a second thread waits more than it works
@@ -236,7 +236,7 @@ def fit_trees(
     return Trees.of(models, edges)
 
 
-def _edges(values: NDArray[Any], weight: Array, bins: int) -> Array:
+def quantile_edges(values: NDArray[Any], weight: Array, bins: int) -> Array:
     """Values below which lie 1/bins, 2/bins, ... of the weight; distinct, and fewer where values repeat."""
     order = np.argsort(values, kind="stable")
     total = np.cumsum(weight[order])

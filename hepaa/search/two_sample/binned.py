@@ -9,10 +9,9 @@ import numpy as np
 from scipy import special
 from sklearn.base import clone
 
+from hepaa.detectors import detector
 from hepaa.errors import InputError
-from hepaa.models.base import Detector
 from hepaa.models.parameters import whole
-from hepaa.models.presets import detector
 from hepaa.search.two_sample.statistic import Statistic
 from hepaa.stats.binning import choose_binning
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from hepaa.models.base import Detector
 
     Array = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class BinnedScores(Statistic):
     Parameters
     ----------
     detector : str or Detector
-        Name of a preset or class, or a detector, fitted or not.
+        Any of the toolkit: the name of a preset or class, or a detector, fitted (with labels or without) or not.
     bins : int
         Of about equal yield of the reference.
     """
@@ -45,18 +46,18 @@ class BinnedScores(Statistic):
 
     def __post_init__(self) -> None:
         whole("bins", self.bins, 2)
+        self._chosen = detector(self.detector) if isinstance(self.detector, str) else self.detector
+        if self._chosen.needs_labels and not _fitted(self._chosen):
+            name = type(self._chosen).__name__
+            raise InputError(f"{name} learns from labels, and a reference has none: fit it, then give it to TwoSample")
 
     def fit(self, X: Array, weight: Array, rng: np.random.Generator, *, rate: bool) -> None:
         """Train on half of the reference where needed, and choose bins on what is left."""
         self.rate = rate
-        fitted = isinstance(self.detector, Detector) and hasattr(self.detector, "threshold_")
         self.kept = np.ones(len(X), bool)
-        if isinstance(self.detector, Detector) and fitted:
-            self._model = self.detector
-        else:
-            model = clone(self.detector) if isinstance(self.detector, Detector) else detector(self.detector)
-            if model.needs_labels:
-                raise InputError(f"{type(model).__name__} learns from labels: fit it first, then give it to TwoSample")
+        self._model = self._chosen
+        if not _fitted(self._chosen):
+            model = clone(self._chosen)
             if "seed" in model.get_params():
                 model.set_params(seed=int(rng.integers(2**31)))
             self.kept = rng.random(len(X)) < 0.5
@@ -101,3 +102,7 @@ class BinnedScores(Statistic):
         values, vectors = np.linalg.eigh(noise)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         return np.asarray(np.linalg.eigvalsh(root.T @ form @ root))
+
+
+def _fitted(model: Detector) -> bool:
+    return hasattr(model, "threshold_")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa.errors import InputError
+from hepaa.detectors import DETECTORS, PRESETS
+from hepaa.errors import InputError, nearest
 from hepaa.models.base import Detector
-from hepaa.models.parameters import one_of, whole
+from hepaa.models.parameters import whole
 from hepaa.search.two_sample.binned import BinnedScores
 from hepaa.search.two_sample.kernel import KernelRatio
 from hepaa.search.two_sample.nuisances import NOMINAL
@@ -18,8 +19,6 @@ from hepaa.search.two_sample.trees import TreeRatio
 from hepaa.table import SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from hepaa.search.two_sample.nuisances import Nuisances, Variations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_METHODS: dict[str, Callable[[], Statistic]] = {"kernel": KernelRatio, "trees": TreeRatio, "flow": BinnedScores}
+_METHODS: dict[str, type[Statistic]] = {"kernel": KernelRatio, "trees": TreeRatio}
 _BATCH = 25  # toys at a time: one matrix of events and toys fits the cache
 _FEWEST = 10.0
 
@@ -45,9 +44,9 @@ class TwoSample:
     reference : EventTable
         Simulation of one or several generators with weights, or events of a control region. Weights must not be
         negative.
-    method : "kernel", "trees", "flow", a detector, or one of their classes with parameters
-        `KernelRatio` (NPLM), `TreeRatio` (classifier), `BinnedScores` (histogram of an anomaly score: of a flow, or of
-        the detector that is given).
+    method : "kernel", "trees", a detector or the name of one, or one of their classes with parameters
+        `KernelRatio` (NPLM), `TreeRatio` (classifier), or `BinnedScores`: the histogram of an anomaly score, of any
+        detector of the toolkit, such as "flow". One that is fitted already, with labels or without, stays as it is.
     rate : bool
         Compare the number of events too: then the weights of the reference sum to the expected yield. Else the
         reference is scaled to the data, and shapes are compared.
@@ -74,7 +73,7 @@ class TwoSample:
             raise InputError(
                 f"the reference has {np.count_nonzero(reference.weight)} events with weight; a test needs at least 100"
             )
-        statistic = _statistic(method)
+        statistic = statistic_of(method)
         self.statistic, self.rate, self.seed = statistic, rate, seed
         names = _names_of(statistic)
         table = reference if names is None else reference.select(names)
@@ -277,12 +276,20 @@ class _Setting:
     nuisances: str
 
 
-def _statistic(method: str | Detector | Statistic) -> Statistic:
-    if isinstance(method, Detector):
-        return BinnedScores(detector=method)
-    if isinstance(method, str):
-        one_of("method", method, tuple(_METHODS))
+def statistic_of(method: str | Detector | Statistic) -> Statistic:
+    """What compares two samples, by its name, or its own: `method` of `TwoSample`.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or names a detector that learns from labels.
+    """
+    if isinstance(method, str) and method in _METHODS:
         return _METHODS[method]()
+    if isinstance(method, str) and method not in (known := [*_METHODS, *PRESETS, *DETECTORS]):
+        raise InputError(f"the method {method!r} of two samples is unknown; {nearest(method, known)}")
+    if isinstance(method, str | Detector):
+        return BinnedScores(detector=method)
     return replace(method)  # of its own: the caller's may serve several references
 
 
