@@ -121,7 +121,6 @@ class FeatureCard(_Section):
         """The features in words."""
         return self.set or ", ".join(self.columns or ())
 
-
     @property
     def luminosity_mask(self) -> str | None:
         """File of certified luminosity blocks; None where there is none, or it stands in the card."""
@@ -348,7 +347,10 @@ class ResonantCard(_Section):
 class TwoSampleCard(_Section):
     """Compare data with the backgrounds of the card, in all inputs together."""
 
-    method: Literal["kernel", "trees", "flow"] = "kernel"
+    method: str = Field(
+        "kernel",
+        description="kernel (NPLM), trees, or the name of any detector, of whose scores it compares histograms",
+    )
     rate: bool = Field(False, description="compare the number of events, too")
     toys: int = Field(200, ge=10, description="of the background, for the p-value")
     generators: Literal["each", "mixture"] | None = Field(
@@ -359,11 +361,17 @@ class TwoSampleCard(_Section):
 
 
 class SearchCard(_Section):
-    """Search of data without a signal model; blind until `unblind`."""
+    """Search of data without a signal model; blind until the card's `unblind`."""
 
     resonant: ResonantCard | None = None
     two_sample: TwoSampleCard | None = None
-    unblind: bool = Field(False, description="look at the data of the signal region; recorded in the results")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blinding_is_of_the_card(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "unblind" in content:
+            raise ValueError("`unblind` is no key of `search`: it stands at the top of the card, for `hepaa run` too")
+        return content
 
     @model_validator(mode="after")
     def _one(self) -> SearchCard:
@@ -383,7 +391,11 @@ class Rules(_Section):
     systematics: list[SystematicCard] = Field(default_factory=list)
     sculpting: SculptingCard | None = None
     blinding: BlindingCard = Field(default_factory=BlindingCard)
-    unblind: bool = Field(False, description="look at the data above the blinding cut; recorded in the results")
+    unblind: bool = Field(
+        False,
+        description="look at all data, above the blinding cut and in the signal region of a search; recorded in the "
+        "results",
+    )
 
     def shares(self, process: str) -> dict[str, float]:
         """The share of each generator of a process in its yield, where samples are known."""

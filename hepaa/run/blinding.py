@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 def card_hash(card: Rules) -> str:
     """SHA-256 of what a card says about the results: all but their folder and `unblind`."""
     content = card.model_dump(by_alias=True, mode="json")
-    for section in (content, content.get("search") or {}):
-        section.pop("output", None)
-        section.pop("unblind", None)
+    for key in ("output", "unblind"):
+        content.pop(key, None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -76,7 +76,7 @@ def search(
     refuse_card(card)
     report = progress or Silent()
     after = Steps(report)
-    open_eyes = unblind or card.unblind or card.search.unblind
+    open_eyes = unblind or card.unblind
     with new_folder(card.output, overwrite=overwrite, inputs=input_files(card)) as folder:
         (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
         looked = {"name": card.name} | record(card, Path(card.output), unblind=open_eyes)

@@ -53,6 +53,10 @@ def test_jobs_and_an_executor_together_are_refused(tmp_path):
         ({"search": {}}, "give either `resonant` or `two_sample`"),
         ({"features": {"set": "dijet-hl", "inputs": ["mjj"]}}, "mjj is the mass of the window"),
         ({"search": {"resonant": {"mass": "mjj", "signal": [1, 2], "sidebands": []}}}, "sidebands"),
+        (
+            {"search": {"two_sample": {}, "unblind": True}},
+            "search: `unblind` is no key of `search`: it",
+        ),
     ],
 )
 def test_a_bad_card_is_one_line_and_exit_2(changes, message, tmp_path):
@@ -67,7 +71,7 @@ def test_init_writes_the_card_of_the_demo(tmp_path):
     assert f"then `hepaa search {tmp_path / 'mine.yaml'}`" in written.output
     card = load_card(tmp_path / "mine.yaml")
     assert card.search is not None
-    assert card.search.unblind  # and a comment says why
+    assert card.unblind  # and a comment says why
     assert "take it out" in (tmp_path / "mine.yaml").read_text()
 
 
