@@ -2,13 +2,13 @@
 
 Toys: background alone, drawn from the sidebands' density p(x | m) and the fit of the spectrum of 84,752 dijets of four
 generators (data pack), 2.6 .. 5.5 TeV, window 3.3 .. 3.7 TeV, four inputs, five folds; everything is trained again in
-each. Halves: the events themselves, no toys, in two halves, divided anew by each seed, so that the 16 rows are those of
-one set of events and no 16 measurements. z: local, of the fit after each cut. "passes": the check of a search on these
-toys, whether they exclude at 95 % confidence a mean of at most 0.25 and at most 9 % above 1.64. "efficiency, high / low
-mass": events of the sidebands that pass, above 3.7 TeV over below 2.8 TeV, each as a part of all there; 1 is no
-sculpting. That scores follow fluctuations, which the folds share, widens z of any cross-fitted search by up to 1.4 where
-nothing depends on the mass; p-values from toys contain it. That the quantiles that flatten are polynomials in the mass
-was chosen on eight other toys.
+each. Halves: the events themselves, no toys, in two halves, divided anew eight times: all of one set of events, and no
+16 measurements. z: local, of the fit after each cut. "passes": the check of a search on these toys, which fails where
+they exclude at 95 % confidence a mean of at most 0.25, or at most 9 % above 1.64. "efficiency, high / low mass": part
+of the sidebands' events above 3.7 TeV that passes over that of those below 2.8 TeV; 1 is no sculpting. Scores that
+follow fluctuations, which the folds share, widen z of any cross-fitted search by up to 1.4 where nothing depends on the
+mass; p-values from toys contain that. That flattening follows quantiles which are polynomials in the mass was chosen on
+other toys.
 
 Run: python analyses/search_sculpting.py [--data FOLDER] [--seeds 60] [--quick]
 """
