@@ -27,10 +27,11 @@ def refuse_several_processes() -> None:
         )
 
 
-def load(paths: Sequence[Path | str]) -> EventTable:
+def load(paths: Sequence[Path | str], inputs: Sequence[str] | None = None) -> EventTable:
+    """One table of several; `inputs` are the features of those that are not hepaa's own."""
     from hepaa.table import EventTable, concatenate
 
-    return concatenate([EventTable.load(path) for path in paths])
+    return concatenate([EventTable.load(path, inputs=inputs) for path in paths])
 
 
 def words(pairs: Sequence[str]) -> dict[str, Any]:

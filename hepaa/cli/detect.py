@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 @click.argument("tables", nargs=-1, type=FILE, required=True)
 @click.option("--detector", "name", required=True, help="A preset, such as aa-zh, or a class, such as VAE.")
 @click.option("--option", "options", multiple=True, help="NAME=VALUE, of the detector; may be given often.")
+@click.option("--inputs", help="Columns to train on, separated by commas.  [default: all features of the tables]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--output", "-o", type=FILE, required=True, help="Model to write, .safetensors.")
-def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: int, output: Path) -> None:
+def train(
+    tables: tuple[Path, ...], name: str, options: tuple[str, ...], inputs: str | None, seed: int, output: Path
+) -> None:
     """Train a detector on the background of tables, and on their labelled anomalies where it uses them.
+
+    Tables are Parquet of `hepaa features`, or CSV, HDF5, npz and npy files with one row an event.
 
     Several processes share the work: torchrun --nproc-per-node=2 -m hepaa train ...
 
     \b
     Example: hepaa train parts/train.parquet --detector aa-zh --option epochs=20 --output aa.safetensors
+             hepaa train mine.csv --detector VAE --inputs mjj,mj1,tau21j1 --output vae.safetensors
     """
     from hepaa.io.files import refuse_input_as_output
     from hepaa.models.presets import detector
@@ -37,7 +43,9 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
     model = detector(name, **{"seed": seed} | words(options))
     model.check()
     model.check_output(output)
-    model.fit(load(tables)).save(output)
+    columns = inputs.split(",") if inputs else None
+    table = load(tables, columns)
+    model.fit(table if columns is None else table.select(columns)).save(output)
     if is_first():
         click.echo(f"{output}: {name}, trained on {', '.join(map(str, tables))}")
 
@@ -51,9 +59,12 @@ def train(tables: tuple[Path, ...], name: str, options: tuple[str, ...], seed: i
 def score(model: Path, table: Path, name: str | None, output: Path, batch: BatchOptions) -> None:
     """Score the events of a table, in batches also of a folder of parts, with a trained detector.
 
+    The table is Parquet, or a CSV, HDF5, npz or npy file with one row an event.
+
     \b
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
     """
+    from hepaa.batch.tasks.score import inputs_of
     from hepaa.detectors import load_detector
     from hepaa.io.files import refuse_input_as_output
     from hepaa.run.pipeline import score as scored
@@ -68,7 +79,8 @@ def score(model: Path, table: Path, name: str | None, output: Path, batch: Batch
         click.echo(f"{output}: {save_rows(done, output)} events, column score_{name or model.stem}")
         say_missing(done)
         return
-    scored_table = scored({name or model.stem: load_detector(model)}, load([table]))
+    detector = load_detector(model)
+    scored_table = scored({name or model.stem: detector}, load([table], inputs_of(detector)))
     scored_table.save(output)
     click.echo(f"{output}: {scored_table.n} events, column score_{name or model.stem}")
 

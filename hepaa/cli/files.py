@@ -211,6 +211,8 @@ def _list_feature_sets() -> None:
 def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> None:
     """Split a table into disjoint parts, each weighted to the full yield.
 
+    The table is Parquet, or a CSV, HDF5, npz or npy file with one row an event; the parts are Parquet.
+
     \b
     Example: hepaa split all.parquet --fraction train=0.6 --fraction test=0.4 --output parts
     """

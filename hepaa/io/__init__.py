@@ -38,8 +38,8 @@ where a file can be entered at any event, and `describe(events)`: what the heade
 sample, the named weight, `keep_partial` and the joining of pieces are done here, for all formats.
 """
 
-_NARROWING = ("needs", "weights")
-"""Options that spare reading; a format that reads all at once goes without."""
+_NARROWING = ("needs", "weights", "missing")
+"""Options that spare reading, and what is missing; a format that reads all at once, or misses nothing, goes without."""
 
 _EVERYTHING = 1 << 62
 _PROBED = 16_000_000
@@ -77,7 +77,7 @@ def open(
         What one format takes besides, such as `dtype="float32"` for LHCO or `label="column"` for feature
         files. ROOT files: `weights`, names of weights in arrays, such as ["LHEScaleWeight_8"], that are read; `needs`,
         names of the collections and columns to read, in place of all; formats that hold no arrays of weights, or are
-        read as a whole, ignore both. `varied`: see `hepaa.io.root.read`.
+        read as a whole, ignore both. CSV: `missing="nan"`. `varied`: see `hepaa.io.root.read`.
 
     Raises
     ------

@@ -16,6 +16,7 @@ from hepaa.table.table import EventTable, concatenate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import pandas
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.events import Events
@@ -170,7 +171,9 @@ def mix(
     return mixed[rng.permutation(len(mixed))]
 
 
-def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") -> dict[str, EventTable]:
+def split(
+    table: EventTable | pandas.DataFrame, fractions: Mapping[str, float], *, salt: str = ""
+) -> dict[str, EventTable]:
     """Disjoint parts of a table, each weighted up to the full yield.
 
     An event's part follows from a hash of its file's content and its number in that file, so it is the same whatever
@@ -180,7 +183,8 @@ def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") 
 
     Parameters
     ----------
-    table : EventTable
+    table : EventTable, or pandas DataFrame
+        A data frame is taken as `EventTable.from_pandas` takes it.
     fractions : mapping of part name -> float
         Sizes; they must sum to at most 1.
     salt : str
@@ -192,6 +196,8 @@ def split(table: EventTable, fractions: Mapping[str, float], *, salt: str = "") 
         If the sizes are not positive or sum to more than 1, or a part has no event, or no sum of weights, of a class
         that the table has.
     """
+    if not isinstance(table, EventTable):
+        table = EventTable.from_pandas(table)
     sizes = np.array(list(fractions.values()))
     if not len(sizes) or sizes.min() <= 0 or sizes.sum() > 1 + 1e-9:
         raise InputError(f"split fractions {dict(fractions)} must be positive and sum to at most 1")

@@ -10,6 +10,7 @@ import numpy as np
 
 from hepaa import html
 from hepaa.errors import InputError, nearest
+from hepaa.table import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -350,16 +351,78 @@ class EventTable:
         return columns | {name: getattr(self, name) for name in ROW_ARRAYS}
 
     @classmethod
-    def load(cls, path: str | Path) -> EventTable:
-        """Read what `save` wrote.
+    def from_pandas(
+        cls,
+        frame: pandas.DataFrame,
+        *,
+        inputs: Sequence[str] | None = None,
+        label: str | None = None,
+        weight: str | None = None,
+    ) -> EventTable:
+        """Table of a data frame, such as `to_pandas` gives.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns `process`, `generator` and `event` are taken for that; columns of text and categories, numbers of
+            runs, and the index are left out.
+        inputs : sequence of str, optional
+            Columns to train on; other numeric columns become spectators. Default: all numeric columns.
+        label : str, optional
+            Column of the truth: 0 or False background, 1 or True signal, -1 or missing data; or these words. Default: a
+            column with a usual name (`label`, `is_signal` ...), if there is one; else all is background.
+        weight : str, optional
+            Column of weights. Default: a column with a usual name (`weight`, `genWeight` ...); else all are 1.
 
         Raises
         ------
         InputError
-            If the file is missing or damaged, is no Parquet file, was not written by hepaa, or by a newer format of it.
+            If a column stands twice or is missing, an input or weight is not finite, or a label is none of those.
+        """
+        return cls._of(frames.of_frame(frame, label, weight), inputs)
+
+    @classmethod
+    def _of(cls, columns: frames.Columns, inputs: Sequence[str] | None) -> EventTable:
+        weight, label = columns.weight, columns.label
+        n = len(next(iter((*columns.numbers.values(), *(a for a in (weight, label) if a is not None))), ()))
+        table = cls.build(
+            np.empty((n, 0)),
+            [],
+            weight=weight,
+            label=BACKGROUND if label is None else label,
+            event=columns.event,
+            source=Source(columns.path, columns.sha256),
+            spectators=columns.numbers,
+        )
+        for plural, name in (("processes", "process"), ("generators", "generator")):
+            if name in columns.names:
+                names, index = np.unique(columns.names[name], return_inverse=True)
+                indexed: dict[str, Any] = {plural: tuple(map(str, names)), name: index.astype(np.int16)}
+                table = replace(table, **indexed)
+        return table.select(list(columns.numbers) if inputs is None else inputs)
+
+    @classmethod
+    def load(cls, path: str | Path, *, inputs: Sequence[str] | None = None) -> EventTable:
+        """Read what `save` wrote, or the columns of a CSV, HDF5, npz or npy file.
+
+        Parameters
+        ----------
+        path : str or Path
+            `file:name` for a table inside an HDF5 or npz file.
+        inputs : sequence of str, optional
+            Columns of a file of others to train on; the others become spectators. Default: all, but for numbers of
+            events and runs.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or damaged, holds no table, is a Parquet file that was not written by hepaa, or by a
+            newer format of it, or an input is not finite.
         """
         from hepaa.io.parquet.columns import metadata, read
 
+        if not frames.is_parquet(path):
+            return cls._of(frames.of_file(path), inputs)
         n, meta = metadata(path)
         columns, spectators = tuple(meta["columns"]), meta["spectators"]
         arrays = read(path, [*columns, *spectators, *ROW_ARRAYS])
@@ -381,17 +444,25 @@ class EventTable:
 
 
 def _labels(label: ArrayLike) -> NDArray[np.int8]:
-    """Labels as they are stored; one that is not known (NaN) is that of data.
+    """Labels as they are stored; one that is not known (NaN, None) is that of data.
 
     Raises
     ------
     InputError
-        If one is none of 0, 1, -1 and NaN.
+        If one is none of 0, 1, -1 and NaN, True and False, "background", "signal" and "data".
     """
     values = np.asarray(label)
+    if values.dtype.kind in "OUT":
+        words: dict[Any, Any] = {name: number for number, name in _LABELS.items()} | {None: DATA}
+        values = np.array(
+            [words.get(v, v) if isinstance(v, str | None) else v for v in values.ravel().tolist()], object
+        )
+        if all(isinstance(v, int | float) for v in values):
+            values = values.astype(np.float64)
+        values = values.reshape(np.shape(label))
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), DATA, values)
-    wrong = values[~np.isin(values, list(_LABELS))]
+    wrong = values.ravel() if values.dtype.kind == "O" else values[~np.isin(values, list(_LABELS))]
     if wrong.size:
         raise InputError(f"a label is {wrong.flat[0]}; labels are 0 (background), 1 (signal) and -1 or NaN (data)")
     return values.astype(np.int8)

@@ -105,6 +105,18 @@ def test_a_flat_table_is_one_card_away_from_features(tmp_path):
         assert tally.events == expected.sum()
 
 
+def test_a_missing_value_is_no_obstacle_where_it_is_cut_away_or_no_input(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b,label\n1,,0\n2,3,0\n,4,0\n5,6,1\n")
+    card = card_of(tmp_path, "x.csv", columns=["a"], selection="b < 4")
+    with pytest.raises(hepaa.InputError, match="'b' is undefined for 1 events"):
+        SampleReading.from_card(card.samples[0], card).rows(card.samples[0].files)
+    card = card_of(tmp_path, "x.csv", columns=["a", "b"])
+    with pytest.raises(hepaa.InputError, match=r"'a' is nan in .*x.csv, event 2"):
+        SampleReading.from_card(card.samples[0], card).rows(card.samples[0].files)
+    card = card_of(tmp_path, "x.csv", columns=["a", "b"], inputs=["b"])
+    assert SampleReading.from_card(card.samples[1], card).rows(card.samples[1].files)[0].n == 1
+
+
 def test_columns_of_formats_that_are_read_as_a_whole(tmp_path):
     flat_tables(tmp_path, 20)
     from hepaa.io.convert import convert

@@ -9,22 +9,28 @@ from hepaa.batch.shard import Task
 from hepaa.errors import InputError
 from hepaa.io.parquet.columns import count_rows
 from hepaa.table import EventTable
+from hepaa.table.frames import is_parquet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hepaa.batch.shard import Shard
 
 
 class TableTask(Task):
     """A task on the rows of stored tables."""
 
-    def count(self, path: str) -> int:
-        """Rows of a table."""
-        return count_rows(path)
+    def count(self, path: str) -> int | None:
+        """Rows of a table; None for a file of others (CSV, HDF5, npz), which is one shard."""
+        return count_rows(path) if is_parquet(path) else None
 
 
-def rows_of(shard: Shard) -> EventTable:
-    """Rows of a stored table; its cutflow goes with the first shard of it, so that it is counted once."""
-    table = EventTable.load(shard.path)
+def rows_of(shard: Shard, inputs: Sequence[str] | None = None) -> EventTable:
+    """Rows of a stored table; its cutflow goes with the first shard of it, so that it is counted once.
+
+    `inputs` are the features of a file of others.
+    """
+    table = EventTable.load(shard.path, inputs=inputs)
     if shard.bounds is None:
         return table
     start, stop = shard.bounds

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hepaa.batch.shard import Shard
+    from hepaa.detectors import Detector
+
+
+def inputs_of(*detectors: Detector) -> tuple[str, ...] | None:
+    """Columns that fitted detectors were trained on; None where one of them does not know their names."""
+    if not all(hasattr(detector, "feature_names_in_") for detector in detectors):
+        return None
+    return tuple(dict.fromkeys(str(name) for detector in detectors for name in detector.feature_names_in_))
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,11 @@ class ScoreTask(TableTask):
         """
         from hepaa.detectors import load_detector
 
-        table = rows_of(shard)
-        scores = {}
+        detectors = {}
         for name, path, digest in self.models:
             if io.sha256(path) != digest:
                 raise InputError(f"{path}: this model has changed since the plan was made; make the plan again")
-            scores[f"score_{name}"] = load_detector(path).anomaly_score(table)
+            detectors[f"score_{name}"] = load_detector(path)
+        table = rows_of(shard, inputs_of(*detectors.values()))
+        scores = {name: detector.anomaly_score(table) for name, detector in detectors.items()}
         return Part(Tally.of(table.weight), replace(table.with_spectators(**scores), cutflow=table.cutflow))

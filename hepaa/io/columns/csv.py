@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+Missing = Literal["error", "nan"]
 _MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "None")
 """How a missing value is written; NaN is a value."""
 _TRUE, _FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
 _LOOKED_AT = 100  # lines
 
 
-def csv_source(path: str, names: Sequence[str] | None) -> RowSource:
+def csv_source(path: str, names: Sequence[str] | None, missing: Missing = "error") -> RowSource:
     """CSV, plain or compressed, separated by comma, semicolon, tab or blanks; header line optional.
 
-    Values are read as the nearest float64, True and False as 1 and 0. A missing value or a line with too few fields is
-    an error, never a fill. A column is text if the first value that is not missing is; one without a name, such as the
-    index of a data frame, is left out.
+    Values are read as the nearest float64, True and False as 1 and 0. A missing value is an error, or NaN where that is
+    asked for; a line with too few fields is an error, never a fill. A column is text if the first value that is not
+    missing is; one without a name, such as the index of a data frame, is left out.
     """
     with plain_bytes(path) as stream:
         lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in _first_lines(stream, _LOOKED_AT)]
@@ -56,7 +57,7 @@ def csv_source(path: str, names: Sequence[str] | None) -> RowSource:
 
     def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
         types = {name: forms[name] for name in wanted}
-        yield from _rebatch(_csv_batches(path, every, types, delimiter, has_header), rows)
+        yield from _rebatch(_csv_batches(path, every, types, delimiter, has_header, missing), rows)
 
     numeric = tuple(c for c in known if forms[c] != "text")
     return RowSource(numeric, tuple(c for c in known if forms[c] == "text"), read, {"layout": "csv"})
@@ -95,7 +96,7 @@ def _is_number(text: str) -> bool:
 
 
 def _csv_batches(
-    path: str, every: Sequence[str], types: Mapping[str, str], delimiter: str, has_header: bool
+    path: str, every: Sequence[str], types: Mapping[str, str], delimiter: str, has_header: bool, missing: Missing
 ) -> Iterator[list[NDArray[Any]]]:
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -118,18 +119,21 @@ def _csv_batches(
                 ),
             )
             for batch in reader:
-                yield [_numbers(path, name, c, seen) for name, c in zip(types, batch.columns, strict=True)]
+                columns = dict(zip(types, batch.columns, strict=True))
+                if missing == "error":
+                    _refuse_missing(path, columns, seen)
+                yield [exact(name, column.to_numpy(zero_copy_only=False)) for name, column in columns.items()]
                 seen += len(batch)
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: after {seen} good events: {one_line(error)}") from error
 
 
-def _numbers(path: str, name: str, column: pa.Array, first: int) -> NDArray[Any]:
-    """A column of the events from number `first` on."""
-    if column.null_count:
-        row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise InputError(f"{path}: {name!r} is empty in event {row}; mend it or cut the event away")
-    return exact(name, column.to_numpy(zero_copy_only=False))
+def _refuse_missing(path: str, columns: Mapping[str, pa.Array], first: int) -> None:
+    """Raise InputError where a value of the events from number `first` on is missing."""
+    for name, column in columns.items():
+        if column.null_count:
+            row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise InputError(f"{path}: {name!r} is empty in event {row}; mend it, or take it as NaN with missing='nan'")
 
 
 def _rebatch(batches: Iterator[list[NDArray[Any]]], rows: int) -> Iterator[list[NDArray[Any]]]:

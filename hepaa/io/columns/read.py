@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepaa.io.columns.csv import Missing
     from hepaa.io.schemas import Schema
 
 
@@ -35,6 +36,7 @@ def iterate(
     schema: str | Path | Mapping[str, Any] | None = None,
     label: str | None = None,
     weight: str | None = None,
+    missing: Missing = "error",
 ) -> Iterator[Events]:
     """Rows of a table in pieces of about `step_bytes`, in bounded memory.
 
@@ -56,6 +58,9 @@ def iterate(
         Columns that hold truth (0, 1, -1, or True and False) and weight. Default: a column with a usual name (see
         `hepaa.io.columns.source.usual`), if there is one; `header` says which was taken.
 
+    missing : "error" or "nan"
+        What a missing value of a CSV is: tables of features ask for NaN, which is an error only where it counts.
+
     Yields
     ------
     Events
@@ -70,7 +75,7 @@ def iterate(
         After the events before it: an HDF5 file breaks off.
     """
     name = str(path)
-    source = _source(name, key, columns)
+    source = _source(name, key, columns, missing)
     refuse_twice(name, (*source.columns, *source.skipped))
     mapping = None if schema is None else schema_of(schema)
     if mapping is not None:
@@ -108,7 +113,7 @@ def describe(events: Events) -> dict[str, Any]:
     return {k: events.header[k] for k in ("key", "layout", "label", "weight", "skipped_columns") if k in events.header}
 
 
-def _source(path: str, key: str, columns: Sequence[str] | None) -> RowSource:
+def _source(path: str, key: str, columns: Sequence[str] | None, missing: Missing) -> RowSource:
     with Path(path).open("rb") as stream:
         magic = stream.read(8)
     if magic == b"\x89HDF\r\n\x1a\n":
@@ -117,7 +122,7 @@ def _source(path: str, key: str, columns: Sequence[str] | None) -> RowSource:
         return npy_source(path, columns)
     if magic.startswith(b"PK\x03\x04"):
         return npz_source(path, columns, key)
-    return csv_source(path, columns)
+    return csv_source(path, columns, missing)
 
 
 def _hdf_source(path: str, key: str, columns: Sequence[str] | None) -> RowSource:
