@@ -42,13 +42,16 @@ def input_files(card: Card) -> list[str]:
 
 def read_sample(card: Card, sample: SampleCard, progress: Reporter) -> EventTable:
     """Features of one sample of a card, weighted to cross-section x luminosity, after the card's selection."""
+    from hepaa.run.variations import accepted
+
     name = f"{sample.process} ({sample.generator})"
     with progress.bar(f"reading {name}", None) as advance:
         rows, tally = SampleReading.from_card(sample, card).rows(
             sample.files, max_events=sample.max_events, advance=advance
         )
         table = normalised(card, sample, rows, tally)
-    progress.say(f"{name}: {table.n} events, {table.sum_weights:.4g} expected")
+    counting = accepted(table)
+    progress.say(f"{name}: {counting.n} events, {counting.sum_weights:.4g} expected")
     return table
 
 

@@ -110,8 +110,10 @@ def with_varied_objects(
 
 
 def accepted(table: EventTable) -> EventTable:
-    """The rows that the nominal selection accepts."""
-    return table[table[OUTSIDE] == 0] if OUTSIDE in table.spectators else table
+    """The rows that the nominal selection accepts, of which the cutflow tells."""
+    if OUTSIDE not in table.spectators:
+        return table
+    return replace(table[table[OUTSIDE] == 0], cutflow=table.cutflow)
 
 
 def varied(table: EventTable, changes: Mapping[str, str | float]) -> EventTable:

@@ -183,7 +183,7 @@ def test_categories_must_not_overlap(parts, tmp_path):
         ({"name": "a", "kind": "generators", "size": 0.1}, "`size` belongs to kind norm"),
         ({"name": "a", "kind": "weight"}, "give `up` as the name of a weight"),
         ({"name": "a", "kind": "column", "up": "x"}, "give `up` as a mapping"),
-        ({"name": "a", "kind": "norm", "size": 0.1, "up": "x"}, "`up` belongs to the kinds weight and column"),
+        ({"name": "a", "kind": "norm", "size": 0.1, "up": "x"}, "`up` belongs to the kinds weight, column and objects"),
         ({"name": "a", "kind": "norm", "size": 0.1, "processes": ["QDC"]}, "did you mean 'QCD'"),
         ({"name": "lumi", "kind": "norm", "size": 0.1}, "'lumi' is taken"),
         ({"name": "a/b", "kind": "norm", "size": 0.1}, "systematics.0.name"),
