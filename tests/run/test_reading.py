@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import uproot
+from helpers.nano import nano_branches, write_tree
 
 from hepaa.batch.runs import BatchSetup, read_card
 from hepaa.card import parse_card
@@ -14,7 +16,7 @@ from hepaa.errors import CardError, InputError
 from hepaa.events import Events
 from hepaa.features.registry import feature_sets
 from hepaa.progress import Silent
-from hepaa.run.reading import SampleReading, counted, normalised, read
+from hepaa.run.reading import SampleReading, counted, input_files, normalised, read
 from hepaa.run.results import cross_sections
 from hepaa.table import CutflowRow, EventTable, Source, concatenate
 from hepaa.table.mixing import Tally
@@ -85,7 +87,7 @@ def test_the_first_events_of_the_truth_are_read(card):
         ((0.0,), "a cross-section of 0 pb"),
         ((-1.0,), "a cross-section of -1 pb"),
         ((float("nan"),), "a cross-section of nan pb"),
-        ((None,), "no cross-section"),
+        ((None,), "no usable cross-section"),
         ((10.0, 1.0), "cross-sections of 1 and 10 pb"),
     ],
 )
@@ -234,3 +236,57 @@ def test_sums_that_only_some_files_state_are_refused(tmp_path):
         read(skim_card(skims(tmp_path, (40, 10), (400, None))), Silent())
     with pytest.raises(InputError, match="takes a part of the events"):
         read(skim_card(skims(tmp_path, (40,), (400,), label=True), truth=0), Silent())
+
+
+NANO = {"jets": {"btag": "btagDeepFlavB > 0.1"}, "events": {"where": "HLT_IsoMu24", "luminosity_mask": "golden.json"}}
+
+
+def nano_card(folder, objects=NANO, blocks=((1, 15),)):
+    """ZH of NanoAOD-like events, with the blocks that are certified of run 1."""
+    (folder / "golden.json").write_text(json.dumps({"1": blocks, "2": [[1, 99]]}))
+    write_tree(folder / "nano.root", nano_branches(btagDeepFlavB=1))
+    content = {
+        "name": "zh", "output": "out", "luminosity_fb": 1, "features": {"set": "zh-paper", "objects": objects},
+        "samples": [{"process": "ZH", "role": "signal", "files": ["nano.root"], "cross_section_pb": 1},
+                    {"process": "Z", "files": ["nano.root"], "cross_section_pb": 2}],
+        "detectors": [{"detector": "SumOfSquares"}],
+    }  # fmt: skip
+    return parse_card(content, source=folder / "card.yaml")
+
+
+def test_objects_of_a_card_are_selected_after_the_weights_are_summed(tmp_path):
+    card = nano_card(tmp_path)
+    whole = read(card, Silent())
+    left = {row.step: (row.n, row.sum_weights) for row in whole.cutflow if row.process == "ZH"}
+    assert left["all"] == (60, pytest.approx(1000))
+    assert left["luminosity mask"] == (35, pytest.approx(1000 * 35 / 60))
+    assert left["HLT_IsoMu24"][0] < 35
+    assert left["jets: b-tag, btagDeepFlavB > 0.1"][0] > left["b pair"][0] == whole.n / 2 > 0
+    for shard_events in (7, 100_000):
+        table, _ = read_card(card, BatchSetup(tmp_path / f"{shard_events}", shard_events=shard_events))
+        assert table.X.tobytes() == whole.X.tobytes()
+        assert table.weight.tobytes() == whole.weight.tobytes()
+        counts = {row.step: row.n for row in table.cutflow if row.process == "ZH"}
+        assert counts == {step: n for step, (n, _) in left.items()}
+
+
+def test_another_cut_or_certified_block_is_another_task(tmp_path):
+    def selection(**changes):
+        card = nano_card(tmp_path, **changes)
+        return SampleReading.from_card(card.samples[0], card).objects
+
+    options = [selection(), selection(blocks=((1, 14),)), selection(objects=NANO | {"jets": None})]
+    assert options[0]["events"]["luminosity_mask"] == {"1": [[1, 15]], "2": [[1, 99]]}
+    assert len({json.dumps(o) for o in options}) == 3
+    assert str(tmp_path / "golden.json") in input_files(nano_card(tmp_path))
+
+
+def test_no_event_left_says_what_each_cut_left(tmp_path):
+    nothing = {"jets": {"where": "pt > 1e6"}}
+    with pytest.raises(InputError, match=r"no event passes .*all 60; .*jets: pt > 1000000.0 0; .*b pair 0"):
+        read(nano_card(tmp_path, nothing), Silent())
+
+
+def test_steps_that_are_not_understood_are_found_before_any_file_is_read(tmp_path):
+    with pytest.raises(CardError, match=r"features.objects: objects.jets: unknown key 'wher'; did you mean 'where'"):
+        nano_card(tmp_path, {"jets": {"wher": "pt > 3"}})

@@ -7,50 +7,23 @@ import numpy as np
 import pytest
 import uproot
 from click.testing import CliRunner
+from helpers.nano import EVENTS as N
+from helpers.nano import nano_branches, write_tree
 
 import hepaa
 from hepaa.cli import main
 from hepaa.errors import InputError
 from hepaa.io.schemas import schemas
 
-RNG = np.random.default_rng(3)
-N = 60
+RNG = np.random.default_rng(7)
 ONE = np.ones(N, int)
-
-
-def _jets(**scores):
-    """NanoAOD-like branches: a few jets, two muons and some flags."""
-    counts = RNG.poisson(4, N)
-    total = counts.sum()
-    jet = {
-        "pt": RNG.exponential(60, total) + 15, "eta": RNG.normal(0, 1, total), "phi": RNG.uniform(-3, 3, total),
-        "mass": np.full(total, 5.0), **{name: RNG.uniform(0, high, total) for name, high in scores.items()},
-    }  # fmt: skip
-    muon = {
-        "pt": RNG.exponential(40, 2 * N) + 5, "eta": RNG.normal(0, 1, 2 * N), "phi": RNG.uniform(-3, 3, 2 * N),
-        "mass": np.full(2 * N, 0.106), "charge": np.tile([1, -1], N),
-        "mediumId": RNG.uniform(size=2 * N) < 0.8, "pfRelIso04_all": RNG.uniform(0, 0.5, 2 * N),
-    }  # fmt: skip
-    return {
-        "Jet": ak.zip({k: ak.unflatten(v, counts) for k, v in jet.items()}),
-        "Muon": ak.zip({k: ak.unflatten(v, np.full(N, 2)) for k, v in muon.items()}),
-        "HLT_IsoMu24": RNG.uniform(size=N) < 0.7,
-        "MET_pt": RNG.exponential(40, N),
-    }
-
-
-def _write(path, branches, tree="Events"):
-    with uproot.recreate(path) as file:
-        file.mktree(
-            tree, {k: v.dtype if isinstance(v, np.ndarray) else ak.type(v).content for k, v in branches.items()}
-        )
-        file[tree].extend(branches)
-    return path
 
 
 @pytest.fixture(scope="module")
 def nano(tmp_path_factory):
-    return _write(tmp_path_factory.mktemp("nano") / "nano.root", _jets(btagDeepFlavB=1, btagDeepB=1, jetId=7))
+    return write_tree(
+        tmp_path_factory.mktemp("nano") / "nano.root", nano_branches(btagDeepFlavB=1, btagDeepB=1, jetId=7)
+    )
 
 
 def test_a_score_is_cut_at_a_working_point_of_ones_own(nano):
@@ -86,7 +59,7 @@ def test_a_score_is_cut_at_a_working_point_of_ones_own(nano):
     ],
 )
 def test_each_version_of_nanoaod_has_its_tagger(tmp_path, scores, cut):
-    events = hepaa.open(_write(tmp_path / "nano.root", _jets(**dict.fromkeys(scores, 1))))
+    events = hepaa.open(write_tree(tmp_path / "nano.root", nano_branches(**dict.fromkeys(scores, 1))))
     steps = [row.step for row in hepaa.select_objects(events).steps]
     assert f"jets: b-tag, {cut}" in steps
     assert sum("b-tag" in step for step in steps) == 1
@@ -118,7 +91,6 @@ def test_what_is_selected_equals_uproot_by_hand(nano):
         ({"jets": {"clean": {"mouns": 0.3}}}, "objects.jets: no collection 'mouns'; did you mean 'muons'"),
         ({"events": {"where": "Jet_pt > 30"}}, "branch 'Jet_pt', which has several numbers an event.*njets >= 2"),
         ({"events": {"where": "HLT_IsoMu27"}}, "names 'HLT_IsoMu27'; did you mean 'HLT_IsoMu24'"),
-        ({"events": {"luminosity_mask": {"1": [[1, 2]]}}}, "a luminosity mask needs the column 'run'"),
     ],
 )  # fmt: skip
 def test_what_a_file_lacks_is_named_with_what_is_near(nano, objects, words):
@@ -142,7 +114,7 @@ def test_delphes_without_muons_is_delphes_and_tags_by_bits(tmp_path):
     bits = RNG.integers(0, 4, total)
     values = {"PT": RNG.exponential(60, total), "Eta": RNG.normal(0, 1, total), "Phi": RNG.uniform(-3, 3, total),
               "Mass": np.full(total, 5.0), "BTag": bits}  # fmt: skip
-    path = _write(
+    path = write_tree(
         tmp_path / "delphes.root", {f"Jet.{k}": ak.unflatten(v, counts) for k, v in values.items()}, "Delphes"
     )
     events = hepaa.open(path)
@@ -152,20 +124,23 @@ def test_delphes_without_muons_is_delphes_and_tags_by_bits(tmp_path):
         assert ak.flatten(done.jets.btag).to_list() == [int(b & bit > 0) for b in bits]
 
 
-@pytest.mark.parametrize("left_out", ["Jet", "Muon", "HLT_IsoMu24"])
+@pytest.mark.parametrize("left_out", ["Jet", "Muon", "luminosityBlock"])
 def test_a_skim_of_nanoaod_is_read_with_what_it_has(tmp_path, left_out):
-    branches = {name: values for name, values in _jets(btagDeepFlavB=1).items() if name != left_out}
-    events = hepaa.open(_write(tmp_path / "skim.root", branches))
+    branches = {name: values for name, values in nano_branches(btagDeepFlavB=1).items() if name != left_out}
+    events = hepaa.open(write_tree(tmp_path / "skim.root", branches))
     assert events.header["schema"] == "nanoaod"
     assert set(events.collections) == {"jets", "muons", "leptons"} - {
         "Jet": {"jets"}, "Muon": {"muons", "leptons"}
     }.get(left_out, set())  # fmt: skip
     hepaa.select_objects(events)
+    if left_out == "luminosityBlock":
+        with pytest.raises(InputError, match="a luminosity mask needs the column 'luminosity_block'"):
+            hepaa.open(events.path, objects={"events": {"luminosity_mask": {"1": [[1, 2]]}}})
 
 
 def test_momenta_that_look_like_mev_are_warned_of(tmp_path):
     jets = {"pt": np.full(N, 45e3), "eta": np.zeros(N), "phi": np.zeros(N)}
-    path = _write(tmp_path / "mev.root", {"Jet": ak.zip({k: ak.unflatten(v, ONE) for k, v in jets.items()})})
+    path = write_tree(tmp_path / "mev.root", {"Jet": ak.zip({k: ak.unflatten(v, ONE) for k, v in jets.items()})})
     schema = {"collections": {"jets": {k: f"Jet_{k}" for k in jets}}}
     with pytest.warns(UserWarning, match="the median pT of the jets is 45000 GeV"):
         hepaa.open(path, schema=schema)
@@ -177,7 +152,7 @@ def test_isolation_of_physlite_is_in_the_unit_of_momenta(tmp_path):
     branches = {f"{base}.pt": 50e3, f"{base}.eta": 0.1, f"{base}.phi": 0.2, f"{base}.charge": 1.0,
                 f"{base}.quality": 9.0, f"{base}.ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt500": 4e3,
                 f"{base}.neflowisol20": 5e3}  # fmt: skip
-    path = _write(
+    path = write_tree(
         tmp_path / "physlite.root",
         {name: ak.unflatten(np.full(N, value), ONE) for name, value in branches.items()},
         "CollectionTree",
