@@ -23,7 +23,7 @@ from hepaa.io.stream import BLOCK, ByteStream, StreamError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import awkward as ak
     from numpy.typing import NDArray
@@ -459,7 +459,35 @@ def _columns(hepmc: Any, event: Any) -> tuple[dict[str, NDArray[Any]], int]:
     """Columns of the particles of an event, and how many come from a vertex."""
     data = hepmc.GenEventData()
     event.write_data(data)
-    particles, vertices = data.particles, data.vertices
+    origin = event.event_pos()
+    columns = event_columns(
+        data.particles,
+        np.stack([data.vertices[c] for c in "xyzt"], axis=1),
+        (data.links1, data.links2),
+        np.array([origin.x, origin.y, origin.z, origin.t]),
+    )
+    return columns, int((data.links1 < 0).sum())
+
+
+def event_columns(
+    particles: Mapping[str, NDArray[Any]],
+    vertices: Floats,
+    links: tuple[NDArray[np.int32], NDArray[np.int32]],
+    origin: Floats,
+) -> dict[str, NDArray[Any]]:
+    """`PARTICLE_FIELDS` of the n particles of one event, as HepMC3's GenEventData has them.
+
+    Parameters
+    ----------
+    particles : mapping or structured array
+        "pid", "status", "px", "py", "pz", "e", "is_mass_set" and "mass", (n,) each, in GeV.
+    vertices : (v, 4)
+        Their places x, y, z, t in mm; 0 where a vertex has none of its own.
+    links : two int arrays (k,)
+        From a particle (1 to n) into a vertex (-1 to -v), or from a vertex to a particle.
+    origin : (4,)
+        Place of the event.
+    """
     columns: dict[str, NDArray[Any]] = {
         "pdgid": particles["pid"].astype(np.int64),
         "status": particles["status"].astype(np.int64),
@@ -467,21 +495,19 @@ def _columns(hepmc: Any, event: Any) -> tuple[dict[str, NDArray[Any]], int]:
     }
     squared = columns["e"] ** 2 - sum(columns[name] ** 2 for name in ("px", "py", "pz"))
     columns["m"] = np.where(particles["is_mass_set"], particles["mass"], np.copysign(np.sqrt(abs(squared)), squared))
-    # links go from a particle (positive) into a vertex (negative), or from a vertex to a particle
-    begin, end = data.links1, data.links2
+    begin, end = links
     out = begin < 0
-    vertex = np.zeros(len(particles), np.int64)  # row of `places`; 0 is the event's own
+    vertex = np.zeros(len(columns["pdgid"]), np.int64)  # row of `places`; 0 is the event's own
     vertex[end[out] - 1] = -begin[out]
-    places = np.stack([np.concatenate([[0.0], vertices[c]]) for c in "xyzt"], axis=1)
+    places = np.concatenate([np.zeros((1, 4)), vertices])
     into, before = -end[~out], vertex[begin[~out] - 1]
     unset: NDArray[np.bool_] = ~np.any(places, axis=1)
     while (rows := np.flatnonzero(unset[into] & ~unset[before])).size:
         rows = rows[::-1]  # of several particles into a vertex, the first one counts
         places[into[rows]] = places[before[rows]]
         unset[into[rows]] = False
-    origin = event.event_pos()
-    places[unset] = [origin.x, origin.y, origin.z, origin.t]
-    return {**columns, **dict(zip(_VERTEX, places[vertex].T, strict=True))}, int(out.sum())
+    places[unset] = origin
+    return {**columns, **dict(zip(_VERTEX, places[vertex].T, strict=True))}
 
 
 def _records(offsets: NDArray[np.int64], columns: dict[str, NDArray[Any]]) -> ak.Array:

@@ -11,6 +11,7 @@ import uproot
 from hepaa.errors import HepaaError, InputError
 from hepaa.io.files import one_line
 from hepaa.io.pieces import event_range, row_ranges
+from hepaa.io.root import hepmc
 from hepaa.io.root.plan import TreePlan
 from hepaa.io.sniff import is_remote
 
@@ -69,7 +70,8 @@ def iterate(
     Yields
     ------
     Events
-        Momenta in GeV. `header` has the tree, the schema, and the branch behind each name.
+        Momenta in GeV. `header` has the tree, the schema, and the branch behind each name. HepMC3 trees are records as
+        `hepaa.io.hepmc` reads them.
 
     Raises
     ------
@@ -80,17 +82,28 @@ def iterate(
     """
     name = str(path)
     with _opened(name) as file:
+        records = schema is None and key in ("", hepmc.TREE) and hepmc.TREE in file
+        named = weight
+        if records:
+            _refuse_options(name, columns=columns, label=label, varied=varied, objects=objects)
+            schema, weight, needs, weights = hepmc.SCHEMA, None, None, ()
         try:
             plan = TreePlan(
                 file, name, key, schema, columns, label, weight,
                 needs=needs, weights=weights, varied=varied, objects=objects,
             )  # fmt: skip
+            run = hepmc.run_info(file[hepmc.TREE], plan.n) if records else {}
         except HepaaError:
             raise
         except Exception as damage:  # as for a basket below: nothing in common but that the file is damaged
             raise InputError(
                 f"{name} is cut short or damaged ({type(damage).__name__}: {one_line(damage)}); copy it again"
             ) from damage
+
+        def made(arrays: Any, begin: int, end: int) -> Events:
+            events = plan.events(arrays, begin, end)
+            return hepmc.as_records(events, run, named) if records else events
+
         rows = max(int(step_bytes / max(plan.bytes_per_event, 1e-9)), 1)
         first, last = event_range(path, plan.n, start, stop)
         for begin, end in row_ranges(last, rows, first):
@@ -101,9 +114,15 @@ def iterate(
             except Exception as failure:  # uproot passes on whatever its decompressors and interpretations raise
                 error = plan.broken(begin, end, failure)
                 if error.good_events > begin:
-                    yield plan.events(plan.read(begin, error.good_events), begin, error.good_events)
+                    yield made(plan.read(begin, error.good_events), begin, error.good_events)
                 raise error from failure
-            yield plan.events(arrays, begin, end)
+            yield made(arrays, begin, end)
+
+
+def _refuse_options(path: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{path}: records of HepMC take no option {name!r}; leave it out")
 
 
 def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, Any] | None = None) -> int:
