@@ -275,7 +275,7 @@ def normalised(card: Card, sample: SampleCard, table: EventTable, tally: Tally) 
             )
         cross_section = sample.cross_section_pb or tally.cross_section_pb
         if cross_section is None or not 0 < cross_section < np.inf:
-            stated = "no cross-section" if cross_section is None else f"a cross-section of {cross_section:g} pb"
+            stated = "no usable cross-section" if cross_section is None else f"a cross-section of {cross_section:g} pb"
             raise InputError(
                 f"{sample.files[0]}: {stated} in the file; "
                 f"give cross_section_pb or expected_events for {sample.process!r}"

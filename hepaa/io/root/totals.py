@@ -17,7 +17,7 @@ _STREAMS = ("StreamAOD", "StreamEVGEN")
 
 
 def generated(file: Any, *, weighted: bool) -> dict[str, float]:
-    """"generated_sum_weights" and "generated_events" of a ROOT file; empty where it does not say.
+    """The entries "generated_sum_weights" and "generated_events" of a header; none where the file does not say.
 
     Parameters
     ----------
