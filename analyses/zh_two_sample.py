@@ -202,10 +202,7 @@ def main() -> None:
     """Test, print the tables, draw Z against luminosity and where the difference sits."""
     study = Study.from_command_line(__doc__, seeds=10)
     z = study.over_seeds("Z", partial(measured, study))
-    for end, words in (
-        ("", "ZH, data against SM, shapes alone: Z"),
-        (", generators", "the same, generators unknown: Z"),
-    ):
+    for end, more in (("", ""), (", generators", ", generators as nuisances")):
         lines = []
         for key in dict.fromkeys(", ".join(name.split(", ")[:2]) for name in sorted(z, key=_order)):
             cells = {m: z[f"{key}, {m}{end}"] for m in METHODS if f"{key}, {m}{end}" in z}
