@@ -113,7 +113,8 @@ def accepted(table: EventTable) -> EventTable:
     """The rows that the nominal selection accepts, of which the cutflow tells."""
     if OUTSIDE not in table.spectators:
         return table
-    return replace(table[table[OUTSIDE] == 0], cutflow=table.cutflow)
+    nominal: EventTable = table[table[OUTSIDE] == 0]
+    return replace(nominal, cutflow=table.cutflow)
 
 
 def varied(table: EventTable, changes: Mapping[str, str | float]) -> EventTable:
