@@ -40,7 +40,8 @@ _COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 class AnoRandNet:
     """Classifier d - 32 - 16 (z0) - 1, encoder d - 32 - 16 - 16 (z1), decoder of (z0, z1): 32 - 16 - 32 - d.
 
-    Outputs: `logit` (..., B) of being an anomaly, `x_hat` (..., B, d).
+    Outputs: `logit` (..., B) of being an anomaly, `x_hat` (..., B, d), and the latent vector (z0, z1), `latent`
+    (..., B, 32).
     """
 
     noise = 0
@@ -61,7 +62,7 @@ class AnoRandNet:
         del noise
         z0 = torch.relu(self.trunk(p, x))
         latent = torch.cat([z0, self.encoder(p, x)], dim=-1)
-        return {"logit": self.head(p, z0)[..., 0], "x_hat": self.decoder(p, latent)}
+        return {"logit": self.head(p, z0)[..., 0], "x_hat": self.decoder(p, latent), "latent": latent}
 
 
 def distance(x: Tensor, x_hat: Tensor) -> Tensor:

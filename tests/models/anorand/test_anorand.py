@@ -105,6 +105,8 @@ def test_score_has_the_order_of_the_published_formula() -> None:
     x = np.random.default_rng(1).normal(size=(500, 3))
     model = AnoRand(epochs=3, combination="quartiles").fit(x)
     out = model.outputs(x)
+    assert out["latent"].shape == (1, 500, 32)  # that of the classifier beside that of the encoder
+    assert (out["latent"][..., :16] >= 0).all()
     y_ae = 1 / (1 + np.exp(-np.linalg.norm(out["x"] - out["x_hat"][0], axis=1).astype(float)))
     y_mlp = 1 / (1 + np.exp(-out["logit"][0].astype(float)))
     q_ae, q_mlp = np.quantile(y_ae, 0.75), np.quantile(y_mlp, 0.75)
