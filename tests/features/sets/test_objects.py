@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import files
 
 import awkward as ak
@@ -13,7 +14,9 @@ import yaml
 from helpers import objects as by_hand
 
 import hepaa
+from hepaa.events import Events
 from hepaa.features import feature_sets
+from hepaa.features.jets import inclusive_jets
 
 V7, V9, V15, DIMUON = "nano_dy", "nanoAOD_2015_CMS_Open_Data_ttbar", "nano_tt_v15", "nano_dimuon"
 ATLAS = "PHYSLITE_example"
@@ -212,3 +215,73 @@ def test_zh_of_physlite(data, tree):
     events = hepaa.open(path(data, ATLAS), schema=schema)
     for feature_set in ("zh", "zh-paper", "zh-invariant"):
         same(hepaa.features(events, feature_set), rows, reference, feature_set)
+
+
+@pytest.mark.slow
+def test_jets_of_candidates_with_their_puppi_weights(data):
+    """PF candidates of NanoAOD: FastJet's jets of weighted momenta, near the AK8 jets of the file."""
+    events = hepaa.open(data / "root" / "pfnano.root", needs=["candidates", "fatjets"])
+    bare = replace(events, collections={"candidates": events.candidates})
+    with uproot.open(data / "root" / "pfnano.root") as file:
+        pt, eta, phi, puppi = (
+            ak.values_astype(file[f"Events/PFCands_{q}"].array(), np.float64)
+            for q in ("pt", "eta", "phi", "puppiWeight")
+        )
+        large = file["Events/FatJet_pt"].array()
+    weighted = ak.zip({"pt": pt * puppi, "eta": eta, "phi": phi})[puppi > 0]
+    jets = inclusive_jets(weighted)
+    table = hepaa.features(bare, "dijet")
+    assert table.n == events.n
+    for j in (0, 1):
+        for q, theirs in (("pt", jets.pt), ("m", jets.m), ("eta", jets.eta)):
+            np.testing.assert_allclose(table[f"{q}j{j + 1}"], theirs[:, j], rtol=1e-5, atol=1e-4)
+    assert np.median(np.abs(table["ptj1"] / large[:, 0] - 1)) < 0.1
+    cloud = hepaa.features(events, "constituents-2x30")
+    np.testing.assert_allclose(cloud["ptj1"], table["ptj1"], rtol=1e-6)
+    assert np.all(cloud["z1j1"] > 0)
+
+
+def test_particles_and_jets_of_edm4hep(data):
+    """FCC events of Delphes: the branches of ReconstructedParticles and Jet."""
+    path = data / "root" / "p8_ee_WW_ecm240_edm4hep.root"
+    events = hepaa.open(path)
+    assert events.header["schema"] == "edm4hep"
+    with uproot.open(path) as file:
+        tree = file["events"]
+        for name, branch in (("candidates", "ReconstructedParticles"), ("jets", "Jet")):
+            for field, member in (("px", "momentum.x"), ("pz", "momentum.z"), ("e", "energy")):
+                theirs = tree[f"{branch}/{branch}.{member}"].array()
+                assert ak.array_equal(events.collections[name][field], theirs, check_parameters=False)
+        energy = ak.sum(ak.values_astype(tree["Jet/Jet.energy"].array(), np.float64), axis=1)
+    table = hepaa.features(events, "event")
+    assert table.columns == ("ht", "mht", "mjets", "njets", "ptj1", "ptj2")
+    assert np.all(table["mjets"] < energy * (1 + 1e-6))
+    assert hepaa.features(events, "constituents-3x15").n == events.n
+    assert hepaa.open(data / "root" / "edm4hep.root").candidates.e.ndim == 2
+
+
+def in_memory(**collections):
+    n = len(next(iter(collections.values())))
+    records = {name: ak.Array(rows) for name, rows in collections.items()}
+    return Events("by hand", "root", np.arange(n), np.ones(n), collections=records, columns={"met": np.ones(n)})
+
+
+def test_events_without_jets_leptons_or_b_tags():
+    jet = {"pt": 30.0, "eta": 0.0, "phi": 1.0, "m": 0.0}
+    events = in_memory(jets=[[jet], [], [jet, jet | {"pt": 50.0, "phi": 1.0 + np.pi}]])
+    table = hepaa.features(events, "event")
+    assert table.columns == ("met", "ht", "mht", "mjets", "njets", "ptj1", "ptj2")
+    assert [(r.step, r.n) for r in table.cutflow] == [("all", 3), ("a jet", 2)]
+    np.testing.assert_allclose(table["ptj1"], [30, 50])
+    np.testing.assert_allclose(table["ptj2"], [0, 30])
+    np.testing.assert_allclose(table["mht"], [30, 20], rtol=1e-6)
+    with pytest.raises(hepaa.InputError, match="btag must be 0 or 1"):
+        hepaa.features(in_memory(jets=[[jet | {"btag": 0.3}]]), "event")
+
+
+def test_large_jets_that_lack_a_quantity_are_an_error():
+    jet = {"pt": 300.0, "eta": 0.0, "phi": 1.0, "m": 80.0, "tau1": 0.3, "tau2": 0.2}
+    with pytest.raises(hepaa.InputError, match=r"fatjets of by hand \(root\) have no field 'tau3'"):
+        hepaa.features(in_memory(fatjets=[[jet, jet]]), "dijet")
+    table = hepaa.features(in_memory(fatjets=[[], [jet | {"tau3": 0.0}]]), "dijet")
+    assert (table.n, table.cutflow[-1].step) == (0, "two jets")
