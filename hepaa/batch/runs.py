@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hepaa import io
 from hepaa.batch import merge
 from hepaa.batch.engine import RETRIES, process
 from hepaa.batch.executors.local import Executor, serial
@@ -16,6 +17,7 @@ from hepaa.batch.tasks.score import ScoreTask
 from hepaa.errors import InputError
 from hepaa.io.files import write_json
 from hepaa.io.folders import add_files, refuse_folder
+from hepaa.io.repeated import refuse_repetitions
 from hepaa.progress import Silent
 from hepaa.run import blinding
 from hepaa.run.one_score import write_histogram
@@ -125,14 +127,15 @@ def feature_work(
 ) -> list[tuple[FeatureTask, list[str]]]:
     """Features of files, or of the datasets of filesets where these end in .json."""
     filesets = [file for file in files if file.endswith(".json")]
-    if not filesets:
-        task = FeatureTask(feature_set, process, role, generator, selection, schema=schema)
-        return [(task, list(files))]
-    if len(filesets) < len(files):
+    if 0 < len(filesets) < len(files):
         raise InputError("give either filesets (.json) or event files, not both")
-    work = []
-    for file in filesets:
-        work += fileset_tasks(read_fileset(file), feature_set, selection=selection, schema=schema)
+    work = [
+        entry
+        for file in filesets
+        for entry in fileset_tasks(read_fileset(file), feature_set, selection=selection, schema=schema)
+    ] or [(FeatureTask(feature_set, process, role, generator, selection, schema=schema), list(files))]
+    for _, paths in work:
+        refuse_repetitions(io.expand(paths))
     return work
 
 

@@ -184,8 +184,11 @@ def features(
         click.echo(f"{output}: {save_rows(outcome, output)} events")
         say_missing(outcome)
         return
+    from hepaa.io import expand
+    from hepaa.io.repeated import refuse_repetitions
     from hepaa.run.reading import SampleReading
 
+    refuse_repetitions(expand(files))
     table, _ = SampleReading(feature_set, **sample).rows(files)
     table.save(output)
     for row in table.cutflow:

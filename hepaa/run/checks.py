@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hepaa import io
 from hepaa.errors import InputError
-from hepaa.io.files import sha256
-from hepaa.io.sniff import split_key
+from hepaa.io.repeated import repetitions
 from hepaa.models.presets import detector
 from hepaa.plots import refuse_unreadable
 from hepaa.run.parts import in_categories, regions_of, training_events
@@ -22,6 +19,7 @@ from hepaa.run.variations import several_generators, variations, varied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from hepaa.card import Card, SampleCard
     from hepaa.detectors import Detector
@@ -83,21 +81,13 @@ def _drawn_texts(card: Card) -> Iterator[tuple[str, str]]:
 
 def _refuse_repeated_files(card: Card) -> None:
     entries = [(sample, path) for sample in card.samples for path in io.expand(sample.files)]
-    sizes = {file: Path(file).stat().st_size for _, path in entries if Path(file := split_key(path)[0]).is_file()}
-    several = Counter(sizes[file] for _, path in entries if (file := split_key(path)[0]) in sizes)
-    earlier: dict[tuple[str, str], list[tuple[SampleCard, str]]] = {}
-    for sample, path in entries:
-        file, key = split_key(path)
-        # a file whose size no other has is no copy, and need not be read for it
-        content = sha256(file) if file in sizes and several[sizes[file]] > 1 else file
-        same = earlier.setdefault((content, key), [])
-        for other, its_path in same:
-            if _count_twice(sample, other):
-                raise InputError(
-                    f"samples: {path} ({sample.process}) holds the events of {its_path} ({other.process}), which would "
-                    "count twice; leave one out, or set `repeated_events: true`"
-                )
-        same.append((sample, path))
+    for later, earlier in repetitions([path for _, path in entries]):
+        (sample, path), (other, its_path) = entries[later], entries[earlier]
+        if _count_twice(sample, other):
+            raise InputError(
+                f"samples: {path} ({sample.process}) holds the events of {its_path} ({other.process}), which would "
+                "count twice; leave one out, or set `repeated_events: true`"
+            )
 
 
 def _count_twice(one: SampleCard, other: SampleCard) -> bool:
