@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.stats import norm
 
 from hepaa.errors import InputError
 from hepaa.search import Anode, Combined, Cwola, Residual, check, cross_fit
-from hepaa.search.checks import _validation_window, bias, correlations, refuse_correlated
+from hepaa.search.checks import DIVERGENCE, _validation_window, bias, correlations, refuse_correlated, sculptings
 from hepaa.search.methods.base import MassRows
 
 METHOD = Residual(WINDOW, members=1, components=6)
@@ -33,6 +34,7 @@ def test_a_sound_search_passes_all(sound):
         "closure, Residual",
         "validation window, Residual",
         "mass in the inputs, Residual",
+        "sculpting at 0.1, Residual",
         "sculpting at 0.02, Residual",
         "background-only z, Residual at 0.1",
         "background-only z, Residual at 0.02",
@@ -70,6 +72,28 @@ def test_classification_without_labels_shapes_background_whose_inputs_move():
     assert not plain["mass in the inputs, Cwola"].passed
     assert plain["mass in the inputs, Cwola"].value > 0.77
     assert flat["mass in the inputs, Cwola"].passed  # it is flattened
+
+
+def tilted(slope, *, n=60_000, efficiency=0.02):
+    """A result whose cut keeps `slope` times more of the events of the largest than of those of the smallest masses."""
+    rng = np.random.default_rng(9)
+    mass = np.sort(masses(n, rng))
+    part = np.linspace(1, slope, n)
+    passes = rng.uniform(size=n) < efficiency * part / part.mean()
+    rows = MassRows(np.zeros((n, 1)), mass, ("a",))
+    return SimpleNamespace(method=METHOD, rows=rows, efficiencies=(efficiency,), passing=lambda _: passes)
+
+
+@pytest.mark.parametrize(("slope", "passed"), [(1, True), (1.5, True), (2.5, True), (5, False), (1 / 5, False)])
+def test_a_cut_may_change_its_efficiency_threefold(slope, passed):
+    (one,) = sculptings(tilted(slope))
+    assert one.passed == passed
+    assert type(one.passed) is bool
+
+
+def test_few_events_do_not_exclude_what_many_do():
+    assert sculptings(tilted(5, n=2000))[0].passed
+    assert sculptings(tilted(3.0))[0].value == pytest.approx(DIVERGENCE, rel=0.25)
 
 
 def turning(n):
