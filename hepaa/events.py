@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import awkward as ak
     import numpy as np
     import pylhe
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from hepaa.io.objects import Objects
 
@@ -139,6 +139,71 @@ class Events:
         for name, part in (("weight", self.weight), ("label", self.label), *named_parts):
             if part is not None and len(part) != self.n:
                 raise InputError(f"{self.path}: {name!r} has {len(part)} entries for {self.n} events")
+
+    @classmethod
+    def from_awkward(
+        cls,
+        *,
+        weight: ArrayLike | None = None,
+        weights: Mapping[str, ArrayLike] | None = None,
+        label: ArrayLike | None = None,
+        sample: Sample | None = None,
+        path: str = "awkward",
+        **parts: Any,
+    ) -> Events:
+        """Events of your own arrays.
+
+        Parameters
+        ----------
+        weight : (n,), optional
+            Nominal weight; 1 by default.
+        weights : mapping of name -> (n,), optional
+            Named weights.
+        label : (n,), optional
+            Truth: 0 or False background, 1 or True signal, -1 data.
+        sample : Sample, optional
+        path : str
+            What errors call the events.
+        **parts : arrays of n entries
+            Lists of records become collections ("jets", "leptons", "fatjets", "particles"), numbers become columns
+            ("met"). Momenta in GeV: pt eta phi, or px py pz, with m (mass) or e (energy); vector's arrays are as good.
+            What feature sets look at beside: `btag` of jets (0 or 1), `pdgid` of leptons and particles; see
+            `hepaa features --list`.
+
+        Raises
+        ------
+        InputError
+            If there is no array, lengths differ, or one is neither lists of records nor numbers.
+
+        Examples
+        --------
+        >>> import awkward as ak, hepaa
+        >>> jets = ak.zip({"pt": [[90.0, 40.0], [60.0]], "eta": [[0.1, 1.2], [-0.7]], "phi": [[0.0, 2.9], [1.0]]})
+        >>> hepaa.Events.from_awkward(jets=jets, met=[31.0, 12.0])
+        Events('awkward', awkward: 2 events, sum of weights 2, jets, 1 columns)
+        """
+        import numpy as np
+
+        from hepaa.vectors import part_of
+
+        if not parts:
+            raise InputError("events need one array at least: Events.from_awkward(jets=..., met=...)")
+        made = {name: part_of(path, name, part) for name, part in parts.items()}
+        n = len(next(iter(made.values())))
+        truth = None if label is None else np.asarray(label)
+        if truth is not None and not np.isin(truth, (0, 1, -1)).all():
+            raise InputError(f"{path}: labels are 0 or False (background), 1 or True (signal) and -1 (data)")
+        return cls(
+            path=path,
+            format="awkward",
+            index=np.arange(n),
+            weight=np.ones(n) if weight is None else np.asarray(weight, np.float64),
+            weights={name: np.asarray(values, np.float64) for name, values in (weights or {}).items()},
+            label=None if truth is None else truth.astype(np.int8),
+            collections={name: part for name, part in made.items() if not isinstance(part, np.ndarray)},
+            columns={name: part for name, part in made.items() if isinstance(part, np.ndarray)},
+            sample=sample,
+        )
 
     @property
     def n(self) -> int:

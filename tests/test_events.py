@@ -125,3 +125,49 @@ def test_vector_is_imported_for_the_first_momentum():
         "assert 'vector' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_events_of_ones_own_arrays():
+    jets = ak.zip(
+        {"pt": [[90.0, 40.0], []], "eta": [[0.1, 1.2], []], "phi": [[0.0, 2.9], []], "mass": [[9.0, 5.0], []]}
+    )
+    events = hepaa.Events.from_awkward(
+        jets=jets, met=[31.0, 12.0], event=[2**60 + 1, 5], weight=[2, 3], weights={"up": [2, 4]}, label=[True, False],
+        sample=hepaa.Sample("ttbar"),
+    )  # fmt: skip
+    assert (events.n, events.weight.tolist(), events.weights["up"].tolist()) == (2, [2, 3], [2, 4])
+    assert (events.label.tolist(), events.sample.process) == ([1, 0], "ttbar")
+    assert events.columns["event"].tolist() == [2**60 + 1, 5]
+    assert events.jets.fields == ["pt", "eta", "phi", "m"]
+    np.testing.assert_allclose(events.jets[0, 0].px, 90.0)
+    assert hepaa.features(events, ["met"])["met"].tolist() == [31, 12]
+    assert hepaa.features(events, "event")["njets"].tolist() == [2]
+
+
+def test_arrays_of_vector_are_ones_own_too():
+    polar = {"pt": ak.Array([[90.0]]), "eta": ak.Array([[0.1]]), "phi": ak.Array([[1.0]]), "mass": ak.Array([[9.0]])}
+    cartesian = {"px": ak.Array([[3.0]]), "py": ak.Array([[4.0]]), "pz": ak.Array([[0.0]]), "E": ak.Array([[13.0]])}
+    events = hepaa.Events.from_awkward(jets=vector.zip(polar), particles=vector.zip(cartesian))
+    assert sorted(events.jets.fields) == ["eta", "m", "phi", "pt"]
+    assert (events.jets.pt[0, 0], events.jets.mass[0, 0]) == (90.0, 9.0)
+    assert sorted(events.particles.fields) == ["e", "px", "py", "pz"]
+    np.testing.assert_allclose(events.particles.mass[0, 0], 12.0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({}, "one array at least"),
+        ({"jets": ak.Array([[1.0, 2.0], [3.0]])}, "'jets' holds lists without names; join them to records"),
+        ({"met": ak.Array([{"pt": 1.0}])}, "'met' is one record an event"),
+        ({"met": ak.Array([1.0, None])}, "'met' has missing values"),
+        ({"name": ["a", "b"]}, "'name' holds"),
+        ({"jets": object()}, "'jets' is no array"),
+        ({"met": [1.0, 2.0], "ht": [1.0]}, "'ht' has 1 entries for 2 events"),
+        ({"met": [1.0], "label": [2]}, "labels are 0 or False"),
+        ({"met": [1.0], "weight": [1, 2]}, "'weight' has 2 entries for 1 events"),
+    ],
+)
+def test_arrays_that_are_no_events_are_one_line(parts, words):
+    with pytest.raises(InputError, match=words):
+        hepaa.Events.from_awkward(**parts)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,9 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepaa import io
 from hepaa._version import __version__
 from hepaa.errors import HepaaError, InputError, nearest
-from hepaa.events import Sample, Step
+from hepaa.events import Events, Sample, Step
 from hepaa.features.columns import Columns
 from hepaa.features.own import PREFIX, module_of, split_own
 from hepaa.io.files import one_line
@@ -38,11 +40,9 @@ from hepaa.table import CutflowRow, EventTable, Source, concatenate
 from hepaa.table.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-    from hepaa.events import Events
 
     Values = dict[str, NDArray[np.float64]]
     Cuts = dict[str, NDArray[np.bool_]]
@@ -263,7 +263,8 @@ def features(
     Parameters
     ----------
     events : Events, or iterable of Events
-        Pieces of files (`hepaa.iterate`) are joined into one table; only the table is held in memory.
+        Pieces of files (`hepaa.iterate`) are joined into one table; only the table is held in memory. What `hepaa.open`
+        accepts beside paths (trees of uproot, NanoEvents, arrays of pylhe) is taken as Events.
     name : str, or sequence of str
         One of `feature_sets()`, a set in a file (`./mine.py:name`), or columns of the events and expressions of them:
         `["mjj", "log(pt1 / pt2)", "ratio = pt1 / pt2"]`.
@@ -288,12 +289,19 @@ def features(
     def table(piece: Events) -> EventTable:
         return _table(piece, feature_set, selection, inputs)
 
-    if hasattr(events, "collections"):
-        return table(events)  # type: ignore[arg-type]
-    tables = [table(piece) for piece in events]  # type: ignore[union-attr]
+    if isinstance(events, str | Path):
+        raise InputError(f"{events}: events are needed, not a path: hepaa.features(hepaa.open({str(events)!r}), ...)")
+    if not isinstance(events, Iterable) or hasattr(events, "fields") or hasattr(events, "num_entries"):
+        return table(_events(events))
+    tables = [table(_events(piece)) for piece in events]  # type: ignore[union-attr]
     if not tables:
         raise InputError(f"there are no events to compute {name!r} of; check the list of files")
     return concatenate(tables)
+
+
+def _events(source: Any) -> Events:
+    """Events as they are; what is in memory in another form, as `hepaa.open` takes it."""
+    return source if isinstance(source, Events) else io.open(source)
 
 
 def _table(source: Events, feature_set: FeatureSet, selection: str | None, inputs: Sequence[str] | None) -> EventTable:
@@ -321,7 +329,7 @@ def _table(source: Events, feature_set: FeatureSet, selection: str | None, input
         process=process,
         generator=generator,
         event=events.index[keep],
-        source=_source(events, feature_set, cuts),
+        source=_source(events, feature_set, values, cuts),
         spectators={f.name: values[f.name][keep] for f in declared if f.name in values},
         cutflow=cutflow,
         feature_set=feature_set.name,
@@ -361,8 +369,8 @@ def _check_inputs(events: Events, feature_set: FeatureSet) -> None:
         )
 
 
-def _source(events: Events, feature_set: FeatureSet, cuts: Cuts) -> Source:
-    """Provenance. Events that were made in memory are identified by their weights and numbers."""
+def _source(events: Events, feature_set: FeatureSet, values: Values, cuts: Cuts) -> Source:
+    """Provenance. Events that were made in memory are identified by their weights, numbers and features."""
     from hepaa.io.files import sha256
 
     # A ROOT path may name a tree after a colon.
@@ -370,6 +378,9 @@ def _source(events: Events, feature_set: FeatureSet, cuts: Cuts) -> Source:
     if on_disk is not None:
         digest = sha256(on_disk)
     else:
-        digest = hashlib.sha256(events.path.encode() + events.weight.tobytes() + events.index.tobytes()).hexdigest()
+        content = hashlib.sha256(events.path.encode() + events.weight.tobytes() + events.index.tobytes())
+        for column in values.values():
+            content.update(column.tobytes())
+        digest = content.hexdigest()
     name = f"{feature_set.name} (SHA-256 {feature_set.code})" if feature_set.code else feature_set.name
     return Source(events.path, digest, selection=f"{name}: {', '.join(cuts) or 'all events'}", version=__version__)

@@ -46,7 +46,7 @@ _PROBED = 16_000_000
 
 
 def open(
-    path: str | Path,
+    path: Any,
     *,
     schema: str | Path | Mapping[str, Any] | None = None,
     sample: Sample | None = None,
@@ -61,7 +61,9 @@ def open(
     Parameters
     ----------
     path : str or Path
-        A file; `file:name` for a tree, data set or array inside it; root://host//file.root:tree.
+        A file; `file:name` for a tree, data set or array inside it; root://host//file.root:tree. Or what is open or in
+        memory already: a TTree or RNTuple of uproot, coffea's NanoEvents, arrays of `tree.arrays()` and
+        `pylhe.to_awkward`.
     schema : name, YAML file or mapping, optional
         Which branch of a ROOT file is what; recognised for the usual ntuples.
     sample : Sample, optional
@@ -92,7 +94,25 @@ def open(
         "schema": schema, "sample": sample, "weight": weight, "columns": columns, "objects": objects,
         "keep_partial": keep_partial,
     }  # fmt: skip
+    if not isinstance(path, str | Path):
+        from hepaa.io import memory
+
+        place = memory.path_of(path)
+        if place is None:
+            return _in_memory(path, settings | options)
+        path = place
     return merge(_pieces(path, _EVERYTHING, settings | options))
+
+
+def _in_memory(source: Any, settings: Mapping[str, Any]) -> Events:
+    from hepaa.io import memory
+    from hepaa.io.sniff import EventFile
+
+    settings = {name: value for name, value in settings.items() if name not in ("keep_partial", "missing")}
+    options = _arguments(EventFile("awkward", "awkward array"), memory.events, settings, ("sample",))
+    sample = options.pop("sample", None)
+    events = memory.events(source, **options)
+    return events if sample is None else replace(events, sample=sample)
 
 
 def iterate(

@@ -21,7 +21,7 @@ LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
 WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")
 _NUMBER_NAMES = (
     "event", "run", "luminosityblock", "lumi", "lumiblock", "lumisec", "eventnumber", "event_number", "runnumber",
-    "run_number", "evt",
+    "run_number", "evt", "luminosity_block",
 )  # fmt: skip
 
 
