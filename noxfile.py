@@ -59,7 +59,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Speed against the peers, one thread: interleaved repeats, medians, ratios."""
-    _install(session, ".[test]")
+    _install(session, ".[test]", "coffea")
     files = sorted(str(p) for p in Path("tests/benchmarks").glob("bench_*.py"))
     session.run("python", "-m", "pytest", "-m", "bench", "-s", *(session.posargs or files), env=ONE_THREAD)
 
