@@ -129,6 +129,7 @@ def test_features_of_what_is_not_accepted():
         hepaa.features([3], "zh")
 
 
+@pytest.mark.filterwarnings("ignore:Missing cross-reference")
 def test_nanoevents_of_coffea(written):
     nanoevents = pytest.importorskip("coffea.nanoevents")
     factory = nanoevents.NanoEventsFactory.from_root(
