@@ -553,7 +553,16 @@ def parse_card(content: Any, *, source: Path) -> Card:
     if features.luminosity_mask is not None:
         events = {**(features.objects[EVENTS] or {}), "luminosity_mask": _resolve(features.luminosity_mask, folder)}
         features = features.model_copy(update={"objects": {**features.objects, EVENTS: events}})
-    return card.model_copy(update={"samples": [_with_paths(s, folder) for s in card.samples], "features": features})
+    samples = [_with_paths(s, folder) for s in card.samples]
+    detectors = [_with_encoder(d, folder) for d in card.detectors]
+    return card.model_copy(update={"samples": samples, "features": features, "detectors": detectors})
+
+
+def _with_encoder(entry: DetectorCard, folder: Path) -> DetectorCard:
+    encoder = entry.options.get("encoder")
+    if not isinstance(encoder, str) or not encoder.endswith(".safetensors"):
+        return entry
+    return entry.model_copy(update={"options": {**entry.options, "encoder": _resolve(encoder, folder)}})
 
 
 def _with_paths(sample: SampleCard, folder: Path) -> SampleCard:

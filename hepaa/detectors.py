@@ -14,6 +14,8 @@ from hepaa.models.combined.trees import TreeEnsemble
 from hepaa.models.density.anomaly_aware import AnomalyAwareFlow
 from hepaa.models.density.flow import Flow
 from hepaa.models.density.mixture import GaussianMixture, NearestNeighbours
+from hepaa.models.embedding.classifier import NeuralClassifier
+from hepaa.models.embedding.encoder import ContrastiveEncoder
 from hepaa.models.engine.neural import NeuralDetector
 from hepaa.models.peers.baselines import IsolationForest, SumOfSquares, SupervisedBoosting
 from hepaa.models.peers.outliers import OutlierModel
@@ -32,6 +34,7 @@ __all__ = [
     "AnoRand",
     "AnomalyAwareFlow",
     "AnomalyAwareVAE",
+    "ContrastiveEncoder",
     "ContrastiveVAE",
     "Detector",
     "Ensemble",
@@ -39,6 +42,7 @@ __all__ = [
     "GaussianMixture",
     "IsolationForest",
     "NearestNeighbours",
+    "NeuralClassifier",
     "NeuralDetector",
     "OutlierModel",
     "PseudoLabelled",

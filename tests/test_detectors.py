@@ -48,6 +48,11 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "AnoRand": {"epochs": 5, "batch_size": 64},
     "AnoRand without labels": {"epochs": 5, "batch_size": 64, "labels": "pseudo"},
+    "ContrastiveEncoder": {
+        "epochs": 6, "batch_size": 64, "encoder": "mlp", "hidden": (16,), "embedding": 4, "projection": 8,
+        "preprocess": "skewlog", "views": "noise", "view_noise": 0.3,
+    },
+    "NeuralClassifier": {"epochs": 6, "batch_size": 64, "hidden": (16,)},
     "GaussianMixture": {"components": 4},
     "NearestNeighbours": {},
     "Ensemble": {"members": ("gaussian-mixture", "isolation-forest"), "method": "fisher"},

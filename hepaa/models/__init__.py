@@ -13,6 +13,8 @@ import hepaa.models.density.anomaly_aware
 import hepaa.models.density.conditional_flow
 import hepaa.models.density.flow
 import hepaa.models.density.mixture
+import hepaa.models.embedding.classifier
+import hepaa.models.embedding.encoder
 import hepaa.models.peers.baselines
 import hepaa.models.peers.outliers
 import hepaa.models.vae.anomaly_aware

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, dataclass_transform, get_args
 
 import numpy as np
@@ -20,14 +21,15 @@ from hepaa.table.preprocess import NotFitted, SkewLogStandardize, align, event_w
 from hepaa.table.streamed import StreamedTable, is_streamed
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hepaa.models.embedding.encoder import ContrastiveEncoder
     from hepaa.models.engine.streaming import Stream
 
 _PREPROCESSING = ("mean_", "scale_", "skewness_", "log_")
+_ENCODER = "ContrastiveEncoder"
 _NOT_SAVED = ("callback", "checkpoint", "device", "metrics", "verbose")  # they belong to a session, not to a model
 
 Preprocess = Literal["skewlog", "standard"] | None
@@ -90,6 +92,10 @@ class Detector(Estimator):
         Logarithm of skewed features and standardisation; standardisation alone; neither.
     contamination : float
         Fraction of training background that `predict` calls anomalous.
+    encoder : ContrastiveEncoder, path or None
+        A pre-trained encoder, fitted, or its .safetensors file, that rows go through first: the detector is one of its
+        embedding, which `preprocess` then acts on. Detectors with a network of their own also take the name of one, and
+        can fine-tune (`encoder_training` of VAE and NeuralClassifier). The encoder is saved with the detector.
     negative_weights : "signed" or "absolute"
         Train with weights as they are, or with their absolute values, for detectors that cannot take negative ones.
 
@@ -109,12 +115,16 @@ class Detector(Estimator):
     takes_negative_weights: ClassVar[bool] = True
     fitted_arrays: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold all that a savable detector has learned, besides what all have."""
+    own_encoders: ClassVar[tuple[str, ...]] = ()
+    """Networks that can stand in place of a pre-trained encoder."""
     sources: ClassVar[dict[str, str]] = {}
     """Keys of `hepaa/report/sources.bib` by what they are for: "" the class, "NAME VALUE" a parameter that has this
     value, "NAME" one that is neither None nor 0. Classes below it cite them too."""
 
     preprocess: Preprocess = "skewlog"
     contamination: float = 0.05
+    encoder: Any = None
+    encoder_ = cast("ContrastiveEncoder | None", None)  # no field: what `fit` makes of the parameter
     negative_weights: NegativeWeights = "signed"
 
     def _repr_html_(self) -> str:
@@ -135,6 +145,11 @@ class Detector(Estimator):
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
         # scikit-learn's own would win over `_repr_html_`
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __sklearn_clone__(self) -> Self:
+        made: Self = super().__sklearn_clone__()
+        made.encoder = self.encoder  # what was given is trained already
+        return made
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "threshold_")  # what `fit` learns last
@@ -203,6 +218,7 @@ class Detector(Estimator):
             typed(parameter.name, getattr(self, parameter.name), str(parameter.type))
         between("contamination", self.contamination, 0, 1, ends="none")
         one_of("negative_weights", self.negative_weights, get_args(NegativeWeights))
+        pretrained(self.encoder, self.own_encoders)
         if self.preprocess is not None:
             checked_threshold(self.preprocess)
         if "seed" in self._get_param_names():
@@ -265,12 +281,15 @@ class Detector(Estimator):
         weight = mean_one(w, inlier)
         spectator = self._spectator(X)
         self._remember(numbers, names, inlier, rare, X)
+        self.encoder_ = pretrained(self.encoder, self.own_encoders)
+        common = self._embedded(numbers[inlier])
         self.preprocessor_: SkewLogStandardize | None = None
         if self.preprocess is not None:
+            names = self._seen_names()
             self.preprocessor_ = SkewLogStandardize(checked_threshold(self.preprocess))
-            self.preprocessor_.fit(numbers[inlier] if names is None else Named(numbers[inlier], names), None, weight)
+            self.preprocessor_.fit(common if names is None else Named(common, names), None, weight)
         return Training(
-            background=self._transform(numbers[inlier]),
+            background=self._preprocessed(common),
             weight=weight,
             group=None if g is None else g[inlier],
             anomalies=self._transform(numbers[taught]),
@@ -298,12 +317,35 @@ class Detector(Estimator):
             "sources": [s.sha256 for s in getattr(X, "sources", ())],
         }
 
+    def _encodes_first(self) -> bool:
+        """Whether rows go through a pre-trained encoder before all else."""
+        return self.encoder_ is not None and getattr(self, "encoder_training", "frozen") == "frozen"
+
+    @property
+    def _width(self) -> int:
+        """How many columns the model sees."""
+        return self.encoder_.width if self.encoder_ is not None and self._encodes_first() else self.n_features_in_
+
+    def _embedded(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Rows of the training's columns as the preprocessing sees them."""
+        if self.encoder_ is None or not self._encodes_first():
+            return numbers
+        names = self._names()
+        return self.encoder_.transform(numbers if names is None else Named(numbers, names))
+
+    def _seen_names(self) -> tuple[str, ...] | None:
+        """Names of what the preprocessing sees."""
+        return None if self._encodes_first() else self._names()
+
     def _transform(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
+        return self._preprocessed(self._embedded(numbers))
+
+    def _preprocessed(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         if self.preprocessor_ is None:
             return np.require(numbers, np.float32, ["C", "W"])  # torch wants memory it may write to
         if not len(numbers):
             return np.empty(numbers.shape, np.float32)
-        names = self._names()
+        names = self._seen_names()
         return self.preprocessor_.transform(numbers if names is None else Named(numbers, names))
 
     def _names(self) -> tuple[str, ...] | None:
@@ -386,12 +428,13 @@ class Detector(Estimator):
         made.n_features_in_ = record["n_features"]
         if record["feature_names"] is not None:
             made.feature_names_in_ = np.array(record["feature_names"], dtype=object)
+        made.encoder_ = pretrained(made.encoder, cls.own_encoders)
         made.preprocessor_ = None
         if made.preprocess is not None:
             made.preprocessor_ = fitted = SkewLogStandardize(checked_threshold(made.preprocess))
-            for name in ("n_features_in_", "feature_names_in_"):
-                if hasattr(made, name):
-                    setattr(fitted, name, getattr(made, name))
+            fitted.n_features_in_, names = made._width, made._seen_names()
+            if names is not None:
+                fitted.feature_names_in_ = np.array(names, dtype=object)
             for name in _PREPROCESSING:
                 setattr(fitted, name, arrays[f"preprocess.{name}"])
         made.data_, made.threshold_ = record["data"], record["threshold"]
@@ -402,19 +445,29 @@ class Detector(Estimator):
         """All arrays of the file: what `fit` has learned, and the preprocessing."""
         fitted = self.preprocessor_
         names = _PREPROCESSING if fitted is not None else ()
-        return self._arrays() | {f"preprocess.{name}": np.asarray(getattr(fitted, name)) for name in names}
+        encoder = {} if self.encoder_ is None else self.encoder_.to_arrays()
+        return (
+            self._arrays()
+            | {f"preprocess.{name}": np.asarray(getattr(fitted, name)) for name in names}
+            | {f"encoder.{name}": values for name, values in encoder.items()}
+        )
 
     def to_record(self) -> dict[str, Any]:
         """All else that is in the file, as JSON."""
         names = self._names()
-        return {
+        record = {
             "parameters": {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_SAVED},
             "feature_names": None if names is None else list(names),
             "n_features": self.n_features_in_,
+            "width": self._width,
             "threshold": self.threshold_,
             **self._record(),
             "data": self.data_,
         }
+        if self.encoder_ is not None:
+            record["encoder"] = self.encoder_.to_record()
+            record["parameters"].pop("encoder")
+        return record
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """What `fit` has learned, as arrays."""
@@ -436,6 +489,28 @@ class Named:
 
     def __init__(self, X: NDArray[Any], columns: tuple[str, ...]) -> None:
         self.X, self.columns = X, columns
+
+
+def pretrained(value: Any, kinds: Sequence[str] = ()) -> ContrastiveEncoder | None:
+    """The fitted encoder that a parameter `encoder` stands for; None for None, and for a network of the `kinds`.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, is not fitted, or its file cannot be read.
+    """
+    if value is None or (isinstance(value, str) and value in kinds):
+        return None
+    cls: Any = DETECTORS[_ENCODER]
+    if isinstance(value, str) and kinds and not value.endswith(".safetensors"):
+        one_of("encoder", value, kinds)
+    if isinstance(value, str | Path):
+        value = saving.load(value, {_ENCODER: cls})
+    if not isinstance(value, cls):
+        raise InputError(f"encoder is {value!r}; give a fitted {_ENCODER} or its .safetensors file")
+    if not value.__sklearn_is_fitted__():
+        raise InputError(f"the {_ENCODER} given as encoder is not fitted yet: call its fit first")
+    return cast("ContrastiveEncoder", value)
 
 
 def checked_threshold(preprocess: str) -> float | None:

@@ -80,13 +80,16 @@ class Clusters:
 
     def distances(self, points: Array) -> Array:
         """Distance of points (members, n, latent) from each cluster, averaged over members, (n, groups)."""
+        return np.asarray(self.of_members(points).mean(axis=0))
+
+    def of_members(self, points: Array) -> Array:
+        """Distance of points (members, n, latent) from each cluster, (members, n, groups)."""
         if self.metric == "cosine":
-            cosine = np.einsum("kni,kgi->kng", unit(points), unit(self.means_))
-            return np.asarray(1 - cosine.mean(axis=0))
+            return np.asarray(1 - np.einsum("kni,kgi->kng", unit(points), unit(self.means_)))
         offset = points[:, :, None, :] - self.means_[:, None, :, :]
         if self.metric == "mahalanobis":
             offset = np.einsum("kngi,kgij->kngj", offset, self.whitening_)
-        return np.asarray(np.sqrt((offset**2).sum(axis=-1)).mean(axis=0))
+        return np.asarray(np.sqrt((offset**2).sum(axis=-1)))
 
     def arrays(self) -> dict[str, Array]:
         """All that there is to keep."""

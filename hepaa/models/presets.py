@@ -64,6 +64,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "aa-or-density": ("Ensemble", _AA_OR_DENSITY),
     "aa-pseudo": ("PseudoLabelled", {"detector": "aa-lhco"}),
     "contrastive-vae": ("ContrastiveVAE", {}),
+    "contrastive-encoder": ("ContrastiveEncoder", {"particles": 30}),
     "particles": ("VAE", {**_PARTICLES, "particles": 30, "latent": 8, "batch_size": 256}),
     "bead": ("VAE", {**_PARTICLES, "particles": 15, "latent": 15, "flow_context": 15, "batch_size": 512}),
     "sum-of-squares": ("SumOfSquares", {}),
@@ -84,7 +85,7 @@ for the feature sets without azimuth ("dijet-invariant"), "vae-invariant" the sa
 events. "relevant-density" is "density" without the features that labels show to be irrelevant; "aa-or-density" joins it
 with "aa-dijets", so that anomalies of another kind than the labelled are still found. "aa-traffic" is Anomaly Awareness
 for few background events and many features. "anorand" has other pseudo-anomalies and another score than the published
-method. "aa-pseudo" is Anomaly Awareness without labels.
+method. "aa-pseudo" is Anomaly Awareness without labels. "contrastive-encoder" is for constituents-2x30, too.
 """
 
 

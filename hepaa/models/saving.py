@@ -136,17 +136,27 @@ def _restored(
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise InputError(f"{arrays_path}: the array {name!r} holds NaN or infinity; train the detector again")
-    _refuse_other_types(record, arrays)
     for name in _FILES:
         if name in record["parameters"]:
             raise InputError(f"{json_path}: a model does not say where a training writes; remove {name!r} from it")
+    return _made(record["class"], arrays, record, classes)
+
+
+def _made(
+    name: str, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any], classes: Mapping[str, type[Detector]]
+) -> Detector:
+    """The detector of checked arrays and their record, and before it the pre-trained encoder that it has."""
+    _refuse_other_types(record, arrays)
     parameters: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
     if isinstance(parameters.get("balance"), dict):  # JSON has no numbers as keys
         parameters["balance"] = {int(k) if k.isdecimal() else k: v for k, v in parameters["balance"].items()}
-    return classes[record["class"]].from_arrays(arrays, {**record, "parameters": parameters})
+    if "encoder" in record:
+        own = {key.removeprefix("encoder."): v for key, v in arrays.items() if key.startswith("encoder.")}
+        parameters["encoder"] = _made("ContrastiveEncoder", own, record["encoder"], classes)
+    return classes[name].from_arrays(arrays, {**record, "parameters": parameters})
 
 
-def _refuse_other_types(record: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def _refuse_other_types(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Raise TypeError or ValueError for what would be taken as it is, and fail only when the model is used."""
     n, names, threshold = record["n_features"], record.get("feature_names"), record.get("threshold", 0.0)
     if not isinstance(n, int) or not isinstance(threshold, float | int):
@@ -155,6 +165,7 @@ def _refuse_other_types(record: dict[str, Any], arrays: Mapping[str, NDArray[Any
         raise TypeError(f"feature_names is {names!r}")
     if names is not None and len(names) != n:
         raise ValueError(f"{len(names)} feature_names for {n} features")
+    width = record.get("width", n)
     for name, values in arrays.items():
-        if name.startswith("preprocess.") and values.shape != (n,):
-            raise ValueError(f"{name} has shape {values.shape} for {n} features")
+        if name.startswith("preprocess.") and values.shape != (width,):
+            raise ValueError(f"{name} has shape {values.shape} for {width} features")

@@ -12,12 +12,14 @@ from hepaa.detectors import (
     AnomalyAwareFlow,
     AnomalyAwareVAE,
     AnoRand,
+    ContrastiveEncoder,
     ContrastiveVAE,
     Ensemble,
     Flow,
     GaussianMixture,
     IsolationForest,
     NearestNeighbours,
+    NeuralClassifier,
     OutlierModel,
     PseudoLabelled,
     RelevantDensity,
@@ -41,6 +43,7 @@ NOT_APPLICABLE = {
     "check_methods_subset_invariance": "float32 sums round differently in blocks of other sizes, at 1e-7",
 }
 TRANSFORMER = {"check_transformer_preserve_dtypes": "tables are float32, whatever came in"}
+EMBEDDING = NOT_APPLICABLE | TRANSFORMER
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks provoke them
@@ -49,6 +52,8 @@ TRANSFORMER = {"check_transformer_preserve_dtypes": "tables are float32, whateve
     [
         (VAE(epochs=1), NOT_APPLICABLE),
         (ContrastiveVAE(epochs=1, contrastive="ntxent"), NOT_APPLICABLE),
+        (ContrastiveEncoder(epochs=1, encoder="mlp", views="noise", embedding=2, preprocess="skewlog"), EMBEDDING),
+        (NeuralClassifier(epochs=1), NOT_APPLICABLE),
         (Flow(epochs=1, kind="maf", hidden=(4,), transforms=1), NOT_APPLICABLE),
         (SumOfSquares(), NOT_APPLICABLE),
         (IsolationForest(trees=5), NOT_APPLICABLE),

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import clone
 
 from hepaa.errors import InputError
-from hepaa.models.base import Detector
+from hepaa.models.base import Detector, pretrained
 from hepaa.models.parameters import between, one_of
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ def within(name_or_detector: str | Detector, parent: Detector, seed: int) -> Det
     Preprocessing is done already: the member adopts it, so that it can score in the units of the features.
     """
     member = named(name_or_detector, seed)
+    if pretrained(member.encoder, member.own_encoders) is not None:
+        raise InputError(f"{type(member).__name__} has an encoder; give it to {type(parent).__name__} instead")
     member.preprocess, member.preprocessor_ = parent.preprocess, parent.preprocessor_
-    member.n_features_in_ = parent.n_features_in_
+    member.n_features_in_ = parent._width
     return member
 
 

@@ -11,7 +11,7 @@ import torch
 
 from hepaa.errors import InputError, nearest
 from hepaa.models import onnx
-from hepaa.models.base import Detector, Training, checked_threshold, mean_one, weighted_quantile
+from hepaa.models.base import Detector, Training, checked_threshold, mean_one, pretrained, weighted_quantile
 from hepaa.models.engine.batches import shares_of
 from hepaa.models.engine.device import pick_device, threads_for
 from hepaa.models.engine.metrics import MetricsFile
@@ -19,7 +19,8 @@ from hepaa.models.engine.optimiser import MemberParameters
 from hepaa.models.engine.parallel import own_device
 from hepaa.models.engine.streaming import Stream, Survey, pick
 from hepaa.models.engine.training import Pool, Settings, Trainer, outputs, pieces
-from hepaa.models.parameters import whole
+from hepaa.models.nets.pretrained import TRAININGS
+from hepaa.models.parameters import one_of, whole
 from hepaa.models.processes import is_first
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hepaa.models.base import Balance
     from hepaa.models.engine.rates import Schedule
     from hepaa.models.engine.training import Callback, Stage, TrainableModel
+    from hepaa.models.nets.pretrained import EncoderTraining
     from hepaa.table.streamed import StreamedTable
 
 
@@ -123,6 +125,27 @@ class NeuralDetector(Detector, abstract=True):
     def _model(self, d: int) -> TrainableModel:
         """The model for d features."""
 
+    def _check_encoder(self, training: EncoderTraining) -> None:
+        """Raise InputError for an encoder that cannot be a part of the network, where it is to be fine-tuned."""
+        one_of("encoder_training", training, TRAININGS)
+        if training == "frozen":
+            return
+        encoder = pretrained(self.encoder, self.own_encoders)
+        if encoder is None:
+            raise InputError(f"encoder_training='fine-tune' needs a pre-trained encoder; encoder is {self.encoder!r}")
+        if encoder.seeds > 1:
+            raise InputError(f"an encoder of {encoder.seeds} members cannot be fine-tuned; pre-train it with seeds=1")
+        if self.preprocess is not None or encoder.preprocess is not None:
+            raise InputError(
+                "an encoder is fine-tuned on rows as they are: set preprocess=None here and in its training"
+            )
+
+    def _network(self) -> Any:
+        """The kind of network that encodes, or the pre-trained encoder that is to be fine-tuned."""
+        if self._encodes_first():
+            return "mlp"
+        return self.encoder if self.encoder_ is None else self.encoder_
+
     @abstractmethod
     def _stages(self) -> list[Stage]:
         """Epochs and objectives, in order."""
@@ -150,6 +173,8 @@ class NeuralDetector(Detector, abstract=True):
         """`fit` on a table in parts: one pass for statistics, then one an epoch."""
         if self.negative_weights == "absolute":
             raise InputError("negative_weights='absolute' needs a table in memory; read the parts with EventTable.load")
+        if pretrained(self.encoder, self.own_encoders) is not None:
+            raise InputError("a pre-trained encoder needs a table in memory; read the parts with EventTable.load")
         if self.balance is not None:
             raise InputError("balance needs a table in memory; mix the generators into the parts, and set balance=None")
         survey = Survey.of(table, keep_anomalies=self.uses_labels, preprocess=self.preprocess is not None)
@@ -162,7 +187,7 @@ class NeuralDetector(Detector, abstract=True):
             "sha256": survey.sha256,
             "sources": table.sources,
         }
-        self.preprocessor_ = None
+        self.preprocessor_ = self.encoder_ = None
         if self.preprocess is not None:
             self.preprocessor_ = survey.preprocessor(checked_threshold(self.preprocess))
         fraction = self.validation_fraction
@@ -217,7 +242,7 @@ class NeuralDetector(Detector, abstract=True):
         if stream is not None:
             background = stream.to(device).validation
         stages = self._stages()
-        self.model_: TrainableModel = self._model(self.n_features_in_)
+        self.model_: TrainableModel = self._model(training.background.shape[1])
         seeds = range(self.seed, self.seed + self.seeds)
         trainer = Trainer(self.model_, background, seeds, settings, anomalies, stream)
         trainer.run(stages)
@@ -318,7 +343,7 @@ class NeuralDetector(Detector, abstract=True):
         self.history_, self.stage_starts_ = record["history"], record["stage_starts"]
         for name in self.fitted_numbers:
             setattr(self, name, record["numbers"][name])
-        self.model_ = self._model(self.n_features_in_)
+        self.model_ = self._model(self._width)
         layout = self.model_.init(torch.Generator().manual_seed(0))
         expected = sum(t.numel() for t in layout.values())
         if flat.shape != (self.seeds, expected):

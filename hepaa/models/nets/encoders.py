@@ -6,7 +6,7 @@ They are functions of stacked parameters, as the networks of `mlp.py`.
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
 from torch.nn import functional as F
@@ -240,4 +240,13 @@ def _filters(
     return parameters
 
 
-Network = MLP | DeepSets | Transformer | ConvEncoder | ConvDecoder
+class Network(Protocol):
+    """What all of them are, and any other that is put together from them."""
+
+    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parameters of one member."""
+        ...
+
+    def __call__(self, p: Mapping[str, Tensor], x: Tensor, /) -> Tensor:
+        """Outputs (..., B, outputs) for x (..., B, d)."""
+        ...

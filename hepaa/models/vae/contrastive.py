@@ -11,11 +11,10 @@ import torch
 from hepaa.errors import InputError
 from hepaa.models.losses.contrastive import NTXent, SupCon
 from hepaa.models.losses.schedules import Fixed, Linear
-from hepaa.models.nets.encoders import jets_of
 from hepaa.models.nets.latent import LatentNet
 from hepaa.models.parameters import between, one_of, whole
 from hepaa.models.vae.vae import VAE
-from hepaa.models.vae.views import VIEWS, Jets, Momenta, Noise, ViewKind
+from hepaa.models.vae.views import VIEWS, ViewKind, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,14 +116,10 @@ class ContrastiveVAE(VAE):
 
     def _model(self, d: int) -> LatentNet:
         net = super()._model(d)
-        return net if self.contrastive == "supcon" else ContrastiveNet(net, self._view(d))
-
-    def _view(self, d: int) -> View:
-        if self.views == "noise":
-            return Noise(d, self.view_noise)
-        if self.particles is not None:
-            return Jets(self.particles, jets_of(d, self.particles), self.view_noise)
-        return Momenta(self._names(), self.preprocessor_, self.view_noise)
+        if self.contrastive == "supcon":
+            return net
+        view = view_of(self.views, d, self.particles, self._names(), self.preprocessor_, self.view_noise)
+        return ContrastiveNet(net, view)
 
     def _penalties(self) -> tuple[Term, ...]:
         w = self.contrastive_weight

@@ -17,10 +17,11 @@ from hepaa.models.losses.disco import DisCo
 from hepaa.models.losses.reconstruction import ERRORS, PARTICLE_ERRORS, ErrorKind, EventError
 from hepaa.models.losses.schedules import Fixed, Linear
 from hepaa.models.losses.terms import KL, CapacityKL, Normalisation, Ramp, Reconstruction
-from hepaa.models.nets.encoders import ENCODERS, PARTICLE_ENCODERS, EncoderKind, coder, jets_of
+from hepaa.models.nets.encoders import ENCODERS, PARTICLE_ENCODERS, EncoderKind, jets_of
 from hepaa.models.nets.latent import LatentNet
 from hepaa.models.nets.mlp import GaussianVAE
 from hepaa.models.nets.posteriors import POSTERIORS, PosteriorKind, posterior_flow
+from hepaa.models.nets.pretrained import encoding
 from hepaa.models.nets.priors import PRIORS, PriorKind, prior_of
 from hepaa.models.parameters import between, one_of, whole, widths
 from hepaa.models.vae.scoring import OneScore, ScoreKind, Scoring, check_events, check_score, parts_of
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hepaa.models.base import Training
+    from hepaa.models.embedding.encoder import ContrastiveEncoder
     from hepaa.models.losses.terms import Term
+    from hepaa.models.nets.pretrained import EncoderTraining
 
 
 class VAE(NeuralDetector):
@@ -75,6 +78,10 @@ class VAE(NeuralDetector):
     encoder : "mlp", "deepsets", "transformer" or "conv"
         The second and third take jets (feature sets "constituents-..."), in any order of the particles of a jet, the
         last square images; all three with preprocess=None. See `hepaa.models.nets.encoders` for what `hidden` is there.
+        Or a pre-trained ContrastiveEncoder, or its file.
+    encoder_training : "frozen" or "fine-tune"
+        Of a pre-trained encoder. "frozen": the VAE is one of its embedding. "fine-tune": the VAE's encoder starts from
+        its weights and is trained on, with an affine layer behind it, and the decoder makes the particles again.
     particles : int or None
         Particles of a jet: the columns are jets x particles x (share of pT, delta eta, delta phi), share 0 for padding.
     decorrelate : str or None
@@ -112,6 +119,8 @@ class VAE(NeuralDetector):
         "decorrelate": "Kasieczka2020",
     }
 
+    own_encoders: ClassVar[tuple[str, ...]] = ENCODERS
+
     hidden: tuple[int, ...] = (16,)
     latent: int = 2
     beta: float = 1.0
@@ -124,7 +133,8 @@ class VAE(NeuralDetector):
     prior: PriorKind = "standard"
     components: int = 10
     concentration: float = 1.0
-    encoder: EncoderKind = "mlp"
+    encoder: EncoderKind | ContrastiveEncoder | str | Path = "mlp"
+    encoder_training: EncoderTraining = "frozen"
     particles: int | None = None
     decorrelate: str | None = None
     disco_weight: float = 10.0
@@ -132,7 +142,7 @@ class VAE(NeuralDetector):
     combined: Sequence[OneScore] = ("reconstruction", "kl", "mahalanobis")
 
     def _model(self, d: int) -> LatentNet:
-        plain = (self.posterior, self.prior, self.encoder) == ("gaussian", "standard", "mlp")
+        plain = (self.posterior, self.prior, self._network()) == ("gaussian", "standard", "mlp")
         if plain and self.reconstruction != "gaussian":
             return GaussianVAE(d, self.hidden, self.latent)
         return self._latent_net(d)
@@ -140,7 +150,7 @@ class VAE(NeuralDetector):
     def _latent_net(self, d: int) -> LatentNet:
         """The model in its general form, with the same parameters."""
         context = 0 if self.posterior == "gaussian" else self.flow_context
-        both = coder(self.encoder, d, self.hidden, self.latent, 2 * self.latent + context, self.particles)
+        both = encoding(self._network(), d, self.hidden, self.latent, 2 * self.latent + context, self.particles)
         unit = self.reconstruction == "bce"
         return LatentNet(
             *both,
@@ -192,7 +202,7 @@ class VAE(NeuralDetector):
         one_of("reconstruction", self.reconstruction, ERRORS)
         one_of("posterior", self.posterior, POSTERIORS)
         one_of("prior", self.prior, PRIORS)
-        one_of("encoder", self.encoder, ENCODERS)
+        self._check_encoder(self.encoder_training)
         check_score(self.scored_by, self.combined, self.posterior)
         whole("latent", self.latent, 2 if self.prior == "dirichlet" else 1)
         whole("flow_steps", self.flow_steps)
@@ -316,7 +326,7 @@ class VAE(NeuralDetector):
         """The same of rows that are preprocessed already."""
         data = torch.from_numpy(x).to(self.parameters_.flat.device)
         noise = torch.randn(samples, self.latent, generator=generator(seed, "importance")).to(data.device)
-        net, error, frozen = self._latent_net(self.n_features_in_), self._error(), self.parameters_.frozen()
+        net, error, frozen = self._latent_net(self._width), self._error(), self.parameters_.frozen()
         parts = []
         for piece in pieces(self.parameters_, data):
             each = []

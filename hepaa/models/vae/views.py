@@ -13,6 +13,7 @@ import torch
 
 from hepaa.errors import InputError
 from hepaa.models.losses.reconstruction import CHANNELS, particles_of
+from hepaa.models.nets.encoders import jets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,25 +51,57 @@ class Jets:
     every particle's share of pT is smeared by a relative `smear`, and a particle of share s is dropped with probability
     exp(-s / SOFT) / 2. Shares are not made to sum to what they were.
 
+    A turn of the event about the beam and a boost along it change nothing here, for angles are those to the jet's axis;
+    with `shift`, all particles of a jet are turned about and boosted along the beam against the axis. With `split`, a
+    particle becomes two of its direction, that have a random share of its pT each: a collinear splitting, which the
+    momentum flow of a jet does not see. It takes place where the jet has room; the padding stands at its end.
+
     Parameters
     ----------
     particles, jets : int
     smear : float
+    shift : float
+        Standard deviation of the common shift of eta, and of phi.
+    split : float
+        Probability of a splitting, of every particle for which there is room.
     """
 
-    def __init__(self, particles: int, jets: int, smear: float) -> None:
-        self.particles, self.jets, self.smear = particles, jets, smear
-        self.noise = 1 + jets + 2 * jets * particles
+    def __init__(self, particles: int, jets: int, smear: float, shift: float = 0.0, split: float = 0.0) -> None:
+        self.particles, self.jets, self.smear, self.shift, self.split = particles, jets, smear, shift, split
+        n = jets * particles
+        self.sizes = [1, jets, n, n, 2 * jets if shift else 0, 2 * n if split else 0]
+        self.noise = sum(self.sizes)
+
+    def _split(self, pt: Tensor, eta: Tensor, phi: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Particle i and the i-th free place share what was the particle's."""
+        whether, share = (torch.special.ndtr(n.reshape(pt.shape)) for n in noise.chunk(2, dim=-1))
+        there = pt > 0
+        count = there.sum(-1, keepdim=True)
+        place = torch.arange(self.particles, device=pt.device).expand(pt.shape)
+        splits = (whether < self.split) & there & (place + count < self.particles)
+        parent = (place - count).clamp(min=0)
+        born = ~there & (place - count < count) & splits.gather(-1, parent)
+        kept = torch.where(splits, share, 1.0) * pt
+        shared = ((1 - share) * pt).gather(-1, parent)
+        return (
+            torch.where(born, shared, kept),
+            torch.where(born, eta.gather(-1, parent), eta),
+            torch.where(born, phi.gather(-1, parent), phi),
+        )
 
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
         """A view of x (..., B, jets * particles * 3)."""
-        n = self.jets * self.particles
-        flip, turn, smear, drop = torch.tensor_split(noise, (1, 1 + self.jets, 1 + self.jets + n), dim=-1)
+        flip, turn, smear, drop, shift, split = torch.split(noise, self.sizes, dim=-1)
         pt, eta, phi = particles_of(x, self.particles).unbind(-1)
+        if self.split:
+            pt, eta, phi = self._split(pt, eta, phi, split)
         angle = 2 * torch.pi * torch.special.ndtr(turn)[..., None]
         cos, sin = torch.cos(angle), torch.sin(angle)
         eta, phi = cos * eta - sin * phi, sin * eta + cos * phi
         eta = eta * _signs(flip)[..., None]
+        if self.shift:
+            along, about = (self.shift * s[..., None] for s in shift.chunk(2, dim=-1))
+            eta, phi = eta + along, phi + about
         kept = torch.special.ndtr(drop.reshape(pt.shape)) > 0.5 * torch.exp(-pt / SOFT)
         pt = pt * (1 + self.smear * smear.reshape(pt.shape)).clamp(min=0)
         view = torch.stack([pt, eta, phi], dim=-1) * (kept & (pt > 0))[..., None]
@@ -141,3 +174,21 @@ class Momenta:
 
 
 View = Noise | Jets | Momenta
+
+
+def view_of(
+    kind: ViewKind,
+    d: int,
+    particles: int | None,
+    names: Sequence[str] | None,
+    fitted: SkewLogStandardize | None,
+    noise: float,
+    shift: float = 0.0,
+    split: float = 0.0,
+) -> View:
+    """The view of a kind of d features: jets where the particles of a jet are told, else the columns `names`."""
+    if kind == "noise":
+        return Noise(d, noise)
+    if particles is not None:
+        return Jets(particles, jets_of(d, particles), noise, shift, split)
+    return Momenta(names, fitted, noise)

@@ -149,3 +149,40 @@ def test_views_of_jets_in_training() -> None:
     ).fit(x)  # fmt: skip
     assert model.history_["contrastive"][-1] < model.history_["contrastive"][0]
     assert np.isfinite(model.anomaly_score(x)).all()
+
+
+def moments(x: torch.Tensor) -> torch.Tensor:
+    """Sum of pT, its mean angles and second moments, of each jet: what a collinear splitting cannot change."""
+    pt, eta, phi = x.unbind(-1)
+    return torch.stack([(pt * f).sum(-1) for f in (torch.ones_like(pt), eta, phi, eta * eta, eta * phi, phi * phi)], -1)
+
+
+def test_splittings_are_collinear_and_take_free_places_alone() -> None:
+    x = jets(4000)
+    view = Jets(4, 2, smear=0.0, split=0.6)
+    noise = draw(4000, view.noise, seed=4)
+    parts = x[..., 0], x[..., 1], x[..., 2]
+    out = torch.stack(view._split(*parts, torch.split(noise, view.sizes, dim=-1)[-1]), dim=-1)
+    torch.testing.assert_close(moments(out), moments(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(out[:, 0], x[:, 0])  # a full jet has no room
+    born = out[:, 1, 3, 0] > 0
+    assert float(born.float().mean()) == pytest.approx(0.6, abs=0.03)
+    torch.testing.assert_close(out[born, 1, 3, 1:], x[born, 1, 0, 1:])
+    share = out[born, 1, 3, 0] / x[born, 1, 0, 0]
+    np.testing.assert_allclose(np.histogram(share, 4, (0, 1))[0] / len(share), 0.25, atol=0.04)
+
+
+def test_shifts_move_all_particles_of_a_jet_alike() -> None:
+    x = jets(3000)
+    still, moved = Jets(4, 2, smear=0.05), Jets(4, 2, smear=0.05, shift=0.1)
+    noise = draw(3000, moved.noise, seed=5)
+    before = still(x.flatten(1), noise[:, : still.noise]).reshape(x.shape)
+    after = moved(x.flatten(1), noise).reshape(x.shape)
+    there = before[..., 0] > 0
+    torch.testing.assert_close(after[..., 0], before[..., 0])
+    assert (after[~there] == 0).all()
+    step = (after - before)[..., 1:]
+    first = step[:, :, :1].expand_as(step)
+    both = there & there[:, :, :1]
+    torch.testing.assert_close(step[both], first[both], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(step[:, :, 0][there[:, :, 0]].std(0), 0.1, rtol=0.05)

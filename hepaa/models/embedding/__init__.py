@@ -1,0 +1,1 @@
+"""Encoders that are trained before there is a question, and what is built on them."""
