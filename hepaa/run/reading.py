@@ -196,7 +196,7 @@ class SampleReading:
         options: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
         wanted = find_set(self.feature_set, self.selection).needs
         options |= {"needs": wanted, "columns": None if isinstance(self.feature_set, str) else wanted}
-        options |= {"weights": self._weights(), "varied": varied, "objects": self.objects}
+        options |= {"weights": self._weights(), "missing": "nan", "varied": varied, "objects": self.objects}
         sample = Sample(self.process, self.role, self.generator)
         left = max_events
         for whole in io.iterate(files, schema=self.schema, sample=sample, **options):
