@@ -6,7 +6,7 @@ bent ("AA or density" below).
 
 Three dijet signals, tuned on one, tested on each. The source (arXiv:2504.11520) tests on the class whose labels it has
 seen. Here every detector is a row of three numbers, and the untuned rows are what an entry must not fall below.
-"Published settings" are the source's on its 14 inputs, and the published AUCs, of LHCO's W'(500, 100), stand beside
+"16-2" are the source's settings on its 14 inputs, and the published AUCs, of LHCO's W'(500, 100), stand beside
 both rows of them; "AA" is `aa-dijets`, five members on the inputs without azimuth, "VAE" the same without labels.
 
 "AA or density" (`aa-or-density`) gives the labels two things to say. They choose features of the density, a flow and a
@@ -78,8 +78,8 @@ TUNED = (
 )
 AA, DENSITY, EITHER = "aa-dijets", "relevant-density", "aa-or-density"
 ROWS = (
-    ("VAE, published settings, untuned", "vae-lhco", W500, 0),
-    ("AA, published settings, tuned on W'(500, 100)", "aa-lhco", W500, MANY),
+    ("VAE 16-2, 14 inputs, untuned", "vae-lhco", W500, 0),
+    ("AA 16-2, 14 inputs, tuned on W'(500, 100)", "aa-lhco", W500, MANY),
     ("density, untuned", DENSITY, W500, 0),
     *((f"density, {how}", DENSITY, signal, n) for how, signal, n in TUNED),
     ("VAE, untuned", AA, W500, 0),

@@ -2,7 +2,7 @@
 
 Needs the public file of jet features (74 MB), which is not part of the data pack: `hepaa fetch lhco-rd -o FOLDER`,
 then `--data FOLDER`. Without it the script says so and measures nothing; `aa_lhco.py` and `aa_dijets.py` have the
-signal region and other dijets. "Published settings" are the source's, the other detector is that of `aa_dijets.py`, on
+signal region and other dijets. "16-2" are the source's settings, the other detector is that of `aa_dijets.py`, on
 its inputs without azimuth; nothing is tuned here. 70 % of the events are for training, of the background 200,000 at
 most.
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 FILE = DATASETS["lhco-rd"].parts["features"].name
 SIGNAL, MOST = "W'", 200_000
 ROWS = (
-    ("VAE, published settings", "0.64", "vae-lhco", 0),
-    ("Anomaly-Aware VAE, published settings, all labels", "0.90", "aa-lhco", MOST),
-    ("Anomaly-Aware VAE, published settings, 100 labels", "", "aa-lhco", 100),
+    ("VAE 16-2", "0.64", "vae-lhco", 0),
+    ("Anomaly-Aware VAE 16-2, all labels", "0.90", "aa-lhco", MOST),
+    ("Anomaly-Aware VAE 16-2, 100 labels", "", "aa-lhco", 100),
     ("VAE ensemble, inputs without azimuth", "", "vae-invariant", 0),
     ("Anomaly-Aware ensemble, inputs without azimuth, all labels", "", "aa-invariant", MOST),
     ("Anomaly-Aware ensemble, inputs without azimuth, 100 labels", "", "aa-invariant", 100),
