@@ -225,9 +225,15 @@ def _list_missing(outcomes: Sequence[Outcome | None], folder: Path) -> None:
             add_files(folder, folder / "missing.json")
 
 
-def score(models: Mapping[str, Path], tables: Sequence[str], batch: BatchSetup) -> Outcome:
-    """Scores of saved detectors for the rows of tables; `save_rows` writes them."""
-    return batch.do(batch.plan([(ScoreTask.of(models), list(tables))]))
+def score(
+    models: Mapping[str, Path],
+    tables: Sequence[str],
+    batch: BatchSetup,
+    *,
+    cuts: Mapping[str, float | None] | None = None,
+) -> Outcome:
+    """Scores of saved detectors for the rows of tables, those of data up to `cuts`; `save_rows` writes them."""
+    return batch.do(batch.plan([(ScoreTask.of(models, cuts), list(tables))]))
 
 
 def histogram(

@@ -54,35 +54,58 @@ def train(
 @click.argument("model", type=FILE)
 @click.argument("table", type=FILE)
 @click.option("--name", help="The scores become the column score_NAME.  [default: name of the model's file]")
+@click.option("--validation", type=FILE, help="Table of other events, whose background says which data stay blind.")
+@click.option("--unblind", is_flag=True, help="Write the scores of all data, where the table has some.")
 @click.option("--output", "-o", type=FILE, required=True, help="Parquet file to write; .root writes a TTree.")
 @batch_options
-def score(model: Path, table: Path, name: str | None, output: Path, batch: BatchOptions) -> None:
+def score(
+    model: Path,
+    table: Path,
+    name: str | None,
+    validation: Path | None,
+    unblind: bool,
+    output: Path,
+    batch: BatchOptions,
+) -> None:
     """Score the events of a table, in batches also of a folder of parts, with a trained detector.
 
     The table is Parquet, or a CSV, HDF5, npz or npy file with one row an event.
 
+    Data, where the table has some, are blind: their scores are NaN where the highest 10 % of the background of
+    --validation lie, until --unblind. `hepaa hist` with the same events as validation shows the others.
+
     \b
     Example: hepaa score aa.safetensors parts/test.parquet --output scored.parquet
+             hepaa score aa.safetensors data.parquet --validation parts/validation.parquet --output blind.parquet
     """
     from hepaa.batch.tasks.score import inputs_of
     from hepaa.detectors import load_detector
     from hepaa.io.files import refuse_input_as_output
+    from hepaa.run import blinding
     from hepaa.run.pipeline import score as scored
 
-    refuse_input_as_output(output, [model, model.with_suffix(".json"), table])
+    label, inputs = name or model.stem, [model, model.with_suffix(".json"), table]
+    refuse_input_as_output(output, inputs if validation is None else [*inputs, validation])
+    detector = load_detector(model)
+    cuts: dict[str, float | None] | None = {label: None} if unblind else None
+    if validation is not None and not unblind:
+        others = scored({label: detector}, load([validation], inputs_of(detector)))
+        cuts = {label: blinding.cut(f"score_{label}", others)}
     if batch.executor is not None:
         from hepaa.batch.runs import refuse_rows_output, save_rows, tables_in
         from hepaa.batch.runs import score as score_in_batches
 
         refuse_rows_output(output, [model, table])
-        done = score_in_batches({name or model.stem: model}, tables_in(table), batch.batch(output))
-        click.echo(f"{output}: {save_rows(done, output)} events, column score_{name or model.stem}")
+        done = score_in_batches({label: model}, tables_in(table), batch.batch(output), cuts=cuts)
+        click.echo(f"{output}: {save_rows(done, output)} events, column score_{label}")
         say_missing(done)
         return
-    detector = load_detector(model)
-    scored_table = scored({name or model.stem: detector}, load([table], inputs_of(detector)))
+    events = load([table], inputs_of(detector))
+    if cuts is None:
+        blinding.refuse_unasked(events)
+    scored_table = blinding.hide(scored({label: detector}, events), cuts or {})
     scored_table.save(output)
-    click.echo(f"{output}: {scored_table.n} events, column score_{name or model.stem}")
+    click.echo(f"{output}: {scored_table.n} events, column score_{label}")
 
 
 @click.command()

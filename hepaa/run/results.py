@@ -9,7 +9,7 @@ import numpy as np
 
 from hepaa._version import __version__
 from hepaa.errors import InputError
-from hepaa.run.blinding import cut, refuse_hidden
+from hepaa.run.blinding import cut, seen
 from hepaa.run.variations import BACKGROUND_UNCERTAINTY, accepted, overall_uncertainty, uncertainties
 from hepaa.stats.binning import Binning, choose_binning
 from hepaa.stats.histogram import histograms_of_counts, score_histograms
@@ -157,16 +157,16 @@ def evaluate(
     Raises
     ------
     InputError
-        If a part has no background, there is neither signal nor data, a part alone has signal, scores of data are
-        blind, or no binning fulfils the rules.
+        If a part has no background, there is neither signal nor data, a part alone has signal, scores of data that
+        bins would show are blind, or no binning fulfils the rules.
     """
     column = f"score_{name}"
     whole, test = test, accepted(test)
     require_classes(validation.label, test.label)
-    refuse_hidden(test, column)
     binning = binning_for(validation, column, card)
     data = bool(np.any(test.label == DATA))
     blind_above = cut(column, validation, card) if data else None
+    test = seen(test, column, binning, blind_above)
     histograms = score_histograms(test, test[column], binning, by=None, blind_above=blind_above).merge_unusable()
     processes = score_histograms(test, test[column], histograms.binning, blind_above=blind_above)
     histograms, processes = (h.complete(h.signals, data=data and bool(h.seen.any())) for h in (histograms, processes))

@@ -12,15 +12,17 @@ import uproot
 from click.testing import CliRunner
 from helpers.dijets import content, data_content, data_table, table
 
+from hepaa import plots
 from hepaa.card import load_card, parse_card
 from hepaa.cli import main
 from hepaa.errors import InputError
 from hepaa.report import figures, page
 from hepaa.report.saved import SavedRun
 from hepaa.run import pipeline
-from hepaa.run.blinding import card_hash, record
+from hepaa.run.blinding import card_hash, hide, record, seen
+from hepaa.stats.binning import Binning
 from hepaa.stats.observed import excess
-from hepaa.table import DATA, EventTable
+from hepaa.table import DATA, EventTable, concatenate
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
 REGIONS = {"CR": "mjj < 2200", "VR": "mjj >= 2200 and mjj < 2400"}
@@ -163,7 +165,9 @@ def test_commands_work_without_signal(tmp_path, monkeypatch):
     hepaa("report", out)
     assert "Blind: data are not shown" in (out / "report.html").read_text()
     hist = ("--validation", out / "validation.parquet", "--score", "SumOfSquares", "--luminosity-fb", 1, "--bins", 4)
-    refused = CliRunner().invoke(main, list(map(str, ["hist", out / "scores.parquet", *hist, "-o", tmp_path / "no"])))
+    hepaa("hist", out / "scores.parquet", *hist, "-o", tmp_path / "of_blind")
+    looks = list(map(str, ["hist", out / "scores.parquet", *hist, "--unblind", "-o", tmp_path / "no"]))
+    refused = CliRunner().invoke(main, looks)
     assert refused.exit_code == 2
     assert "events of data are blind" in refused.output
     again, seen = run(tmp_path, monkeypatch=monkeypatch, signal=False, unblind=True, overwrite=True)
@@ -175,6 +179,10 @@ def test_commands_work_without_signal(tmp_path, monkeypatch):
     assert "blind" in blind
     numbers = json.loads((tmp_path / "h" / "results.json").read_text())
     assert numbers["observed"]["events"][-1] is numbers["observed"]["p"] is None
+    of_blind = json.loads((tmp_path / "of_blind" / "results.json").read_text())
+    assert (
+        of_blind["observed"]["events"] == numbers["observed"]["events"]
+    )  # whether it gets scores that are blind or not
     assert len(numbers["unblinded"]) == 1  # that of the earlier one in this folder
     assert results["detectors"]["SumOfSquares"]["observed"]["total"] is None
 
@@ -218,6 +226,61 @@ def test_regions_are_taken_out_of_the_signal_region_and_fitted_with_it(tmp_path,
     assert len(numbers["regions"]["CR"]["observed"]["b"]) <= 5
     with uproot.open(out / "histograms.root") as file:
         assert file["SumOfSquares/CR/data"].values().sum() == (mass < 2200).sum()
+
+
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("--executor", "serial", "--shard-events", "300"), marks=pytest.mark.slow)]
+)
+def test_scores_of_data_are_blind_in_hepaa_score_too(tmp_path, more, monkeypatch):
+    for name in ("score_histogram", "save_figure"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: None)
+
+    def hepaa(*words, code=0):
+        done = CliRunner().invoke(main, [str(w) for w in words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    simulation = table(600, 180)
+    simulation.save(tmp_path / "validation.parquet")
+    concatenate([simulation, data_table(signal=False)]).save(tmp_path / "all.parquet")
+    hepaa("train", tmp_path / "validation.parquet", "--detector", "sum-of-squares", "-o", tmp_path / "d.safetensors")
+    score = ("score", tmp_path / "d.safetensors", tmp_path / "all.parquet", *more)
+    refused = 3 if more else 2
+    assert "events of data: --validation TABLE gives" in hepaa(*score, "-o", tmp_path / "no.parquet", code=refused)
+    assert not (tmp_path / "no.parquet").exists()
+    hepaa(*score, "--unblind", "-o", tmp_path / "open.parquet")
+    hepaa(*score, "--validation", tmp_path / "validation.parquet", "-o", tmp_path / "blind.parquet")
+    hepaa("score", tmp_path / "d.safetensors", tmp_path / "validation.parquet", "-o", tmp_path / "scored.parquet")
+    seen, blind, validation = (EventTable.load(tmp_path / f"{n}.parquet") for n in ("open", "blind", "scored"))
+    cut = blind["blind_above:d"][0]
+    above = validation.background["score_d"] > cut
+    assert 0.08 < validation.background.weight[above].sum() / validation.background.sum_weights <= 0.1
+    hidden = (seen.label == DATA) & (seen["score_d"] > cut)
+    assert hidden.sum() > 20
+    np.testing.assert_array_equal(np.isnan(blind["score_d"]), hidden)
+    np.testing.assert_array_equal(blind["score_d"][~hidden], seen["score_d"][~hidden])
+    hist = ("--validation", tmp_path / "scored.parquet", "--score", "d", "--luminosity-fb", 1, "--bins", 4, *more)
+    counts = []
+    for name in ("open", "blind"):
+        hepaa("hist", tmp_path / f"{name}.parquet", *hist, "-o", tmp_path / f"hist-{name}")
+        counts.append(json.loads((tmp_path / f"hist-{name}" / "results.json").read_text())["observed"]["events"])
+    assert counts[0] == counts[1]
+    assert "are blind" in hepaa(
+        "hist", tmp_path / "blind.parquet", *hist, "--unblind", "-o", tmp_path / "no", code=refused
+    )
+
+
+def test_bins_show_no_data_above_a_lower_cut_than_theirs():
+    events = data_table(signal=False)
+    scored = events[events.label == DATA][:200].with_spectators(score_d=np.arange(200.0))
+    binning = Binning((0.0, 50.0, 100.0, 150.0, 200.0))
+    low, high = (hide(scored, {"d": value}) for value in (60.0, 120.0))
+    assert seen(high, "score_d", binning, 110.0).n == 121
+    assert seen(scored, "score_d", binning, None).n == 200
+    unmarked = scored.with_spectators(score_d=np.where(np.arange(200) > 120, np.nan, np.arange(200.0)))
+    for lost, blind_above in ((low, 110.0), (high, None), (unmarked, 110.0)):
+        with pytest.raises(InputError, match="reach above that cut"):
+            seen(lost, "score_d", binning, blind_above)
 
 
 @pytest.mark.parametrize(

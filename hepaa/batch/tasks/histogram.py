@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hepaa.batch.shard import Part
 from hepaa.batch.tasks.rows import TableTask, rows_of
-from hepaa.run.blinding import refuse_hidden
+from hepaa.run.blinding import seen
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import count
 from hepaa.table.mixing import Tally
@@ -40,8 +40,9 @@ class HistogramTask(TableTask):
     def compute(self, shard: Shard) -> Part:
         """The `hepaa.stats.histogram.Counts` of each process, generator and label, as lists."""
         table = rows_of(shard)
-        refuse_hidden(table, self.column)
-        counts = count(table, table[self.column], Binning(self.edges), self.cuts, blind_above=self.blind_above)
+        binning = Binning(self.edges)
+        shown = seen(table, self.column, binning, self.blind_above)
+        counts = count(shown, shown[self.column], binning, self.cuts, blind_above=self.blind_above)
         entries = [
             {"process": process, "generator": generator, "label": label}
             | {name: values.tolist() for name, values in vars(counted).items()}

@@ -9,6 +9,7 @@ from hepaa import io
 from hepaa.batch.shard import Part
 from hepaa.batch.tasks.rows import TableTask, rows_of
 from hepaa.errors import InputError
+from hepaa.run.blinding import hide, refuse_unasked
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
@@ -34,16 +35,20 @@ class ScoreTask(TableTask):
     ----------
     models : tuple of (name, path, sha256)
         The score of each is the column `score_NAME`.
+    cuts : tuple of (name, float or None), or None
+        Data are blind above the cut of each, and are not where that is None; without cuts they are refused.
     """
 
     kind: ClassVar[str] = "score"
     needs: ClassVar[tuple[str, ...]] = ("hepaa.detectors",)
     models: tuple[tuple[str, str, str], ...]
+    cuts: tuple[tuple[str, float | None], ...] | None = None
 
     @classmethod
-    def of(cls, models: Mapping[str, str | Path]) -> ScoreTask:
+    def of(cls, models: Mapping[str, str | Path], cuts: Mapping[str, float | None] | None = None) -> ScoreTask:
         """Scores of saved detectors, by the name that their columns get."""
-        return cls(tuple((name, str(path), io.sha256(path)) for name, path in models.items()))
+        named = tuple((name, str(path), io.sha256(path)) for name, path in models.items())
+        return cls(named, None if cuts is None else tuple(cuts.items()))
 
     def compute(self, shard: Shard) -> Part:
         """Scored rows of one shard.
@@ -51,7 +56,8 @@ class ScoreTask(TableTask):
         Raises
         ------
         InputError
-            If the model is another than when the plan was made, or does not fit the table.
+            If the model is another than when the plan was made, or does not fit the table, or the table has data and
+            nothing says which of them are blind.
         """
         from hepaa.detectors import load_detector
 
@@ -61,5 +67,8 @@ class ScoreTask(TableTask):
                 raise InputError(f"{path}: this model has changed since the plan was made; make the plan again")
             detectors[f"score_{name}"] = load_detector(path)
         table = rows_of(shard, inputs_of(*detectors.values()))
+        if self.cuts is None:
+            refuse_unasked(table)
         scores = {name: detector.anomaly_score(table) for name, detector in detectors.items()}
-        return Part(Tally.of(table.weight), replace(table.with_spectators(**scores), cutflow=table.cutflow))
+        scored = replace(table.with_spectators(**scores), cutflow=table.cutflow)
+        return Part(Tally.of(table.weight), hide(scored, dict(self.cuts or ())))
