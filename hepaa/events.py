@@ -84,6 +84,11 @@ class Collections(Mapping[str, "ak.Array"]):
         return len(self.arrays)
 
 
+_OUR_NAMES = {"mass": "m", "M": "m", "energy": "e", "E": "e", "pdgId": "pdgid", "pdg_id": "pdgid"}
+_OF_VECTOR = {"x": "px", "y": "py", "z": "pz", "t": "e", "rho": "pt", "tau": "m"}
+"""Coordinates in arrays that vector made."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Events:
     """Some consecutive events of one file.
@@ -184,11 +189,9 @@ class Events:
         """
         import numpy as np
 
-        from hepaa.vectors import part_of
-
         if not parts:
             raise InputError("events need one array at least: Events.from_awkward(jets=..., met=...)")
-        made = {name: part_of(path, name, part) for name, part in parts.items()}
+        made = {name: _part_of(path, name, part) for name, part in parts.items()}
         n = len(next(iter(made.values())))
         truth = None if label is None else np.asarray(label)
         if truth is not None and not np.isin(truth, (0, 1, -1)).all():
@@ -260,3 +263,40 @@ class Events:
             raise AttributeError(
                 f"{self.path} ({self.format}) has no collection {name!r}; {nearest(name, self.collections)}"
             ) from None
+
+
+def _part_of(path: str, name: str, part: Any) -> Any:
+    """Lists of records with our names of fields, or numbers (n,), of an array of somebody's own.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    import awkward as ak
+    import numpy as np
+
+    if type(part).__module__.partition(".")[0] == "dask_awkward":
+        raise InputError(f"{path}: {name!r} is an array of dask, with no events yet; give what its compute() returns")
+    try:
+        values = ak.Array(part)
+    except (TypeError, ValueError) as wrong:
+        raise InputError(f"{path}: {name!r} is no array ({type(part).__name__}); give one entry an event") from wrong
+    fields = ak.fields(values)
+    if values.ndim == 2 and fields:
+        of_vector = str(values.layout.purelist_parameter("__record__")).startswith(("Momentum", "Vector"))
+        spelt = _OUR_NAMES | _OF_VECTOR if of_vector else _OUR_NAMES
+        ours = {spelt.get(f, f): values[f] for f in fields if spelt.get(f, f) == f or spelt[f] not in fields}
+        return ak.zip(ours, depth_limit=2)
+    if fields:
+        raise InputError(f"{path}: {name!r} is one record an event; give its fields as arrays, or lists of records")
+    if values.ndim != 1:
+        raise InputError(f"{path}: {name!r} holds lists without names; join them to records: ak.zip({{'pt': ...}})")
+    try:
+        numbers = ak.to_numpy(values, allow_missing=False)
+    except (TypeError, ValueError) as wrong:
+        raise InputError(f"{path}: {name!r} has missing values; fill or cut them") from wrong
+    if numbers.dtype.kind not in "fiub":
+        raise InputError(f"{path}: {name!r} holds no numbers")
+    # whole numbers of events may be beyond what float64 holds
+    return numbers if numbers.dtype.kind in "iu" else numbers.astype(np.float64)

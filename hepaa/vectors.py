@@ -11,8 +11,6 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from hepaa.errors import InputError
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -47,48 +45,6 @@ def with_behaviour(records: ak.Array) -> ak.Array:
         return records
     _register()
     return ak.Array(records.layout, behavior=records.behavior, attrs=records.attrs)
-
-
-_OUR_NAMES = {"mass": "m", "M": "m", "energy": "e", "E": "e", "pdgId": "pdgid", "pdg_id": "pdgid"}
-_OF_VECTOR = {"x": "px", "y": "py", "z": "pz", "t": "e", "rho": "pt", "tau": "m"}
-"""Coordinates in arrays that vector made."""
-
-
-def part_of(path: str, name: str, part: Any) -> Any:
-    """Lists of records with our names of fields, or numbers (n,), of an array of somebody's own.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    import awkward as ak
-    import numpy as np
-
-    if type(part).__module__.partition(".")[0] == "dask_awkward":
-        raise InputError(f"{path}: {name!r} is an array of dask, with no events yet; give what its compute() returns")
-    try:
-        values = ak.Array(part)
-    except (TypeError, ValueError) as wrong:
-        raise InputError(f"{path}: {name!r} is no array ({type(part).__name__}); give one entry an event") from wrong
-    fields = ak.fields(values)
-    if values.ndim == 2 and fields:
-        of_vector = str(values.layout.purelist_parameter("__record__")).startswith(("Momentum", "Vector"))
-        spelt = _OUR_NAMES | _OF_VECTOR if of_vector else _OUR_NAMES
-        ours = {spelt.get(f, f): values[f] for f in fields if spelt.get(f, f) == f or spelt[f] not in fields}
-        return ak.zip(ours, depth_limit=2)
-    if fields:
-        raise InputError(f"{path}: {name!r} is one record an event; give its fields as arrays, or lists of records")
-    if values.ndim != 1:
-        raise InputError(f"{path}: {name!r} holds lists without names; join them to records: ak.zip({{'pt': ...}})")
-    try:
-        numbers = ak.to_numpy(values, allow_missing=False)
-    except (TypeError, ValueError) as wrong:
-        raise InputError(f"{path}: {name!r} has missing values; fill or cut them") from wrong
-    if numbers.dtype.kind not in "fiub":
-        raise InputError(f"{path}: {name!r} holds no numbers")
-    # whole numbers of events may be beyond what float64 holds
-    return numbers if numbers.dtype.kind in "iu" else numbers.astype(np.float64)
 
 
 @cache

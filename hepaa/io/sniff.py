@@ -23,7 +23,7 @@ _REFUSED = (
     (re.compile(rb"%PDF"), "is a PDF"),
     (re.compile(rb"\s*[\[{]\s*[\"{\[]"), "looks like JSON, which holds no events that hepaa reads"),
 )  # fmt: skip
-_KNOWN = "LHE, LHEH5, HepMC, LHCO and BEAD HDF5, CSV, npz, npy, ROOT and hepaa's Parquet files are read"
+_KNOWN = "LHE, LHEH5, HepMC, LHCO and BEAD HDF5, CSV, npz, npy, ROOT and Parquet files are read"
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _parquet_format(path: str) -> str:
         return "events"
     if b"hepaa" in metadata:
         return "table"
-    raise InputError(f"{path} is a Parquet file that hepaa did not write; {_KNOWN}")
+    return "lhco-features"
 
 
 def _zip_format(path: str) -> str:

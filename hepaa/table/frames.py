@@ -39,13 +39,13 @@ class Columns:
     names: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def is_parquet(path: str | Path) -> bool:
-    """Whether this is a Parquet file, or no file at all; whoever reads it says what is wrong."""
+def is_own(path: str | Path) -> bool:
+    """Whether this is Parquet that hepaa wrote, broken, or no file at all: whoever reads it says what is wrong."""
     place = Path(split_key(str(path))[0])
-    if not place.is_file():
+    if not place.is_file() or not place.stat().st_size:
         return True
     with place.open("rb") as stream:
-        return stream.read(4) in (b"PAR1", b"")
+        return stream.read(4) == b"PAR1" and sniff(place).format != "lhco-features"
 
 
 def of_file(path: str | Path) -> Columns:

@@ -403,7 +403,7 @@ class EventTable:
 
     @classmethod
     def load(cls, path: str | Path, *, inputs: Sequence[str] | None = None) -> EventTable:
-        """Read what `save` wrote, or the columns of a CSV, HDF5, npz or npy file.
+        """Read what `save` wrote, or the columns of a CSV, HDF5, npz, npy or Parquet file of others.
 
         Parameters
         ----------
@@ -416,12 +416,11 @@ class EventTable:
         Raises
         ------
         InputError
-            If the file is missing or damaged, holds no table, is a Parquet file that was not written by hepaa, or by a
-            newer format of it, or an input is not finite.
+            If the file is missing or damaged, holds no table, or is of a newer format, or an input is not finite.
         """
         from hepaa.io.parquet.columns import metadata, read
 
-        if not frames.is_parquet(path):
+        if not frames.is_own(path):
             return cls._of(frames.of_file(path), inputs)
         n, meta = metadata(path)
         columns, spectators = tuple(meta["columns"]), meta["spectators"]

@@ -90,7 +90,8 @@ def test_files_of_features_are_tables(tmp_path):
     given.to_csv(tmp_path / "x.csv", index=False)
     given.to_hdf(tmp_path / "x.h5", key="df")
     np.savez(tmp_path / "x.npz", **{c: given[c].to_numpy() for c in given})
-    for name in ("x.csv", "x.h5", "x.h5:df", "x.npz"):
+    given.to_parquet(tmp_path / "x.parquet")
+    for name in ("x.csv", "x.h5", "x.h5:df", "x.npz", "x.parquet"):
         table = EventTable.load(f"{tmp_path / name}")
         assert table.columns == ("a", "b")
         np.testing.assert_array_equal(table.weight, given["genWeight"])

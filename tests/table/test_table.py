@@ -140,7 +140,7 @@ def test_loading_what_is_no_table_says_so(tmp_path):
     with pytest.raises(hepaa.InputError, match="is a web page"):
         EventTable.load(tmp_path / "text.parquet")
     (tmp_path / "text.parquet").write_bytes(b"PAR1, and no more")
-    with pytest.raises(hepaa.InputError, match="not a readable Parquet"):
+    with pytest.raises(hepaa.InputError, match="is a broken Parquet file"):
         EventTable.load(tmp_path / "text.parquet")
 
 

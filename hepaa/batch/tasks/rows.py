@@ -9,7 +9,7 @@ from hepaa.batch.shard import Task
 from hepaa.errors import InputError
 from hepaa.io.parquet.columns import count_rows
 from hepaa.table import EventTable
-from hepaa.table.frames import is_parquet
+from hepaa.table.frames import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ class TableTask(Task):
 
     def count(self, path: str) -> int | None:
         """Rows of a table; None for a file of others (CSV, HDF5, npz), which is one shard."""
-        return count_rows(path) if is_parquet(path) else None
+        return count_rows(path) if is_own(path) else None
 
 
 def rows_of(shard: Shard, inputs: Sequence[str] | None = None) -> EventTable:

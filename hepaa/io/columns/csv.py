@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import csv
 from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.errors import InputError
-from hepaa.io.columns.source import RowSource, exact, is_number_of_event, is_row_index, named, plain_bytes
+from hepaa.io.columns.source import (
+    Missing,
+    RowSource,
+    exact,
+    is_number_of_event,
+    is_row_index,
+    named,
+    plain_bytes,
+    refuse_missing,
+)
 from hepaa.io.files import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
-Missing = Literal["error", "nan"]
 _MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "None")
 """How a missing value is written; NaN is a value."""
 _TRUE, _FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
@@ -121,19 +128,11 @@ def _csv_batches(
             for batch in reader:
                 columns = dict(zip(types, batch.columns, strict=True))
                 if missing == "error":
-                    _refuse_missing(path, columns, seen)
+                    refuse_missing(path, columns, seen)
                 yield [exact(name, column.to_numpy(zero_copy_only=False)) for name, column in columns.items()]
                 seen += len(batch)
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: after {seen} good events: {one_line(error)}") from error
-
-
-def _refuse_missing(path: str, columns: Mapping[str, pa.Array], first: int) -> None:
-    """Raise InputError where a value of the events from number `first` on is missing."""
-    for name, column in columns.items():
-        if column.null_count:
-            row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-            raise InputError(f"{path}: {name!r} is empty in event {row}; mend it, or take it as NaN with missing='nan'")
 
 
 def _rebatch(batches: Iterator[list[NDArray[Any]]], rows: int) -> Iterator[list[NDArray[Any]]]:

@@ -1,5 +1,5 @@
-"""Tables of features, one row an event: HDF5, CSV, npz and npy, such as the 14-column files of the LHC
-Olympics."""
+"""Tables of features, one row an event, such as the 14-column files of the LHC Olympics: HDF5, CSV, npz, npy, and
+Parquet of others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepaa.io.columns.csv import Missing
+    from hepaa.io.columns.source import Missing
     from hepaa.io.schemas import Schema
 
 
@@ -44,7 +44,7 @@ def iterate(
     ----------
     path : str or Path
         HDF5 (pandas 'fixed' or 'table', a data set of named fields, or a plain one with names in its
-        attribute `columns`), CSV (plain or compressed), npz or npy.
+        attribute `columns`), CSV (plain or compressed), npz, npy, or Parquet that others wrote.
     step_bytes : int
         Bytes of float64 in a piece.
     key : str
@@ -59,7 +59,7 @@ def iterate(
         `hepaa.io.columns.source.usual`), if there is one; `header` says which was taken.
 
     missing : "error" or "nan"
-        What a missing value of a CSV is: tables of features ask for NaN, which is an error only where it counts.
+        What a missing value of a CSV or Parquet file is. Tables ask for NaN, which is an error only in an input.
 
     Yields
     ------
@@ -122,6 +122,10 @@ def _source(path: str, key: str, columns: Sequence[str] | None, missing: Missing
         return npy_source(path, columns)
     if magic.startswith(b"PK\x03\x04"):
         return npz_source(path, columns, key)
+    if magic.startswith(b"PAR1"):
+        from hepaa.io.columns.parquet import parquet_source
+
+        return parquet_source(path, missing)
     return csv_source(path, columns, missing)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from hepaa.errors import InputError
 from hepaa.io.stream import ByteStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
+Missing = Literal["error", "nan"]
 LABEL_NAMES = ("label", "is_signal", "issignal", "truth_label")
 WEIGHT_NAMES = ("weight", "event_weight", "eventweight", "evtwt", "evt_weight", "wgt", "genweight")
 _NUMBER_NAMES = (
@@ -48,6 +50,14 @@ def refuse_twice(path: str, names: Sequence[str]) -> None:
     """Raise InputError where two columns have one name: which of them is meant nobody can know."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path}: column names stand twice: {twice}; leave one out")
+
+
+def refuse_missing(path: str, columns: Mapping[str, pa.Array], first: int) -> None:
+    """Raise InputError where a value of the events from number `first` on is missing."""
+    for name, column in columns.items():
+        if column.null_count:
+            row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise InputError(f"{path}: {name!r} is empty in event {row}; mend it, or take it as NaN with missing='nan'")
 
 
 def exact(name: str, values: NDArray[Any]) -> NDArray[Any]:

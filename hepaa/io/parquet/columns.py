@@ -62,7 +62,7 @@ def count_rows(path: str | Path) -> int:
     InputError
         If it is missing or no Parquet file.
     """
-    with _readable(path):
+    with readable(path):
         return int(pq.read_metadata(path).num_rows)
 
 
@@ -76,7 +76,7 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
     """
     if not regular_file(path).is_file():
         raise InputError(f"{path}: no such file")
-    with _readable(path):
+    with readable(path):
         description = pq.read_metadata(path)
     packed, seal = ((description.metadata or {}).get(name) for name in (_KEY, _SEAL))
     if packed is None:
@@ -120,14 +120,14 @@ def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     InputError
         If a column is missing, or the file damaged.
     """
-    with _readable(path):
+    with readable(path):
         content = pq.read_table(path, columns=list(names), page_checksum_verification=True)
         return {name: numbers(content.column(name), name) for name in names}
 
 
 def batches(path: str | Path, names: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Columns of a table, at most `rows` rows at a time; errors are those of `read`."""
-    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
             yield {name: numbers(batch.column(name), name) for name in names}
 
@@ -147,7 +147,8 @@ def numbers(column: pa.Array | pa.ChunkedArray, name: str) -> NDArray[Any]:
 
 
 @contextmanager
-def _readable(path: str | Path) -> Iterator[None]:
+def readable(path: str | Path) -> Iterator[None]:
+    """What pyarrow says of a broken file becomes an InputError."""
     try:
         yield
     except (pa.ArrowException, OSError) as broken:

@@ -49,6 +49,8 @@ def write(path, frame, how):
             np.savez(path.open("wb"), X=np.asfortranarray(frame[NAMES]), names=NAMES, is_signal=frame["label"])
         elif how == "npz-vectors":
             np.savez(path.open("wb"), **{c: frame[c] for c in frame})
+        elif how == "parquet":
+            frame.to_parquet(path)
         elif how == "npy-fields":
             np.save(path.open("wb"), frame.to_records(index=False))
         elif how == "hdf5-fields":
@@ -62,7 +64,7 @@ def write(path, frame, how):
 
 CONTAINERS = [
     "fixed", "table", "table-data-columns", "csv", "csv.gz", "csv-blanks", "npz-matrix", "npz-fortran", "npz-vectors",
-    "npy-fields", "hdf5-fields", "hdf5-plain",
+    "npy-fields", "hdf5-fields", "hdf5-plain", "parquet",
 ]  # fmt: skip
 
 
@@ -298,7 +300,7 @@ def test_a_column_twice_is_an_error(tmp_path):
 def test_numbers_of_events_are_exact(tmp_path):
     event = 2**60 + np.arange(20)
     frame = pd.DataFrame({"a": np.arange(20.0), "event": event, "run": np.arange(20, dtype=np.uint64)})
-    for how in ("fixed", "table", "csv", "npz-vectors", "npy-fields", "hdf5-fields"):
+    for how in ("fixed", "table", "csv", "npz-vectors", "npy-fields", "hdf5-fields", "parquet"):
         write(tmp_path / how, frame, how)
         for events in (io.open(tmp_path / how), _joined(io.iterate(tmp_path / how, step_size=120))):
             assert events.columns["event"].dtype.kind in "iu"
@@ -311,9 +313,26 @@ def test_the_weight_is_chosen_by_one_rule_in_all_formats(tmp_path):
 
     columns = {"x": np.ones(3), "genWeight": np.full(3, 2.0), "evtwt": np.full(3, 3.0), "Weight": np.full(3, 4.0)}
     frame = pd.DataFrame(columns)
-    for how in ("csv", "fixed", "npz-vectors"):
+    for how in ("csv", "fixed", "npz-vectors", "parquet"):
         write(tmp_path / how, frame, how)
     with uproot.recreate(tmp_path / "x.root") as file:
         file["t"] = columns
-    for name in ("csv", "fixed", "npz-vectors", "x.root"):
+    for name in ("csv", "fixed", "npz-vectors", "parquet", "x.root"):
         assert io.open(tmp_path / name).weight.tolist() == [4, 4, 4]
+
+
+def test_parquet_of_others(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, None, 3.0], "text": list("xyz"), "ok": [True, False, True], "label": [0, 1, 0]})
+    frame["kind"] = pd.Categorical(list("uvu"))
+    frame.index = pd.MultiIndex.from_arrays([[1, 2, 3], [4, 5, 6]], names=["run", None])
+    frame.to_parquet(tmp_path / "x.parquet")
+    events = io.open(tmp_path / "x.parquet", missing="nan")
+    np.testing.assert_array_equal(events.columns["a"], [1, np.nan, 3])
+    assert (list(events.columns), events.columns["ok"].tolist()) == (["a", "ok"], [1, 0, 1])
+    assert (events.label.tolist(), events.header["skipped_columns"]) == ([0, 1, 0], ["text", "kind"])
+    with pytest.raises(InputError, match="'a' is empty in event 1; mend it"):
+        io.open(tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(content[:60] + b"\xff" * 20 + content[80:])
+    with pytest.raises(InputError, match=r"x.parquet"):
+        io.open(tmp_path / "x.parquet", missing="nan")
