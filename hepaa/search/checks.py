@@ -172,7 +172,7 @@ def _closures(result: ResonantResult, seed: int) -> list[Check]:
     low, high = _validation_window(result)
     hidden = (rows.mass >= low) & (rows.mass < high)
     beside = SidebandModel.of(model, rows[~hidden], rng, degree=degree, **options)
-    interpolated = compare_samples(beside.density, rows[hidden], rng)
+    interpolated = compare_samples(beside.density, rows[hidden], rng, learned=beside.rows.n)
     return [
         Check(
             f"{place}, {method.name}",

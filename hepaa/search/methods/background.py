@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import kolmogorov
 from scipy.stats import ks_2samp
 
 from hepaa.models.combined.trees import fit_trees, log_odds
@@ -35,7 +36,8 @@ class Closure:
     z : float
         (auc - 0.5) / error.
     ks : tuple of float
-        Two-sample Kolmogorov-Smirnov p-value of each input.
+        Kolmogorov-Smirnov p-value of each input. Events that it was learned from move a density with them, at most as
+        far as their own distribution: as much is allowed for, and p of a right density is not too small, nor uniform.
     events : int
     """
 
@@ -99,15 +101,16 @@ class SidebandModel:
         first = rng.permutation(self.rows.n) % 2 == 0
         learned, held_out = self.rows[first], self.rows[~first]
         again = type(self.density)(**self.density.get_params(deep=False)).fit(learned.x, learned.mass)
-        return compare_samples(again, held_out, rng)
+        return compare_samples(again, held_out, rng, learned=learned.n)
 
 
-def compare_samples(density: ConditionalDensity, rows: MassRows, rng: np.random.Generator) -> Closure:
-    """Closure of a density at the masses of events that it did not see."""
+def compare_samples(density: ConditionalDensity, rows: MassRows, rng: np.random.Generator, *, learned: int) -> Closure:
+    """Closure of a density at the masses of events that it did not see, having learned from so many others."""
     samples = density.sample(rows.mass, rng)
     x, y = np.concatenate([samples, rows.x]), np.repeat([0, 1], rows.n)
     half = rng.permutation(len(y)) % 2 == 0
     score = log_odds(fit_trees(x[half], y[half], None, 4, rng), x[~half])
     value, error = auc(y[~half], score), auc_error(y[~half], score)
-    ks = tuple(float(ks_2samp(a, b).pvalue) for a, b in zip(samples.T, rows.x.T, strict=True))
+    spread = np.sqrt(2 / rows.n + 1 / learned)  # of samples, of events, and of what was learned
+    ks = tuple(float(kolmogorov(ks_2samp(a, b).statistic / spread)) for a, b in zip(samples.T, rows.x.T, strict=True))
     return Closure(value, error, (value - 0.5) / max(error, 1e-9), ks, rows.n)
