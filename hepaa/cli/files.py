@@ -212,7 +212,7 @@ def _list_feature_sets() -> None:
 @click.option("--output", "-o", type=FILE, required=True, help="Folder for NAME.parquet.")
 @click.option("--salt", default="", help="Another word gives another split.")
 def split(table: Path, fractions: tuple[str, ...], output: Path, salt: str) -> None:
-    """Split a table into disjoint parts, each weighted to the full yield.
+    """Split a table into disjoint parts, each weighted to the full yield; data are all in the last, and weigh 1.
 
     The table is Parquet, or a CSV, HDF5, npz or npy file with one row an event; the parts are Parquet.
 

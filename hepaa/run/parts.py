@@ -9,7 +9,7 @@ import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.run.results import require
-from hepaa.table import BACKGROUND, DATA, SIGNAL, EventTable, concatenate
+from hepaa.table import BACKGROUND, SIGNAL, EventTable
 from hepaa.table.mixing import split
 from hepaa.table.regions import in_regions, signal_region
 from hepaa.table.selection import select
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 
 
 def divide(card: Card, table: EventTable) -> dict[str, EventTable]:
-    """The parts "train", "validation" and "test" of the simulation; data are neither split nor scaled: all in test."""
+    """The parts "train", "validation" and "test" of the simulation, the last with all data."""
     sizes = {"train": card.split.train, "validation": card.split.validation, "test": card.split.test}
-    data = table.label == DATA
-    parts = split(table[~data], sizes, salt=card.split.salt)
+    parts = split(table, sizes, salt=card.split.salt)
     parts["train"] = parts["train"].without(card.split.train_without)
-    if data.any():
-        parts["test"] = concatenate([parts["test"], table[data]])
     return parts
 
 

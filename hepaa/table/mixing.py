@@ -179,7 +179,7 @@ def split(
     An event's part follows from a hash of its file's content and its number in that file, so it is the same whatever
     the order of files or the size of the pieces they were read in, and equal files land in equal parts. Each part of
     each process, generator and label is scaled to the sum of weights of the whole, so that every part predicts the
-    full number of events.
+    full number of events. Data are neither split nor scaled, for an event of them counts 1: all are in the last part.
 
     Parameters
     ----------
@@ -193,14 +193,21 @@ def split(
     Raises
     ------
     InputError
-        If the sizes are not positive or sum to more than 1, or a part has no event, or no sum of weights, of a class
-        that the table has.
+        If the sizes are not positive or sum to more than 1, the table has data alone, or a part has no event, or no
+        sum of weights, of a class that the table has.
     """
     if not isinstance(table, EventTable):
         table = EventTable.from_pandas(table)
     sizes = np.array(list(fractions.values()))
     if not len(sizes) or sizes.min() <= 0 or sizes.sum() > 1 + 1e-9:
         raise InputError(f"split fractions {dict(fractions)} must be positive and sum to at most 1")
+    of_data = table.label == LABEL["data"]
+    if of_data.any():
+        if of_data.all():
+            raise InputError("the table has data alone, which are not split: an event of them counts 1")
+        parts = split(table[~of_data], fractions, salt=salt)
+        last = list(fractions)[-1]
+        return parts | {last: concatenate([parts[last], table[of_data]])}
     position = table.event_hash(salt) / 2.0**64
     part = np.searchsorted(np.cumsum(sizes), position, side="right")
     index, classes = classes_of(table)

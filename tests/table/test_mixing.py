@@ -71,6 +71,18 @@ def test_split_refuses_a_part_without_a_class_the_table_has():
         hepaa.split(whole, {"train": 0.5, "test": 0.5})
 
 
+def test_data_are_neither_split_nor_scaled():
+    data = table(300, process="LHC", label=-1).with_weight(np.ones(300))
+    parts = hepaa.split(concatenate([data, table(2000, 250.0)]), {"train": 0.6, "test": 0.4})
+    measured = parts["test"][parts["test"].label == -1]
+    np.testing.assert_array_equal(measured.X, data.X)
+    assert (measured.weight == 1).all()
+    assert (parts["train"].label == 0).all()
+    assert parts["test"].background.sum_weights == pytest.approx(250)
+    with pytest.raises(hepaa.InputError, match="data alone"):
+        hepaa.split(data, {"train": 0.5, "test": 0.5})
+
+
 def test_split_refuses_fractions_above_one():
     with pytest.raises(hepaa.InputError, match="sum to at most 1"):
         hepaa.split(table(10), {"train": 0.8, "test": 0.3})
