@@ -234,7 +234,9 @@ class SampleReading:
 
     def _weights(self) -> tuple[str, ...]:
         """Names of the weights that are read, beside the nominal one."""
-        varied = [s[way] for s in self.systematics if s["kind"] == "weight" for way in ("up", "down") if s[way]]
+        listed = [s for s in self.systematics if s["kind"] == "weight" and self.role != "data"]
+        mine = [s for s in listed if not s["processes"] or self.process in s["processes"]]
+        varied = [s[way] for s in mine for way in ("up", "down") if s[way]]
         return tuple(dict.fromkeys([*([self.weight] if self.weight else []), *varied]))
 
     def _weighted(self, events: Events) -> Events:

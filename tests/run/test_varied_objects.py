@@ -106,6 +106,10 @@ def test_templates_are_those_of_the_varied_files(files: dict[str, Path]) -> None
 
 
 def test_data_and_processes_that_are_not_named_do_not_vary(files: dict[str, Path]) -> None:
+    beyond = SCALE | {"up": "LHEScaleWeight_9"}
+    with pytest.raises(hepaa.InputError, match="2 entries in event 0"):
+        reading(beyond).rows(str(files["nominal"]))
+    assert (reading(beyond | {"processes": ["top"]}).rows(str(files["nominal"]))[0]["weight:scale:up"] == 1).all()
     for other in (reading(JES | {"processes": ["top"]}), reading(JES, role="data")):
         table, _ = other.rows(str(files["nominal"]))
         assert not table["outside"].any()
