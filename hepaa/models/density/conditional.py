@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 DENSITIES: dict[str, type[ConditionalDensity]] = {}
 """Every conditional density by the name of its class: what saved files name."""
 
-_MARGIN, _EDGE = 1e-3, 1e-4
-"""The range of a feature is widened by this part of it; beyond, a value counts as this near to the end."""
+_MARGIN = 1e-3
+"""The range of a feature is widened by this part of it on both sides."""
+_EDGE = _MARGIN / (1 + 2 * _MARGIN)
+"""Where the training events end in the widened range: a value beyond counts as the most extreme of them."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,14 @@ class Residuals:
     """Features without bounds and, to first and second order, without the mass.
 
     u = logit((x - low) / (high - low)), r = (u - location(m)) / scale(m); location and log scale are polynomials in
-    the standardised mass, by least squares and by the Gaussian likelihood.
+    the standardised mass, by least squares and by the Gaussian likelihood. A value outside the range of the events that
+    it was learned from counts as the nearest of theirs: no model says anything about what it has not seen, and a logit
+    that went on would make an event beside the range an outlier of any size.
 
     Attributes
     ----------
     low, high : (d,)
+        Range of the training events, widened by a thousandth.
     centre, width : float
         Of the mass.
     location, log_scale : (degree + 1, d)
@@ -81,7 +86,7 @@ class Residuals:
         return cls(low, high, centre, width, location, log_scale)
 
     def __call__(self, x: Array, mass: Array) -> tuple[Array, Array]:
-        """Residuals (n, d), and log |dr / dx| (n,)."""
+        """Residuals (n, d), and log |dr / dx| (n,), of values within the range."""
         powers = self._powers(mass)
         part = np.clip((x - self.low) / (self.high - self.low), _EDGE, 1 - _EDGE)
         log_scale = powers @ self.log_scale
@@ -176,7 +181,7 @@ class ConditionalDensity(Estimator):
     def log_density(self, X: ArrayLike, mass: ArrayLike) -> Array:
         """log p(x | m) (n,) in units of the features; X (n, d), mass (n,).
 
-        Values outside the range of the training events count as at its end.
+        Values outside the range of the training events count as at its end, here and in `latent`.
         """
         x, m = self._checked(X, mass)
         r, log_slope = self.residuals_(x, m)

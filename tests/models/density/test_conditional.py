@@ -212,3 +212,16 @@ def test_flows_are_known_to_load_density_alone(fitted: dict[str, Any], tmp_path:
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "ConditionalFlow"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_value_beyond_the_training_events_counts_as_the_most_extreme_of_them(
+    name: str, fitted: dict[str, Any], sidebands: tuple[Array, Array]
+) -> None:
+    """Just beyond the range and far from it."""
+    x, _ = sidebands
+    mass = np.full(3, 3000.0)
+    beyond = np.stack([x.max(axis=0), x.max(axis=0) + 1e-3 * np.ptp(x, axis=0), [1e6, 1e6]])
+    density, latent = fitted[name].log_density(beyond, mass), fitted[name].latent(beyond, mass)
+    np.testing.assert_allclose(density, density[0], rtol=1e-6)
+    np.testing.assert_allclose(latent, latent[:1].repeat(3, axis=0), rtol=1e-6)
