@@ -9,6 +9,7 @@ import yaml
 from helpers.search_cards import demo_rows, write_rows
 
 from hepaa.card import load_card
+from hepaa.errors import InputError
 from hepaa.search import compared, pipeline
 from hepaa.search.two_sample.result import TwoSampleResult
 
@@ -70,3 +71,22 @@ def test_a_test_that_does_not_close_quotes_nothing(card, monkeypatch):
     assert numbers["verdict"] == "no significance is quoted: the test does not close on background events"
     assert (numbers["without_nuisances"], numbers["with_nuisances"], numbers["where"]) == (None, None, None)
     assert "sigma" not in (folder / "report.html").read_text()
+
+
+def changed(card, **section):
+    content = yaml.safe_load(card.read_text())
+    content["search"]["two_sample"] |= section
+    card.write_text(yaml.safe_dump(content))
+
+
+def test_any_detector_is_a_method_of_a_card(card):
+    changed(card, method="sum-of-squares")
+    _, results = searched(card, unblind=True)
+    assert results["two_sample"]["without_nuisances"]["p"] > 0.01
+
+
+@pytest.mark.parametrize(("method", "words"), [("kernels", "did you mean 'kernel'"), ("aa-zh", "learns from labels")])
+def test_a_method_that_cannot_be_is_refused_before_reading(method, words, card):
+    changed(card, method=method)
+    with pytest.raises(InputError, match=words):
+        pipeline.search(load_card(card), reader=lambda *_: pytest.fail("read before the check"))
