@@ -132,9 +132,10 @@ def count(path: str | Path, *, key: str = "", schema: str | Path | Mapping[str, 
 
 
 def describe(events: Events) -> dict[str, Any]:
-    """Tree and schema, the branches that are not read, and what the file says of all generated events."""
-    names = ("tree", "schema", "not_read", "generated_sum_weights", "generated_events")
-    return {k: events.header[k] for k in names if k in events.header}
+    """Tree and schema, the branches that are not read, arrays whose entries are weights, and what the file says of all
+    generated events."""
+    names = ("tree", "schema", "not_read", "arrays_of_weights", "generated_sum_weights", "generated_events")
+    return {k: events.header[k] for k in names if events.header.get(k) not in (None, [])}
 
 
 @contextmanager

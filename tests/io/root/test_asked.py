@@ -47,6 +47,7 @@ def test_entries_of_weights_are_ratios_to_the_nominal_one(nano):
     expected = b["genWeight"].astype(float) * b["LHEScaleWeight"][:, 2].to_numpy()
     np.testing.assert_array_equal(events.weights["LHEScaleWeight_2"], expected)
     assert not io.open(path).weights
+    assert io.probe(path)["arrays_of_weights"] == ["LHEScaleWeight"]
     np.testing.assert_array_equal(io.open(path, weight="LHEScaleWeight_2").weight, expected)
     with pytest.raises(InputError, match="3 entries in event 0"):
         io.open(path, weights=["LHEScaleWeight_3"])
