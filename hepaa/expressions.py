@@ -196,7 +196,7 @@ class _Reader:
             if isinstance(node, ast.Name | ast.Attribute):
                 return np.float64(value)
             raise InputError(f"{self.place}: {ast.unparse(node)!r} is a yes or no, not a number")
-        return np.float64(value)
+        return np.asarray(value, dtype=np.float64)
 
     def bits(self, op: ast.operator, left: ast.AST, right: ast.AST) -> Any:
         """Bits of whole numbers; of two yes-or-no questions, what `and` and `or` give."""

@@ -53,6 +53,8 @@ _EVENT_STEPS = ("where", "luminosity_mask")
 MASK_COLUMNS = ("run", "luminosity_block")
 _TOO_HARD_GEV = 3000.0
 """Median pT above which momenta look like MeV: no LHC sample is so hard, and jets in MeV begin at some 10,000."""
+_ENOUGH_EVENTS = 1000
+"""Events of which the median is taken."""
 _MANY_JETS = 20
 """Jets that cannot all be without the score of a tagger that was run."""
 
@@ -247,13 +249,16 @@ def select_objects(events: Events, objects: Mapping[str, Any] | None = None) -> 
 
 
 class _Flat:
-    """Objects of all events in one row, with the event that each belongs to."""
+    """Objects of all events in one row, with the event that each belongs to; those that are taken are copied once."""
 
     def __init__(self, records: ak.Array) -> None:
         import awkward as ak
 
         self.records = ak.flatten(records, axis=1)
         self.owner: NDArray[np.int64] = np.repeat(np.arange(len(records)), ak.to_numpy(ak.num(records, axis=1)))
+        self.rows: NDArray[np.int64] | None = None
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self.tags: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -261,25 +266,34 @@ class _Flat:
     def __getitem__(self, name: str) -> NDArray[Any]:
         import awkward as ak
 
-        values = self.records[name]
-        if values.ndim != 1:
-            raise InputError(f"the field {name!r} has several numbers an object; cut one that has a single number")
-        return np.asarray(ak.to_numpy(values, allow_missing=False))
+        if name not in self.arrays:
+            values = self.records[name]
+            if values.ndim != 1:
+                raise InputError(f"the field {name!r} has several numbers an object; cut one that has a single number")
+            self.arrays[name] = np.asarray(ak.to_numpy(values, allow_missing=False))
+        return self.arrays[name] if self.rows is None else self.arrays[name][self.rows]
 
-    def __setitem__(self, name: str, values: NDArray[Any]) -> None:
+    def define(self, name: str, values: NDArray[Any]) -> None:
+        """A field of all objects, before any are taken."""
         import awkward as ak
 
         self.records = ak.with_field(self.records, values, name)
+        self.arrays.pop(name, None)
 
-    def take(self, rows: NDArray[Any]) -> None:
+    def take(self, chosen: NDArray[Any]) -> None:
         """Keep these, in this order: a mask, or numbers of objects that leave the events in order."""
-        self.records, self.owner = self.records[rows], self.owner[rows]
+        numbers = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        self.owner = self.owner[numbers]
+        self.rows = numbers if self.rows is None else self.rows[numbers]
 
     def jagged(self, n: int) -> ak.Array:
         """As lists of n events."""
         import awkward as ak
 
-        return ak.unflatten(self.records, np.bincount(self.owner, minlength=n))
+        records = self.records if self.rows is None else self.records[self.rows]
+        if self.tags is not None:
+            records = ak.with_field(records, self.tags, "btag")
+        return ak.unflatten(records, np.bincount(self.owner, minlength=n))
 
 
 class _Selection:
@@ -306,7 +320,7 @@ class _Selection:
 
     def _selected(self, name: str, cuts: ObjectCuts) -> ak.Array:
         if cuts.union:
-            records = united([self.collection(part) for part in cuts.union])
+            records = united([self.collection(part) for part in cuts.union], ordered=not cuts.sort)
         elif name in self.done:
             records = self.done[name]
         else:
@@ -315,7 +329,7 @@ class _Selection:
         self._count(name, "all", objects)
         for key, choice in cuts.define.items():
             if (expression := self._usable(choice, objects)) is not None:
-                objects[key] = expression.number(self._values(objects), len(objects))
+                objects.define(key, expression.number(self._values(objects), len(objects)))
         if (expression := self._usable(cuts.where, objects)) is not None:
             for part in expression.parts:
                 objects.take(part.truth(self._values(objects), len(objects)))
@@ -333,7 +347,7 @@ class _Selection:
         if (expression := self._usable(cuts.btag, objects)) is not None:
             tagged = expression.truth(self._values(objects), len(objects))
             _check_working_points(expression, objects, self.source.path)
-            objects["btag"] = tagged.astype(np.int64)
+            objects.tags = tagged.astype(np.int64)
             self._count(name, f"b-tag, {expression.text}", objects, tagged)
         return objects.jagged(self.source.n)
 
@@ -395,7 +409,8 @@ def warn_of_mev(path: str, collections: Mapping[str, ak.Array]) -> None:
     import awkward as ak
 
     for name, records in collections.items():
-        pt = ak.to_numpy(ak.flatten(records.pt, axis=1)) if "pt" in ak.fields(records) else ()
+        first = records[:_ENOUGH_EVENTS]
+        pt = ak.to_numpy(ak.flatten(first.pt, axis=1)) if "pt" in ak.fields(first) else ()
         if len(pt) and (median := float(np.median(pt))) > _TOO_HARD_GEV:
             warnings.warn(
                 f"{path}: the median pT of the {name} is {median:.0f} GeV; if that is MeV, say momentum_unit: MeV in "
@@ -404,13 +419,13 @@ def warn_of_mev(path: str, collections: Mapping[str, ak.Array]) -> None:
             )
 
 
-def united(parts: list[ak.Array]) -> ak.Array:
-    """Objects of all parts as one collection, with the fields they share, hardest first."""
+def united(parts: list[ak.Array], *, ordered: bool = True) -> ak.Array:
+    """Objects of all parts as one collection, with the fields they share, hardest first if they are `ordered`."""
     import awkward as ak
 
     shared = [f for f in ak.fields(parts[0]) if all(f in ak.fields(p) for p in parts)]
     joined = ak.concatenate([p[shared] for p in parts], axis=1)
-    return joined[ak.argsort(joined.pt, axis=1, ascending=False)] if "pt" in shared else joined
+    return joined[ak.argsort(joined.pt, axis=1, ascending=False)] if ordered and "pt" in shared else joined
 
 
 def _near(objects: _Flat, others: _Flat, radius: float, n: int) -> NDArray[np.bool_]:

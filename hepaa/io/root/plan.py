@@ -86,6 +86,7 @@ class TreePlan:
             mapping = replace(mapping, weight=named or Field((weight,)))
         if varied is not None:
             mapping = with_varied(mapping, varied, lambda name: self._branch_of(name) is not None, path)
+        self._narrowed = needs is not None
         if needs is not None:
             mapping = narrowed(mapping, needs)
         absent = {c for c in mapping.optional if not self._has(next(iter(mapping.collections[c].values())))}
@@ -235,7 +236,8 @@ class TreePlan:
                 collections[name] = records
         for name, parts in s.union.items():
             present = [collections[p] for p in parts if p in collections]
-            if present:
+            selected_alone = self._narrowed and self._objects is not None and name in self._objects.collections
+            if present and not selected_alone:
                 collections[name] = united(present)
         if self._units_unseen:
             warn_of_mev(self.path, collections)
@@ -289,20 +291,24 @@ class TreePlan:
                 f"{self.path}: {name}.{first_name} is the branch {source!r} with one number an event; "
                 "put it under columns"
             )
-        counts = ak.num(first)
-        fields: dict[str, ak.Array] = {}
+        lists = {f: _lists(v) for f, v in values.items()}
+        offsets = lists[first_name].offsets.data
+        total = int(offsets[-1])
+        fields: dict[str, Any] = {}
         for f, spec in members.items():
             if spec.value is not None:
-                fields[f] = ak.full_like(first, spec.value * spec.scale, dtype=np.float64)
-            elif f in values:
-                differ = np.flatnonzero(ak.to_numpy(ak.num(values[f]) != counts))
+                fields[f] = np.full(total, spec.value * spec.scale)
+            elif f in lists:
+                differ = np.flatnonzero(np.diff(lists[f].offsets.data) != np.diff(offsets))
                 if len(differ):
                     raise InputError(
                         f"{self.path}: in event {start + differ[0]} the branches {source!r} and "
                         f"{self._sources[f'{name}.{f}']!r} have different lengths, so they are no one collection"
                     )
-                fields[f] = _times(values[f], spec.scale)
-        return ak.zip(fields, depth_limit=2)
+                fields[f] = _times(ak.Array(lists[f].content[:total]), spec.scale)
+        # what ak.zip gives, without its comparisons of all lengths
+        records = ak.contents.RecordArray([ak.to_layout(values) for values in fields.values()], list(fields))
+        return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), records))
 
     def _scalar(self, name: str, spec: Field, arrays: Mapping[str, ak.Array], start: int) -> Any:
         values = self._raw(spec, arrays)
@@ -364,6 +370,12 @@ def _mass(momenta: ak.Array) -> ak.Array:
     parts = (momenta.fP.fX, momenta.fP.fY, momenta.fP.fZ, momenta.fE)
     px, py, pz, e = (ak.values_astype(part, np.float64) for part in parts)
     return np.sqrt(np.maximum(e**2 - px**2 - py**2 - pz**2, 0.0))
+
+
+def _lists(values: ak.Array) -> Any:
+    """The lists of a jagged array, with offsets from 0."""
+    layout = ak.to_layout(values)
+    return (layout if layout.is_list else ak.to_layout(ak.to_packed(values))).to_ListOffsetArray64(True)
 
 
 def _times(values: ak.Array, scale: float) -> ak.Array:
