@@ -1,10 +1,11 @@
-"""Sessions: `nox -s demo`, `tests`, `lint`, `types`, `bench`, `analyses`, `minimums`, `wheel`.
+"""Sessions: `nox -s demo`, `tests`, `grid`, `lint`, `types`, `bench`, `analyses`, `minimums`, `wheel`.
 
 Words after `--` go to the command of the session: `nox -s tests -- -k table`, `nox -s demo -- --output my-folder`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def tests(session: nox.Session) -> None:
     """The default tests; `-- -m slow` runs the long ones."""
     _install(session, "-e", ".[test,simulate,hepmc]")
     session.run("python", "-m", "pytest", *session.posargs, env=KEEP_BYTECODE)
+
+
+@nox.session
+def grid(session: nox.Session) -> None:
+    """Batches on a Slurm and files on an XRootD of its own, on loopback; what is missing comes from Debian, as root."""
+    if not all(shutil.which(name) for name in ("munged", "slurmctld", "slurmd", "xrootd")):
+        if os.geteuid():
+            session.error("this needs munge, slurm-wlm and xrootd-server; install them, or run this session as root")
+        for words in (
+            ("update",),
+            ("install", "--yes", "--no-install-recommends", "munge", "slurm-wlm", "xrootd-server"),
+        ):
+            session.run("apt-get", "-qq", *words, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
+    _install(session, "-e", ".[test,hepmc]", "xrootd==6.2.1", "fsspec-xrootd==0.5.5", "htcondor==25.14.1")
+    session.run("python", "-m", "pytest", "-m", "grid", "tests/grid", *session.posargs, env=KEEP_BYTECODE)
 
 
 @nox.session

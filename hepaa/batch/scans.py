@@ -44,6 +44,7 @@ def trials(
     seeds: Sequence[int] = (),
     changes: Mapping[str, Sequence[Any]] | None = None,
     leave_out: Folds | None = None,
+    same_split: bool = False,
 ) -> dict[str, Card]:
     """The cards of a scan by name: every combination of seeds, values and folds.
 
@@ -56,6 +57,9 @@ def trials(
         Keys of the card as paths: "detectors.0.options.latent", "histogram.bins".
     leave_out : "generators" or "processes", optional
         One fold for each generator of the background, or for each signal process: scored but not trained on.
+    same_split : bool
+        All seeds share the card's split; otherwise each seed but the card's own has another, so that the spread over
+        seeds holds that of the events too.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def trials(
         content = json.loads(json.dumps(plain))
         for key, value in choice:
             _put(content, key, value)
+        if content["seed"] != card.seed and not same_split:
+            content["split"]["salt"] += f" seed {content['seed']}"
         texts = [(key, "+".join(map(str, v)) if isinstance(v, list) else str(v)) for key, v in choice]
         name = ",".join(f"{file_name(key.rpartition('.')[2])}={file_name(text)}" for key, text in texts)
         trial = parse_card(content, source=Path(name))
@@ -190,6 +196,9 @@ def scan(cards: Mapping[str, Card], batch: BatchSetup) -> dict[str, dict[str, An
         If features or runs are missing; what is done stays done.
     """
     folder = batch.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # a shard's key holds the name of its file: that of the plan has to be that which the written card will give
+    cards = {name: _with_absolute_files(card) for name, card in cards.items()}
     features = {name: features_plan(card, folder, batch.identity, batch.shard_events) for name, card in cards.items()}
     merged = _joined(plan for plan in features.values() if plan is not None)
     if merged is not None:
@@ -238,11 +247,15 @@ def _joined(plans: Iterator[Plan]) -> Plan | None:
     return Plan(tuple(tasks), tuple(shards.values()), versions) if shards else None
 
 
+def _with_absolute_files(card: Card) -> Card:
+    files = [[f if is_remote(f) else str(Path(f).absolute()) for f in s.files] for s in card.samples]
+    samples = [s.model_copy(update={"files": names}) for s, names in zip(card.samples, files, strict=True)]
+    return card.model_copy(update={"samples": samples})
+
+
 def _write_card(card: Card, path: Path) -> None:
-    """Write a card with absolute names of files; an equal one is left alone, with its time of change."""
-    absolute = [[f if is_remote(f) else str(Path(f).absolute()) for f in s.files] for s in card.samples]
-    samples = [s.model_copy(update={"files": files}) for s, files in zip(card.samples, absolute, strict=True)]
-    text = card.model_copy(update={"samples": samples}).to_yaml()
+    """Write a card; an equal one is left alone, with its time of change."""
+    text = card.to_yaml()
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     with atomic_path(path) as partial:

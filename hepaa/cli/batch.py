@@ -111,13 +111,18 @@ def plan(source: Path, feature_set: str | None, selection: str | None, batch: Ba
     \b
     Example: hepaa batch plan zh.yaml --work zh-batch
     """
+    setup = batch.batch(source)
+    made = _planned(setup, _work_of(source, feature_set, selection))
+    click.echo(f"{setup.folder}: {len(made.shards)} shards; `hepaa batch shard {setup.folder} --index N --of M`")
+
+
+def _planned(setup: BatchSetup, work: Any) -> Any:
     from hepaa.batch.store import Store
 
-    setup = batch.batch(source)
     Store(str(setup.folder)).create()
-    made = setup.plan(_work_of(source, feature_set, selection))
+    made = setup.plan(work)
     made.save(setup.folder / "plan.json")
-    click.echo(f"{setup.folder}: {len(made.shards)} shards; `hepaa batch shard {setup.folder} --index N --of M`")
+    return made
 
 
 def _work_of(source: Path, feature_set: str | None, selection: str | None) -> Any:
@@ -169,11 +174,12 @@ def merge(folder: Path, output: Path, allow_missing: int) -> None:
 @batch.command()
 @click.argument("folder", type=FILE)
 def status(folder: Path) -> None:
-    """Print the progress of a batch.
+    """Print the progress of a batch, and what the queue says of its array jobs.
 
     \b
     Example: hepaa batch status zh-batch
     """
+    from hepaa.batch.queue import jobs, last_words
     from hepaa.batch.status import status as state
 
     progress = state(folder)
@@ -182,6 +188,16 @@ def status(folder: Path) -> None:
     click.echo(f"files           {progress.files_stored} of {progress.files} whole")
     click.echo(f"events          {progress.events}    {progress.events_per_s:.4g} events/s    left {left}")
     click.echo(f"sum of weights  {progress.sum_weights:.6g}")
+    try:
+        queue = jobs(folder)
+        for job in queue:
+            reason = f" ({job.reason})" if job.reason else ""
+            click.echo(f"jobs            {job.count} {job.state}{reason} of {job.system} {job.number}")
+        if any(job.failed for job in queue):
+            for name, line in last_words(folder).items():
+                click.echo(f"{name:<15} {line}")
+    except InputError as silent:  # the folder tells the rest without the batch system
+        click.echo(f"jobs            unknown: {silent}")
     for shard in progress.working:
         click.echo(f"begun           {shard}")
     for failure in progress.failures:
@@ -206,21 +222,32 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
            batch: BatchOptions, **wishes: Any) -> None:  # fmt: skip
     """Run a card with its events read by jobs of a batch system.
 
+    With --array the jobs are left alone in the queue; `hepaa batch status` follows them.
+
     \b
     Example: hepaa batch submit zh.yaml --site slurm --jobs 50 --memory 2GB --walltime 01:00:00 --dry-run
+             hepaa batch submit zh.yaml --site slurm --jobs 50 --array --work zh-batch
     """
     from dataclasses import replace
 
     from hepaa.batch.executors.sites import SiteExecutor, site
-    from hepaa.batch.runs import run
+    from hepaa.batch.queue import submit_array
+    from hepaa.batch.runs import card_work, run
     from hepaa.card import load_card
 
     target, loaded = site(system, **wishes), load_card(card)
     if output is not None:
         loaded = loaded.model_copy(update={"output": str(output)})
     setup = replace(batch.batch(Path(loaded.output)), executor=SiteExecutor(target))
-    if array or dry_run:
-        click.echo(target.array_script(str(setup.folder)) if array else target.worker_script(), nl=False)
+    if dry_run:
+        folder = str(setup.folder.resolve())
+        click.echo(target.array_script(folder) if array else target.worker_script(), nl=False)
+        return
+    if array:
+        made = _planned(setup, card_work(loaded))
+        number = submit_array(setup.folder, target)
+        click.echo(f"{system} {number}: {target.jobs} jobs for {len(made.shards)} shards; `hepaa batch status "
+                   f"{setup.folder}` shows them; then `hepaa run {card} --work {setup.folder}`")  # fmt: skip
         return
     click.echo(f"results: {run(loaded, setup, overwrite=overwrite) / 'results.json'}")
 
@@ -230,8 +257,10 @@ def submit(card: Path, system: Any, array: bool, dry_run: bool, output: Path | N
 @click.option("--seed", "seeds", type=int, multiple=True, help="May be given often.")
 @click.option("--set", "sets", multiple=True, help="KEY=[VALUES] of the card, as detectors.0.options.latent=[2,4].")
 @click.option("--leave-one-out", "folds", type=click.Choice(["generators", "processes"]), help="One fold for each.")
+@click.option("--same-split", is_flag=True, help="All seeds share one split; otherwise each draws its own.")
 @batch_options
-def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, batch: BatchOptions) -> None:
+def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, same_split: bool,
+         batch: BatchOptions) -> None:  # fmt: skip
     """Run a card with several seeds, values or left-out samples; files are read once.
 
     \b
@@ -244,7 +273,7 @@ def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, 
 
     changes = {key: value if isinstance(value, list) else [value] for key, value in words(sets).items()}
     setup = batch.batch(card)
-    cards = trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds)
+    cards = trials(load_card(card), seeds=seeds, changes=changes, leave_out=folds, same_split=same_split)
     for name, detectors in run_all(cards, setup).items():
         click.echo("\n".join([f"== {name}", *table_of({"detectors": detectors})]))
     click.echo(f"runs: {setup.folder / 'runs'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -212,8 +213,10 @@ def test_the_job_script_can_be_read_before_it_is_submitted(card, system, lines):
 
 @pytest.mark.parametrize(("system", "last"), [("slurm", "exec "), ("htcondor", "queue 7")])
 def test_the_array_job_does_every_share(card, system, last):
-    text = hepaa("batch", "submit", card, "--site", system, "--jobs", 7, "--queue", "q", "--array", "--work", "w")
-    assert "batch shard w --of 7 --index" in text
+    text = hepaa(
+        "batch", "submit", card, "--site", system, "--jobs", 7, "--queue", "q", "--array", "--work", "w", "--dry-run"
+    )
+    assert f"batch shard {Path('w').resolve()} --of 7 --index" in text
     assert text.splitlines()[-1].startswith(last)
     assert ("#SBATCH --array=0-6" in text) == (system == "slurm")
 
@@ -269,7 +272,18 @@ def test_one_generator_is_left_out_of_training_and_stays_in_the_test(card, tmp_p
     assert list(trials(chosen, changes={"detectors.0.options.a/b": [1]})) == ["seed=0,a-b=1"]
 
 
-def test_scan_by_command(card, tmp_path):
-    said = hepaa("batch", "scan", card, "--seed", 3, "--set", "histogram.bins=[2]", "--work", tmp_path)
+def test_scan_as_typed_beside_its_card(card, tmp_path, monkeypatch):
+    content = yaml.safe_load(card.read_text())
+    for sample in content["samples"][:2]:
+        sample["files"] = [os.path.relpath(file, card.parent) for file in sample["files"][:1]]
+    (card.parent / "near.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(card.parent)
+    said = hepaa("batch", "scan", "near.yaml", "--seed", 3, "--set", "histogram.bins=[2]")
     assert "== seed=3,bins=2" in said
-    assert Path(tmp_path / "runs" / "seed=3,bins=2" / "results.json").exists()
+    assert Path("near.yaml.batch", "runs", "seed=3,bins=2", "results.json").exists()
+
+
+def test_scanned_seeds_have_splits_of_their_own_unless_told_otherwise(card):
+    salts = [[c.split.salt for c in trials(load_card(card), seeds=[0, 1, 2], same_split=same).values()]
+             for same in (False, True)]  # fmt: skip
+    assert salts == [["", " seed 1", " seed 2"], ["", "", ""]]

@@ -96,8 +96,8 @@ class Site:
         return 3600 * hours + 60 * minutes + seconds
 
     @contextmanager
-    def cluster(self) -> Iterator[Any]:
-        """A cluster of dask-jobqueue that has no jobs yet.
+    def cluster(self, logs: str | None = None) -> Iterator[Any]:
+        """A cluster of dask-jobqueue that has no jobs yet; what they say goes into the folder `logs`.
 
         Its scheduler runs whatever a client sends it, so it talks TLS alone, with keys made for this cluster, and
         listens on one interface.
@@ -124,6 +124,8 @@ class Site:
             "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", **listen},
             "worker_extra_args": ["--no-dashboard"],
             "interface": self.interface or None,
+            # else each job leaves a file in the working directory
+            "log_directory": logs,
         }
         prologue = [*(f"export {name}=1" for name in THREADS), *filter(None, [self.prologue])]
         cluster = LocalCluster
@@ -213,7 +215,8 @@ class SiteExecutor:
         """Ask for the jobs, map over those that run, and let them go."""
         from distributed import Client
 
-        with self.site.cluster() as cluster:
+        folder = getattr(function, "folder", None)  # that of the batch, which all nodes see
+        with self.site.cluster(folder and f"{folder}/jobs") as cluster:
             cluster.scale(jobs=min(self.site.jobs, len(items)))
             with Client(cluster, set_as_default=False) as client:
                 return Dask(client=client)(items, function, accumulator)
