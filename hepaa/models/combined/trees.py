@@ -315,6 +315,7 @@ class TreeEnsemble(TreeDetector):
     """
 
     takes_negative_weights: ClassVar[bool] = False
+    sources: ClassVar[dict[str, str]] = {"": "Finke2023 Pedregosa2011"}
 
     members: int = 20
     iterations: int = 100
