@@ -16,13 +16,13 @@ from hepaa.features.registry import feature_info, find_set
 from hepaa.io.files import sha256
 
 MINE = """
-import numpy as np
+import awkward as ak
 from hepaa.features import Feature, feature_set
 
 @feature_set("mine", inputs="particles", columns=[Feature("nparticles", "$n$", "GeV")])
 def mine(events):
     '''Particles in the event.'''
-    n = np.array([len(e) for e in events.arrays["particles"]], float)
+    n = ak.to_numpy(ak.num(events.arrays["particles"])).astype(float)
     return {"nparticles": n * FACTOR}, {"not empty": n > 0}
 """
 
