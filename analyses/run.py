@@ -18,7 +18,7 @@ from pathlib import Path
 import table
 
 HERE = Path(__file__).parent
-TOOLS = ("adbench", "run", "samples", "study", "table")
+TOOLS = ("adbench", "run", "samples", "simulated", "study", "table")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 

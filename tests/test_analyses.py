@@ -44,6 +44,21 @@ def test_a_value_is_computed_once(study):
     assert calls == [0, 1, 2, 0, 1, 2]
 
 
+@pytest.mark.slow
+def test_simulated_jets_are_made_once(tmp_path, monkeypatch):
+    pytest.importorskip("pythia8mc")
+    import simulated
+
+    monkeypatch.setattr(simulated, "BLOCK", 5)
+    first = simulated.jets(tmp_path, "W'(500, 100)", 8)
+    monkeypatch.setattr(simulated, "_block", lambda *_: pytest.fail("made again"))
+    again = simulated.jets(tmp_path, "W'(500, 100)", 7)
+    np.testing.assert_array_equal(again.X, first.X[:7])
+    assert first.X.shape == (8, 180)
+    assert (first.label == 1).all()
+    assert {"mjj", "pxj1", "tau3j2", "tau21j1"} <= set(first.spectators)
+
+
 def test_a_smaller_subset_is_the_beginning_of_a_larger():
     from study import subset
 
