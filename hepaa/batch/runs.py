@@ -21,10 +21,9 @@ from hepaa.io.repeated import refuse_repetitions
 from hepaa.progress import Silent
 from hepaa.run import blinding
 from hepaa.run.one_score import write_histogram
-from hepaa.run.reading import normalised, read_sample
+from hepaa.run.reading import normalised, one_table, read_sample
 from hepaa.run.results import binning_for, evaluate_counts, generator_cuts, require_classes
 from hepaa.run.steps import IncompleteRun
-from hepaa.table import concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,7 +187,7 @@ def card_table(card: Card, outcome: Outcome | None, progress: Reporter) -> Event
         else:
             tables.append(normalised(card, sample, merge.table(outcome, number), merge.tally(outcome, number)))
             number += 1
-    return concatenate(tables)
+    return one_table(card, tables)
 
 
 def run(card: Card, batch: BatchSetup, *, overwrite: bool = False) -> Path:

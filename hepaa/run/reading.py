@@ -28,7 +28,30 @@ if TYPE_CHECKING:
 
 def read(card: Card, progress: Reporter) -> EventTable:
     """Features of all samples of a card, weighted to cross-section x luminosity, after its selection."""
-    return concatenate([read_sample(card, sample, progress) for sample in card.samples])
+    return one_table(card, [read_sample(card, sample, progress) for sample in card.samples])
+
+
+def one_table(card: Card, tables: Sequence[EventTable]) -> EventTable:
+    """All samples of a card, without optional features that are no inputs and that not all files can give.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be computed for all.
+    """
+    optional = find_set(card.features.named, card.features.selection).optional
+    some = {name for table in tables for name in (*table.columns, *table.spectators) if name in optional}
+    for table in tables:
+        lacking = some - {*table.columns, *table.spectators}
+        if lacking & {name for other in tables for name in other.columns}:
+            raise InputError(
+                f"{table.sources[0].path} cannot give {', '.join(sorted(lacking))} of {card.features.title!r}, which "
+                "other samples have; name features that all have under features.inputs"
+            )
+        some -= lacking
+    return concatenate(
+        replace(t, spectators={k: v for k, v in t.spectators.items() if k in some or k not in optional}) for t in tables
+    )
 
 
 def input_files(card: Card) -> list[str]:

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from helpers.ntuples import write_tree
 
 import hepaa
-from hepaa.card import SystematicCard
+from hepaa.card import SystematicCard, parse_card
 from hepaa.cli import main
-from hepaa.run.reading import SampleReading
+from hepaa.progress import Silent
+from hepaa.run.reading import SampleReading, read
 from hepaa.run.variations import accepted, uncertainties, with_varied_scores
 from hepaa.stats.binning import Binning
 from hepaa.stats.histogram import score_histograms
@@ -28,7 +29,7 @@ JES = {"name": "jes", "kind": "objects", "up": "jesTotalUp", "down": {"jets.pt":
 SCALE = {"name": "scale", "kind": "weight", "up": "LHEScaleWeight_1", "down": "LHEScaleWeight_0"}
 
 
-def nano(path: Path, *, events: int, seed: int, as_nominal: str = "", slope: float = 60.0) -> Path:
+def nano(path: Path, *, events: int, seed: int, as_nominal: str = "", slope: float = 60.0, met: bool = True) -> Path:
     """NanoAOD of jets with a varied scale, larger for jets in front, so that order and numbers change."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 6, events)
@@ -43,7 +44,8 @@ def nano(path: Path, *, events: int, seed: int, as_nominal: str = "", slope: flo
     b: dict[str, Any] = {f"Jet_pt{way}": jagged(values) for way, values in jets.items()}
     b["Jet_pt"] = b[f"Jet_pt{as_nominal}"]
     b |= {"nJet": counts, "Jet_eta": jagged(eta), "Jet_phi": jagged(rng.uniform(-3, 3, n)), "Jet_mass": jagged(pt / 10)}
-    b |= {f"MET_{q}": rng.uniform(0, 3, events).astype("f4") for q in ("pt", "phi")}
+    if met:
+        b |= {f"MET_{q}": rng.uniform(0, 3, events).astype("f4") for q in ("pt", "phi")}
     b["genWeight"] = rng.normal(1.0, 0.3, events).astype("f4")
     b["LHEScaleWeight"] = ak.unflatten(rng.uniform(0.8, 1.2, 2 * events).astype("f4"), np.full(events, 2))
     write_tree(path, "Events", b)
@@ -144,3 +146,26 @@ def test_a_run_has_the_variations_in_its_workspace(tmp_path: Path, batches: bool
     assert down < nominal < up
     parts = hepaa.EventTable.load(tmp_path / "out" / "scores.parquet")
     assert not parts["outside"].any()
+
+
+def test_features_that_not_all_samples_have_are_no_inputs(tmp_path: Path) -> None:
+    """A file without MET beside one that has it: an error that says what to do, and doing it helps."""
+    nano(tmp_path / "met.root", events=60, seed=1)
+    nano(tmp_path / "none.root", events=60, seed=2, met=False)
+    samples = [
+        {"process": n, "role": role, "files": [str(tmp_path / f"{n}.root")], "expected_events": 5}
+        for n, role in (("met", "background"), ("none", "signal"))
+    ]
+
+    def table(**features: Any) -> hepaa.EventTable:
+        card = {"name": "t", "output": "o", "luminosity_fb": 1, "detectors": [{"name": "D", "detector": "VAE"}]}
+        return read(
+            parse_card(card | {"samples": samples, "features": {"set": "event"} | features}, source=tmp_path / "c"),
+            Silent(),
+        )
+
+    with pytest.raises(hepaa.InputError, match=r"none\.root cannot give dphimin, met of 'event'.*features\.inputs"):
+        table()
+    shared = table(inputs=["ht", "njets"])
+    assert "met" not in shared.spectators
+    assert "mht" in shared.spectators
