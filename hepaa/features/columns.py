@@ -29,7 +29,7 @@ class Columns:
     Attributes
     ----------
     features, spectators : mapping of name -> Expression
-        None stands for a name that is no expression, such as `m(bb)` in a CSV.
+        None stands for a name that is no expression.
     """
 
     features: dict[str, Expression | None]
@@ -75,19 +75,21 @@ class Columns:
 
 
 def _feature(column: str) -> tuple[str, Expression | None]:
-    """Name and expression of a column, if it is one."""
+    """Name and expression of a column; no expression for a name that is none, such as `m(bb)` or `pt [GeV]`."""
     defined = re.fullmatch(r"\s*(\w+)\s*=(?!=)(.+)", column)
     name, text = (defined[1], defined[2]) if defined else (column, column)
     try:
-        return name, Expression.parse(text, place="column", dotted=True)
+        expression = Expression.parse(text, place="column", dotted=True)
+        expression.number(lambda _: np.ones(1), 1)  # whether it is understood shows with any numbers
     except InputError:
         if defined:
             raise
         return name, None
+    return name, expression
 
 
 def _value(events: Events, name: str, column: Expression | None) -> NDArray[np.float64]:
-    """A column of that name as it is, before anything is computed."""
+    """One column of the events, as it is or computed."""
 
     def of(name: str) -> NDArray[np.float64]:
         if name in events.columns:
@@ -96,6 +98,6 @@ def _value(events: Events, name: str, column: Expression | None) -> NDArray[np.f
             raise InputError(f"{events.path}: {name!r} holds objects; a feature needs one number an event")
         raise InputError(f"{events.path} ({events.format}) has no column {name!r}; {nearest(name, events.columns)}")
 
-    if column is None or name in events.columns:
+    if column is None:
         return of(name)
     return np.asarray(column.number(of, events.n), np.float64)

@@ -56,7 +56,8 @@ def test_nan_is_no_obstacle_where_it_is_cut_away_or_no_input():
         ([], "name one or more"),
         (["a / x"], "no column 'x'"),
         (["r = a /"], "is no expression"),
-        (["a > 1"], "is a yes or no, not a number"),
+        (["r = a > 1"], "is a yes or no, not a number"),
+        (["lgo(a)"], r"no column 'lgo\(a\)'"),
         (["log(a - 1)"], r"'log\(a - 1\)' is -?inf in memory, event 0"),
     ],
 )
@@ -125,6 +126,13 @@ def test_columns_of_formats_that_are_read_as_a_whole(tmp_path):
     assert list(hepaa.open(tmp_path / "x.parquet", columns=["b"]).columns) == ["b"]
     with pytest.raises(hepaa.InputError, match="no column 'c'; available: a, b, junk"):
         hepaa.open(tmp_path / "x.parquet", columns=["c"])
+
+
+def test_names_that_are_no_expressions(tmp_path):
+    (tmp_path / "x.csv").write_text('m(bb),pt [GeV],"label"\n1,2,0\n3,4,1\n')
+    card = card_of(tmp_path, "x.csv", columns=["m(bb)", "pt [GeV]"])
+    table, _ = SampleReading.from_card(card.samples[1], card).rows(card.samples[1].files)
+    np.testing.assert_array_equal(table.X, [[3, 4]])
 
 
 def test_a_schema_may_name_the_weight_alone(tmp_path):
