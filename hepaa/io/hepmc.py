@@ -472,7 +472,7 @@ def _columns(hepmc: Any, event: Any) -> tuple[dict[str, NDArray[Any]], int]:
 def event_columns(
     particles: Mapping[str, NDArray[Any]],
     vertices: Floats,
-    links: tuple[NDArray[np.int32], NDArray[np.int32]],
+    links: tuple[NDArray[Any], NDArray[Any]],
     origin: Floats,
 ) -> dict[str, NDArray[Any]]:
     """`PARTICLE_FIELDS` of the n particles of one event, as HepMC3's GenEventData has them.

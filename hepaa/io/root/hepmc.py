@@ -12,6 +12,10 @@ from hepaa.errors import InputError
 from hepaa.io.hepmc import PARTICLE_FIELDS, event_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from hepaa.events import Events
 
 TREE = "hepmc3_tree"
@@ -87,12 +91,12 @@ def as_records(events: Events, run: dict[str, Any], weight: str | None) -> Event
         for factors, unit in ((_IN_GEV, "momentum_unit"), (_IN_MM, "length_unit"))
     )
     origin = np.stack([events.columns[name] for name in _PLACE], axis=1) * mm[:, None]
+    particles_of, vertices_of, links_of = (_parts(records) for records in (raw, vertices, links))
     made = []
-    for i in range(events.n):
-        one = {name: ak.to_numpy(raw[name][i]) for name in (*_RAW, *_MOMENTUM)}
+    for i, (one, place, link) in enumerate(zip(particles_of, vertices_of, links_of, strict=True)):
         one |= {name: one[name] * gev[i] for name in (*_MOMENTUM, "mass")}
-        places = np.stack([ak.to_numpy(vertices[name][i]) for name in _PLACE], axis=1) * mm[i]
-        begin, end = (ak.to_numpy(links[name][i]).astype(np.int64) for name in ("begin", "end"))
+        places = np.stack([place[name] for name in _PLACE], axis=1) * mm[i]
+        begin, end = link["begin"].astype(np.int64), link["end"].astype(np.int64)
         particle, vertex = np.maximum(begin, end), -np.minimum(begin, end)
         if np.any((particle < 1) | (particle > len(one["pid"])) | (vertex < 1) | (vertex > len(places))):
             raise InputError(f"{events.path}: event {events.index[i]} links what it lacks; write the file again")
@@ -114,6 +118,14 @@ def as_records(events: Events, run: dict[str, Any], weight: str | None) -> Event
         events, format="hepmc", weight=nominal.copy(), weights=weights, header=header,
         collections={"particles": particles}, columns={},
     )  # fmt: skip
+
+
+def _parts(records: ak.Array) -> Iterator[dict[str, NDArray[Any]]]:
+    """The columns of the records of each event."""
+    ends = np.cumsum(ak.to_numpy(ak.num(records)))
+    columns = {name: np.split(ak.to_numpy(ak.flatten(records[name])), ends)[:-1] for name in ak.fields(records)}
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def _dtype(field: str) -> type:

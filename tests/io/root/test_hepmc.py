@@ -42,11 +42,11 @@ def branches(text):
     return columns
 
 
-def tree(path, columns):
+def tree(path, columns, n=EVENTS):
     arrays = {name: ak.Array(values) for name, values in columns.items()}
     with uproot.recreate(path) as file:
         file.mktree(hepmc.TREE, {name: values.type.content for name, values in arrays.items()})
-        file[hepmc.TREE].extend(arrays)
+        file[hepmc.TREE].extend({name: values[:n] for name, values in arrays.items()})
     return path
 
 
@@ -64,6 +64,8 @@ def test_a_tree_holds_what_the_text_holds(text, tmp_path):
     assert len(some) > 1
     assert np.concatenate([p.index for p in some]).tolist() == [1, 2, 3]
     assert io.count(path) == EVENTS
+    none = io.open(tree(tmp_path / "none.root", branches(text), 0))
+    assert (none.n, len(none.particles)) == (0, 0)
 
 
 def test_mev_and_cm_are_converted(text, tmp_path):
