@@ -154,7 +154,7 @@ def usual_cuts(name):
     }
 
 
-@pytest.mark.parametrize("name", [V7, *slow(V9, V15)])
+@pytest.mark.parametrize("name", slow(V7, V9, V15))
 def test_events_of_nanoaod_with_the_usual_objects(data, tree, name):
     t = tree(name)
     leptons, jets = cms_objects(t, **usual_cuts(name))
