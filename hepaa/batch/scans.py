@@ -25,6 +25,7 @@ from hepaa.io.files import atomic_path, file_name, write_json
 from hepaa.io.sealed import digest
 from hepaa.io.sniff import is_remote
 from hepaa.run import pipeline
+from hepaa.run.variations import accepted
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class TrialTask(Task):
 
         folder = pipeline.run(card, overwrite=True, reader=reader)
         numbers = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        return Part(Tally.of(tables[0].weight), result={"detectors": numbers["detectors"]})
+        return Part(Tally.of(accepted(tables[0]).weight), result={"detectors": numbers["detectors"]})
 
     def _stored(self, card: Card, store: Store) -> Outcome | None:
         plan = features_plan(card, store.root, self.identity, self.shard_events)
