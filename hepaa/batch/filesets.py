@@ -68,7 +68,11 @@ def _with_tree(file: str, tree: Any, place: str) -> str:
 
 
 def fileset_tasks(
-    fileset: Mapping[str, Mapping[str, Any]], feature_set: str, *, selection: str | None = None, schema: Any = None
+    fileset: Mapping[str, Mapping[str, Any]],
+    feature_set: str | tuple[str, ...],
+    *,
+    selection: str | None = None,
+    schema: Any = None,
 ) -> list[tuple[FeatureTask, list[str]]]:
     """One task for each dataset; its metadata may name `process` (default: the dataset), `role` and `generator`."""
     work = []

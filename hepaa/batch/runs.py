@@ -116,7 +116,7 @@ def save_rows(outcome: Outcome, output: Path) -> int:
 
 def feature_work(
     files: Sequence[str],
-    feature_set: str,
+    feature_set: str | tuple[str, ...],
     *,
     process: str,
     role: Role,

@@ -140,7 +140,13 @@ def _detection(name: str, seed: int) -> Callable[[Events], Events]:
 @click.command()
 @click.argument("files", nargs=-1)
 @click.option("--list", "show", is_flag=True, help="List the feature sets with their columns and units.")
-@click.option("--set", "feature_set", help="Name of the feature set.")
+@click.option("--set", "feature_set", help="Name of the feature set, or ./mine.py:name for one of your own in a file.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    help="In place of a set: a column of the files, or an expression such as 'ratio = pt1 / pt2'; may be given often.",
+)
 @click.option("--output", "-o", type=FILE, help="Parquet file to write; in batches also a folder of parts.")
 @click.option("--process", default="unknown", show_default=True)
 @click.option("--generator", default="unknown", show_default=True)
@@ -152,6 +158,7 @@ def features(
     files: tuple[str, ...],
     show: bool,
     feature_set: str | None,
+    columns: tuple[str, ...],
     output: Path | None,
     process: str,
     generator: str,
@@ -164,23 +171,29 @@ def features(
 
     \b
     Example: hepaa features sm.lhe.gz --set zh-paper --process ZH --output sm.parquet
+             hepaa features ntuple.root --column mjj --column 'log(pt1 / pt2)' --output mine.parquet
              hepaa features --list
     """
     if show:
         _list_feature_sets()
         return
-    if not files or feature_set is None or output is None:
-        raise InputError("give files, --set and --output, or --list to see the feature sets")
+    named = feature_set or columns
+    if not files or not named or output is None:
+        raise InputError("give files, --set (or --column) and --output, or --list to see the feature sets")
+    if feature_set and columns:
+        raise InputError("give either --set or --column, not both")
+    from hepaa.features.own import split_own
     from hepaa.io.files import refuse_input_as_output
 
-    refuse_input_as_output(output, files)
+    own = split_own(feature_set or "")
+    refuse_input_as_output(output, [*files, own[0]] if own else files)
     sample = {"process": process, "role": role, "generator": generator, "selection": selection, "schema": schema}
     if batch.executor is not None or files[0].endswith(".json"):
         from hepaa.batch.runs import feature_work, refuse_rows_output, save_rows
 
         refuse_rows_output(output, files)
         setup = batch.batch(output)
-        outcome = setup.do(setup.plan(feature_work(files, feature_set, **sample)))
+        outcome = setup.do(setup.plan(feature_work(files, named, **sample)))
         click.echo(f"{output}: {save_rows(outcome, output)} events")
         say_missing(outcome)
         return
@@ -189,7 +202,7 @@ def features(
     from hepaa.run.reading import SampleReading
 
     refuse_repetitions(expand(files))
-    table, _ = SampleReading(feature_set, **sample).rows(files)
+    table, _ = SampleReading(named, **sample).rows(files)
     table.save(output)
     for row in table.cutflow:
         click.echo(f"{row.step:<40} {row.n:>10}  sum of weights {row.sum_weights:.6g}")

@@ -159,3 +159,23 @@ def test_a_flat_table_is_one_card_away_from_results(tmp_path):
         assert scored.columns == ("a", "ratio")
         assert "score_SumOfSquares" in scored.spectators
         assert (folder / "figures").is_dir()
+
+
+@pytest.mark.slow
+def test_the_command_line_takes_columns_too(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from hepaa.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    columns = flat_tables(tmp_path, 30)
+    words = ["features", "x.csv", "--column", "a", "--column", "r = a / b", "-o", "t.parquet"]
+    assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
+    table = hepaa.EventTable.load("t.parquet")
+    assert table.columns == ("a", "r")
+    np.testing.assert_array_equal(table["r"], (columns["a"] / columns["b"]).astype(np.float32))
+    done = CliRunner().invoke(main, [*words, "--set", "zh"])
+    assert (done.exit_code, done.stderr) == (2, "hepaa: give either --set or --column, not both\n")
+    batch = [*words[:-1], "b.parquet", "--executor", "serial"]
+    assert CliRunner().invoke(main, batch, catch_exceptions=False).exit_code == 0
+    np.testing.assert_array_equal(hepaa.EventTable.load("b.parquet").X, table.X)
