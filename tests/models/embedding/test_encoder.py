@@ -12,7 +12,18 @@ from sklearn.base import clone
 import hepaa
 from hepaa.card import load_card
 from hepaa.cli import main
-from hepaa.detectors import VAE, ContrastiveEncoder, Ensemble, Flow, GaussianMixture, NeuralClassifier, load_detector
+from hepaa.detectors import (
+    VAE,
+    AnomalyAwareVAE,
+    AnoRand,
+    ContrastiveEncoder,
+    ContrastiveVAE,
+    Ensemble,
+    Flow,
+    GaussianMixture,
+    NeuralClassifier,
+    load_detector,
+)
 from hepaa.errors import InputError, NotFittedError
 from hepaa.run import checks
 from hepaa.stats.separability import linear_probe
@@ -127,6 +138,12 @@ LATER: dict[str, Any] = {
         encoder=e, encoder_training="fine-tune", preprocess=None, particles=PARTICLES, reconstruction="pt-weighted",
         epochs=1, scored_by="mahalanobis",
     ),
+    "fine-tuned contrastive vae": lambda e: ContrastiveVAE(
+        encoder=e, encoder_training="fine-tune", preprocess=None, particles=PARTICLES, contrastive="ntxent",
+        views="physical", epochs=1,
+    ),
+    "anomaly aware": lambda e: AnomalyAwareVAE(encoder=e, epochs=1, finetune_epochs=1),
+    "anorand": lambda e: AnoRand(encoder=e, epochs=1),
     "classifier": lambda e: NeuralClassifier(encoder=e, encoder_training="fine-tune", preprocess=None, epochs=1),
     "probe": lambda e: NeuralClassifier(encoder=e, hidden=(), epochs=1),
 }  # fmt: skip
