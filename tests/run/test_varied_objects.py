@@ -89,9 +89,9 @@ def test_varied_features_are_those_of_a_file_with_varied_branches(files: dict[st
 
 
 def test_templates_are_those_of_the_varied_files(files: dict[str, Path]) -> None:
-    table, _ = reading(JES).rows(str(files["nominal"]))
+    table, _ = reading(JES, SCALE).rows(str(files["nominal"]))
     scored = table.with_spectators(score_D=table["ht"])
-    entries = [SystematicCard(**JES)]
+    entries = [SystematicCard(**JES), SystematicCard(**SCALE)]
     scored = with_varied_scores(scored, entries, lambda t: t.with_spectators(score_D=t["ht"]))
     binning = Binning((0.0, 150.0, 200.0, 300.0, 5000.0))
     h = score_histograms(accepted(scored), accepted(scored)["score_D"], binning)
@@ -100,11 +100,14 @@ def test_templates_are_those_of_the_varied_files(files: dict[str, Path]) -> None
         systematics = entries
         significance = hepaa.card.SignificanceCard(background_uncertainty=0.0)
 
-    (shape,) = uncertainties(Rules(), "D", scored, h)  # type: ignore[arg-type]
+    shape, scale = uncertainties(Rules(), "D", scored, h)  # type: ignore[arg-type]
     for way in ("up", "down"):
         direct, _ = reading().rows(str(files[way]))
         counts = np.histogram(direct["ht"], binning.edges, weights=direct.weight)[0]
         np.testing.assert_allclose(getattr(shape, way), counts, rtol=1e-6)
+    plain, _ = reading(SCALE).rows(str(files["nominal"]))
+    counts = np.histogram(plain["ht"], binning.edges, weights=plain.weight * plain["weight:scale:up"])[0]
+    np.testing.assert_allclose(scale.up, counts, rtol=1e-6)
 
 
 def test_data_and_processes_that_are_not_named_do_not_vary(files: dict[str, Path]) -> None:
