@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ForeignTable:
     """What a table of others holds: `numbers` are its features; `names` the process and generator of each row."""
 
     path: str
@@ -48,7 +48,7 @@ def is_own(path: str | Path) -> bool:
         return stream.read(4) == b"PAR1" and sniff(place).format != "lhco-features"
 
 
-def of_file(path: str | Path) -> Columns:
+def of_file(path: str | Path) -> ForeignTable:
     """Columns of a file of features.
 
     Raises
@@ -61,10 +61,10 @@ def of_file(path: str | Path) -> Columns:
         raise InputError(f"{path} holds events ({file.format}), no table; make one with `hepaa features`")
     events = io.open(path, missing="nan")
     numbers = {name: values for name, values in events.columns.items() if not is_number_of_event(name)}
-    return Columns(str(path), io.sha256(file.path), numbers, events.weight, events.label)
+    return ForeignTable(str(path), io.sha256(file.path), numbers, events.weight, events.label)
 
 
-def of_frame(frame: pandas.DataFrame, label: str | None, weight: str | None) -> Columns:
+def of_frame(frame: pandas.DataFrame, label: str | None, weight: str | None) -> ForeignTable:
     """Columns of a data frame; see `hepaa.EventTable.from_pandas`.
 
     Raises
@@ -93,15 +93,20 @@ def of_frame(frame: pandas.DataFrame, label: str | None, weight: str | None) -> 
     content = hashlib.sha256("|".join(numbers).encode())
     for values in numbers.values():
         content.update(np.ascontiguousarray(values).tobytes())
-    return Columns(
+    return ForeignTable(
         "pandas",
         content.hexdigest(),
         numbers,
         weight=None if weight is None else _array(frame, known[weight]),
         label=None if label is None else _array(frame, known[label]),
-        event=_array(frame, known["event"]) if "event" in known else None,
+        event=_numbers_of_events(_array(frame, known["event"])) if "event" in known else None,
         names={n: _array(frame, known[n]).astype(str) for n in ("process", "generator") if n in known},
     )
+
+
+def _numbers_of_events(values: NDArray[Any]) -> NDArray[Any] | None:
+    """Whole numbers that tell the rows apart; numbers of several runs, or of several files, may not."""
+    return values if values.dtype.kind in "iu" and len(np.unique(values)) == len(values) else None
 
 
 def _array(frame: pandas.DataFrame, column: int) -> NDArray[Any]:

@@ -364,8 +364,8 @@ class EventTable:
         Parameters
         ----------
         frame : DataFrame
-            Columns `process`, `generator` and `event` are taken for that; columns of text and categories, numbers of
-            runs, and the index are left out.
+            Columns `process` and `generator` are taken for that, and `event` where it tells the rows apart; columns of
+            text and categories, numbers of runs, and the index are left out.
         inputs : sequence of str, optional
             Columns to train on; other numeric columns become spectators. Default: all numeric columns.
         label : str, optional
@@ -382,7 +382,7 @@ class EventTable:
         return cls._of(frames.of_frame(frame, label, weight), inputs)
 
     @classmethod
-    def _of(cls, columns: frames.Columns, inputs: Sequence[str] | None) -> EventTable:
+    def _of(cls, columns: frames.ForeignTable, inputs: Sequence[str] | None) -> EventTable:
         weight, label = columns.weight, columns.label
         n = len(next(iter((*columns.numbers.values(), *(a for a in (weight, label) if a is not None))), ()))
         table = cls.build(

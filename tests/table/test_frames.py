@@ -30,6 +30,7 @@ def test_a_data_frame_as_a_table():
     np.testing.assert_array_equal(table.weight, given["genWeight"])
     np.testing.assert_array_equal(table.label, given["is_signal"].astype(int))
     np.testing.assert_array_equal(table.event, given["event"])
+    assert EventTable.from_pandas(pd.concat([given, given])).event.tolist() == list(range(120))
     chosen = EventTable.from_pandas(given, inputs=["a"], label="tight", weight="b")
     assert (chosen.columns, list(chosen.spectators)) == (("a",), ["genWeight", "is_signal"])
     np.testing.assert_array_equal(chosen.weight, given["b"])
