@@ -207,10 +207,9 @@ def usable(
     for expression in choice:
         if expression is None or all(map(has, expression.names)):
             return expression
-    if not choice:
+    first = next((expression for expression in choice if expression is not None), None)
+    if first is None:
         return None
-    first = choice[0]
-    assert first is not None  # nosec: `_choice` lets null stand at the end alone, and then it is usable
     name = next(name for name in first.names if not has(name))
     raise InputError(f"{path}: {first.place} {first.source!r} names {name!r}; {nearest(name, available())}")
 

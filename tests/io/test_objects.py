@@ -107,6 +107,13 @@ def test_every_cut_is_a_step_with_objects_or_events_and_their_weights():
     np.testing.assert_array_equal(done.index, np.flatnonzero(keep))
 
 
+def test_objects_on_both_sides_of_phi_pi_are_near():
+    two = _jagged(np.array([1, 1]), pt=np.full(2, 50.0), eta=np.zeros(2), phi=np.array([3.1, 3.1]))
+    others = _jagged(np.array([1, 1]), pt=np.full(2, 50.0), eta=np.zeros(2), phi=np.array([-3.1, -2.6]))
+    events = hepaa.Events("two", "root", np.arange(2), np.ones(2), collections={"jets": two, "muons": others})
+    assert ak.num(select_objects(events, {"jets": {"clean": {"muons": 0.4}}}).jets).to_list() == [0, 1]
+
+
 def test_the_first_alternative_that_can_be_computed_is_taken():
     choices = ["other > 0.5", "score > 0.5"]
     assert [r.step for r in select_objects(EVENTS, {"jets": {"btag": choices}}).steps][-1] == "jets: b-tag, score > 0.5"
