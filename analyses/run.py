@@ -1,4 +1,4 @@
-"""All analyses, two at a time, and the README's table from what they found: `nox -s analyses [-- --quick]`.
+"""All analyses, two at a time, and the results page from what they found: `nox -s analyses [-- --quick]`.
 
 A script that was stopped goes on where it was.
 
@@ -15,10 +15,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import table
+import page
 
 HERE = Path(__file__).parent
-TOOLS = ("adbench", "run", "samples", "simulated", "study", "table")
+TOOLS = ("adbench", "page", "run", "samples", "sections", "simulated", "study", "table")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     if any(codes):
         sys.exit(1)
     if not given.quick:
-        table.main()
+        page.main()
 
 
 if __name__ == "__main__":

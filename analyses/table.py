@@ -1,20 +1,14 @@
-"""Tables "published | here": printed, kept as JSON in `analyses/results`, and written into the README from there.
-
-Run `python analyses/table.py` to write the README's section again from all results.
-"""
+"""Tables "published | here": printed, and kept as JSON in `analyses/results`; `page.py` makes the results page."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- results: written by analyses/table.py -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
@@ -70,28 +64,3 @@ def spread(values: list[float], digits: int) -> str:
     """Mean and, of two values or more, standard deviation."""
     mean = f"{np.mean(values):.{digits}f}" if values else ""
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
-
-
-def section() -> str:
-    """All tables, from the JSON files in alphabetical order."""
-    tables = []
-    for path in sorted(RESULTS.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        tables.append(markdown(content["title"], [_row(row) for row in content["rows"]]))
-    return f"{BEGIN}\n\n" + "\n".join(tables) + f"\n{END}"
-
-
-def _row(content: dict[str, Any]) -> Any:
-    return Line(**content) if "cells" in content else Row(**content)
-
-
-def main() -> None:
-    """Write the README's results section."""
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(before + section() + after, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

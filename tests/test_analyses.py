@@ -99,14 +99,51 @@ def test_a_line_has_a_column_for_each_heading_of_the_first():
     ]
 
 
-def test_the_section_has_tables_of_both_kinds(monkeypatch, tmp_path):
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """Two tables, of both kinds, and the page's tools."""
+    import page
     import table
 
     monkeypatch.setattr(table, "RESULTS", tmp_path)
-    table.publish("a", "AUC", [table.Row("AA", "0.71", [0.74])])
-    table.publish("b", "Z", [table.Line("AA", {"svj": [1.25]}, digits=2)])
-    assert "| AA | 0.71 | 0.740 | 1 |" in table.section()
-    assert "| AA | 1.25 | 1 |" in table.section()
+    page.content.cache_clear()
+    table.publish("a", "AUC", [table.Row("AA", "0.71", [0.74, 0.76])])
+    table.publish("b_one", "Z", [table.Line("AA", {"svj": [1.25], "W'": [2.0]}, digits=2)])
+    yield page
+    page.content.cache_clear()
+
+
+def test_numbers_in_sentences_are_those_of_the_tables(results):
+    text = results.filled("from {a | AA} to {b_one | AA | W'}")
+    assert text == "from 0.750 ± 0.014 to 2.00"
+    for missing in ("{a | VAE}", "{b_one | AA | ZH}"):
+        with pytest.raises(KeyError):
+            results.filled(missing)
+
+
+def test_the_page_has_every_table_once(results, monkeypatch):
+    from sections import Section
+
+    asked = Section("Is it so?", "Asked.", "Events.", "It is {a | AA}.", ("aa_zh",), ("a",), words={"AA": "a method"})
+    later = Section("And this?", "Asked.", "Events.", "It is {c | AA}.", ("aa_zz",), ("c*",))
+    monkeypatch.setattr(results, "SECTIONS", (asked, later))
+    page = results.page()
+    assert "- [Is it so?](#is-it-so)" in page
+    assert "**What comes out:** It is 0.750 ± 0.014." in page
+    assert "*AA*: a method" in page
+    assert page.count("| AA | 0.71 | 0.750 ± 0.014 | 2 |") == 1
+    assert page.index("## Tables without a section") < page.index("| AA | 1.25 | 2.00 | 1 |")
+    assert "And this?" not in page  # nothing was measured yet
+
+
+def test_the_front_table_links_to_sections_that_are_there():
+    from sections import CLAIMS, SECTIONS
+
+    questions = {section.question for section in SECTIONS}
+    assert 0 < len(CLAIMS) <= 15
+    assert {claim.question for claim in CLAIMS} <= questions
+    for section in SECTIONS:
+        assert all((ANALYSES / f"{script}.py").is_file() for script in section.scripts), section.question
 
 
 def test_an_unknown_script_is_named():

@@ -1,4 +1,4 @@
-"""What the README shows is what the project does: its Python example runs, its results table is the analyses' own."""
+"""What the README shows is what the project does: its Python example runs, its results are the analyses' own."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def test_the_python_example_of_a_search_runs(readme, capsys):
 
 def test_the_results_are_those_that_the_analyses_wrote(readme, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "analyses"))
-    table = importlib.import_module("table")
-    assert table.section() in readme
-    assert "seeds" in table.section()
+    page = importlib.import_module("page")
+    assert page.front() in readme
+    assert page.page() == page.PAGE.read_text(encoding="utf-8")
