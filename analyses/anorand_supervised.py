@@ -80,7 +80,8 @@ def main() -> None:
     names = (OURS, *PEERS)
     columns: dict[str, dict[str, list[float]]] = {}
     for name in QUICK if study.quick else PRINTED:
-        peers = {p: study.over_seeds(f"{name}, {p}", partial(measure, files[name], p))["ap"] for p in PEERS}
+        paths = files[name][: 1 if study.quick else None]
+        peers = {p: study.over_seeds(f"{name}, {p}", partial(measure, paths, p))["ap"] for p in PEERS}
         columns[name] = {OURS: kept[name]} | peers
     ranked = ranks(np.array([[np.mean(of[name]) for name in names] for of in columns.values()])).mean(axis=0)
     lines = [Line(name, {p: of[p] for p in names}, digits=1) for name, of in columns.items()]
