@@ -261,12 +261,11 @@ def test_objects_of_a_card_are_selected_after_the_weights_are_summed(tmp_path):
     assert left["luminosity mask"] == (35, pytest.approx(1000 * 35 / 60))
     assert left["HLT_IsoMu24"][0] < 35
     assert left["jets: b-tag, btagDeepFlavB > 0.1"][0] > left["b pair"][0] == whole.n / 2 > 0
-    for shard_events in (7, 100_000):
-        table, _ = read_card(card, BatchSetup(tmp_path / f"{shard_events}", shard_events=shard_events))
-        assert table.X.tobytes() == whole.X.tobytes()
-        assert table.weight.tobytes() == whole.weight.tobytes()
-        counts = {row.step: row.n for row in table.cutflow if row.process == "ZH"}
-        assert counts == {step: n for step, (n, _) in left.items()}
+    table, _ = read_card(card, BatchSetup(tmp_path / "batch", shard_events=25))
+    assert table.X.tobytes() == whole.X.tobytes()
+    assert table.weight.tobytes() == whole.weight.tobytes()
+    counts = {row.step: row.n for row in table.cutflow if row.process == "ZH"}
+    assert counts == {step: n for step, (n, _) in left.items()}
 
 
 def test_another_cut_or_certified_block_is_another_task(tmp_path):
