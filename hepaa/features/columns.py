@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnFeatures:
     """Columns with one number an event, or expressions of them.
 
     Attributes

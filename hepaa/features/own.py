@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from hepaa.errors import InputError
 from hepaa.io.files import one_line, sha256
@@ -35,13 +35,12 @@ def module_of(file: str) -> str:
 
 @lru_cache(maxsize=64)
 def _imported(file: str, module_name: str) -> str:
-    spec = spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{file} is no Python file")
-    module = module_from_spec(spec)
+    module = ModuleType(module_name)
+    module.__file__ = file
     sys.modules[module_name] = module  # where `inspect` finds the source of its functions
     try:
-        spec.loader.exec_module(module)
+        # not through importlib, whose byte code is that of an earlier state if size and second of change are the same
+        exec(compile(Path(file).read_bytes(), file, "exec"), vars(module))
     except Exception as wrong:  # whatever a user's file raises, the place is what helps
         del sys.modules[module_name]
         raise InputError(f"{file} cannot be imported ({type(wrong).__name__}: {one_line(wrong)})") from wrong

@@ -32,7 +32,7 @@ from hepaa import io
 from hepaa._version import __version__
 from hepaa.errors import HepaaError, InputError, nearest
 from hepaa.events import Events, Sample, Step
-from hepaa.features.columns import Columns
+from hepaa.features.columns import ColumnFeatures
 from hepaa.features.own import PREFIX, module_of, split_own
 from hepaa.io.files import one_line
 from hepaa.io.objects import select_objects
@@ -207,7 +207,7 @@ def find_set(name: str | Sequence[str], selection: str | None = None) -> Feature
         If there is none, or the file cannot be imported.
     """
     if not isinstance(name, str):
-        own_columns = Columns.of(name, selection)
+        own_columns = ColumnFeatures.of(name, selection)
         features, spectators = (
             tuple(Feature(column, column.replace("$", r"\$")) for column in names)
             for names in (own_columns.features, own_columns.spectators)
