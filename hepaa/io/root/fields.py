@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,15 +76,10 @@ class _Resolver:
         return replace(self.source, collections=self.members, columns=self.columns)
 
     def _beginning(self, fields: Mapping[str, Field]) -> str:
-        """How the names of a collection's branches begin: `Jet_` where they are Jet_pt and Jet_eta."""
+        """How most names of a collection's branches begin: `Jet_` where they are Jet_pt_nom, Jet_eta and Jet_phi."""
         names = [next(b for b in spec.branches if self.has(Field((b,)))) for spec in fields.values() if self.has(spec)]
-        common = names[0] if names else ""
-        for name in names:
-            common = common[
-                : next((i for i, (a, b) in enumerate(zip(common, name, strict=False)) if a != b), len(common))
-            ]
-        separated = re.match(r".*[_.:/]", common)
-        return separated[0] if separated else common
+        beginnings = Counter(separated[0] for name in names if (separated := re.match(r".*[_.:/]", name)))
+        return max(beginnings, key=beginnings.__getitem__, default="")
 
     def _of_this_file(self, collections: Mapping[str, ObjectCuts]) -> dict[str, ObjectCuts]:
         """Steps of the collections that the file has; unions of those that are selected, which are selected too."""
@@ -139,7 +135,7 @@ class _Resolver:
         if spec is not None:
             return spec.value is not None or self.has(spec)
         branch = self.beginnings[name] + key
-        return branch in self.branches and not self.single(branch)
+        return bool(self.beginnings[name]) and branch in self.branches and not self.single(branch)
 
     def _offered(self, name: str) -> set[str]:
         if parts := self._parts(name):

@@ -83,6 +83,19 @@ def test_what_is_selected_equals_uproot_by_hand(nano):
     assert done.jets.btag.to_list() == ak.values_astype(raw.Jet_btagDeepFlavB > 0.2783, int)[jets][rows].to_list()
 
 
+def test_a_field_of_another_container_hides_none_of_the_own(tmp_path):
+    """A collection of Jet_pt_nom, Jet_eta, ... and a score from elsewhere still has jetId."""
+    branches = nano_branches(jetId=7, pt_nom=90)
+    branches["Other"] = ak.zip({"score": branches["Jet"].pt_nom})
+    schema = {
+        "collections": {"jets": {"pt": "Jet_pt_nom", "eta": "Jet_eta", "phi": "Jet_phi", "score": "Other_score"}},
+        "objects": {"jets": {"where": ["jetId > 2", "pt > 0"]}},
+    }
+    done = hepaa.select_objects(hepaa.open(write_tree(tmp_path / "nano.root", branches), schema=schema))
+    assert done.steps[-1].step == "jets: jetId > 2"
+    assert ak.all(done.jets.pt == done.jets.score)
+
+
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
