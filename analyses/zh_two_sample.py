@@ -18,8 +18,8 @@ c_HW = 1, would decide by itself.
 - The second table has generators as nuisances: either may be the truth; each has toys of its own, and the larger p
   counts. Kernels fit their difference beside the signal, too. The Pythia sample is small, which the p-value includes.
 - Beyond what 100 toys reach, Z is that of the sum of chi^2 which the statistic follows for many events, its mean scaled
-  to that of the toys; of trees, that of a gamma distribution fitted to the toys. c_HW = 0 shows that nothing is found
-  where nothing is.
+  to that of the toys; of trees, that of a gamma distribution fitted to the toys, and never more than p = exp(-t / 2)
+  gives, which Markov's inequality says of a likelihood ratio. c_HW = 0 shows that nothing is found where nothing is.
 
 Run: python analyses/zh_two_sample.py [--data FOLDER] [--seeds 10] [--quick]
 """

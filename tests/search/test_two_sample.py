@@ -8,7 +8,7 @@ from scipy import stats
 
 import hepaa
 from hepaa.errors import InputError
-from hepaa.search.two_sample import BinnedScores, KernelRatio, Nuisances, TreeRatio, TwoSample
+from hepaa.search.two_sample import BinnedScores, KernelRatio, Nuisances, NullToys, TreeRatio, TwoSample
 from hepaa.search.two_sample.kernel import maximise
 from hepaa.search.two_sample.tail import chi2_sum_z, shifted_gamma_z
 from hepaa.search.two_sample.trees import _evaluate, _grow
@@ -190,6 +190,19 @@ def test_trees_are_those_that_a_search_of_all_cuts_grows():
     np.testing.assert_allclose(value[0], logs)
     expected = np.select(leaves, logs)
     np.testing.assert_allclose(_evaluate(codes, feature, cut, value), expected)
+
+
+def test_far_from_the_toys_a_bound_on_p_counts():
+    """Toys without skewness look Gaussian: 110 / 3 sigma, where a likelihood ratio of t = 100 has p < e^-50."""
+    toys = np.random.default_rng(2).normal(-10, 3, size=200)
+    free, bound = (NullToys({"reference": toys}, None, decay).z_asymptotic(100.0) for decay in (None, 1.0))
+    assert free > 20
+    assert z_to_p(bound) == pytest.approx(np.exp(-50), rel=1e-6)
+    moved = NullToys({"reference": toys, "other": toys + 40}, None, 1.0).z_asymptotic(100.0)
+    assert z_to_p(moved) == pytest.approx(np.exp(-(100 - np.mean(toys + 40)) / 2), rel=1e-6)
+    trees = TreeRatio()
+    assert trees.decay(np.full(400, 0.25)) == 1.25
+    assert TreeRatio(statistic="auc").decay(np.ones(10)) is None
 
 
 def test_the_null_of_trees_is_uniform():

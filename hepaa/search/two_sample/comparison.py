@@ -236,7 +236,8 @@ class TwoSample:
         plain = self._nulls.get((events, toys))
         if plain is None:
             law = self.statistic.law(setting.rows, setting.reference)
-            plain = NullToys({NOMINAL: self._toys(setting, toys, None, 0)}, law)
+            decay = self.statistic.decay(setting.reference)
+            plain = NullToys({NOMINAL: self._toys(setting, toys, None, 0)}, law, decay)
             self._nulls[events, toys] = plain
         if setting.variations is None:
             return plain, None
@@ -244,7 +245,8 @@ class TwoSample:
         if key not in self._nulls:
             truths = enumerate(setting.variations.truths, start=1)
             by_truth = {truth: self._toys(setting, toys, truth, number) for number, truth in truths}
-            self._nulls[key] = NullToys(by_truth, self.statistic.law(setting.rows, setting.reference, setting.tilts))
+            law = self.statistic.law(setting.rows, setting.reference, setting.tilts)
+            self._nulls[key] = NullToys(by_truth, law, self.statistic.decay(setting.reference))
         return plain, self._nulls[key]
 
     def _toys(self, setting: _Setting, toys: int, truth: str | None, stream: int) -> Array:

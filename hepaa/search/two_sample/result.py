@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from hepaa.search.two_sample.tail import chi2_sum_z, shifted_gamma_z
 from hepaa.stats.likelihood import ToyP
@@ -35,10 +36,13 @@ class NullToys:
         One hypothesis, "reference", or one for each generator.
     law : float64 (k,) or None
         Weights of the sum of chi^2_1 that the statistic follows for many events, where that is known.
+    decay : float or None
+        The kappa of p <= exp(-t / 2 kappa), where that is known.
     """
 
     toys: Mapping[str, Array]
     law: Array | None
+    decay: float | None = None
 
     def p(self, statistic: float) -> ToyP:
         """p-value counted from the toys: the largest over the hypotheses."""
@@ -48,13 +52,19 @@ class NullToys:
     def z_asymptotic(self, statistic: float) -> float:
         """Z from the law, its mean scaled to that of the toys, or from a shifted gamma distribution fitted to them.
 
+        Where a bound on p is known, the gamma distribution does not go beyond it: far from the toys it knows nothing.
         The smallest over the hypotheses.
         """
         return min(self._z(statistic, toys) for toys in self.toys.values())
 
     def _z(self, statistic: float, toys: Array) -> float:
         if self.law is None:
-            return shifted_gamma_z(statistic, toys)
+            z = shifted_gamma_z(statistic, toys)
+            # another truth than the reference moves the statistic
+            beyond = statistic - max(float(np.mean(toys)), 0.0)
+            if self.decay is None or beyond <= 2 * self.decay:
+                return z
+            return min(z, float(-special.ndtri_exp(-beyond / (2 * self.decay))))
         return chi2_sum_z(statistic, self.law * max(float(np.mean(toys)) / float(self.law.sum()), 1e-9))
 
 

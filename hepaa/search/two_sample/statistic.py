@@ -57,3 +57,8 @@ class Statistic(ABC):
         """Weights w_j of the null distribution sum_j w_j chi^2_1 for many events, where it is known."""
         del rows, reference, tilts
         return None
+
+    def decay(self, reference: Array) -> float | None:
+        """The kappa of p <= exp(-t / 2 kappa) where the reference (n,) is true; None: there is no such bound."""
+        del reference
+        return None

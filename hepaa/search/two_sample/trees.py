@@ -118,6 +118,13 @@ class TreeRatio(Statistic):
         learned = self._train(rows.astype(np.uint8), data, reference)
         return lambda other: learned(other.astype(np.uint8))
 
+    def decay(self, reference: Array) -> float | None:
+        """Of the likelihood ratio of a density that was learned from other events: by Markov's inequality.
+
+        The mean of e^(t / 2) is 1 then. Errors of the reference, whose weights squared they are, widen it.
+        """
+        return None if self.statistic == "auc" else 1.0 + float(np.sum(reference**2) / np.sum(reference))
+
 
 @inlined
 def _add(codes: Codes, node: Whole, weight: Array, sums: Array) -> None:
