@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import optimize, special
 
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,46 @@ def _infer(pyhf: Any, spec: dict[str, Any], observed: bool, level: float) -> Fit
 
 
 def _limits(pyhf: Any, data: Any, model: Any, alpha: float, guess: float) -> tuple[float, tuple[float, ...]]:
-    """Observed and expected limits, looked for around `guess` first: every step is a dozen fits."""
-    top = model.config.suggested_bounds()[model.config.poi_index][1]
-    scan = pyhf.infer.intervals.upper_limits.toms748_scan
+    """Observed and expected limits on mu by CLs, of q-tilde with asymptotic formulae (Eur. Phys. J. C 71 (2011) 1554).
+
+    They are looked for around `guess` first. A fit takes seconds where every bin has a parameter, so those that do not
+    depend on mu are done once, the others begin where the last one ended, and all limits share them.
+    """
+    mle, poi = pyhf.infer.mle, model.config.poi_index
+    top = model.config.suggested_bounds()[poi][1]
+    at_zero = mle.fixed_poi_fit(0.0, data, model)
+    best, lowest = mle.fit(data, model, return_fitted_val=True)
+    asimov = model.expected_data(at_zero)  # which these parameters fit best
+    sets = [(data, float(lowest)), (asimov, float(mle.twice_nll(at_zero, asimov, model)[0]))]
+    last = [list(best), list(at_zero)]
+    known: dict[float, NDArray[np.float64]] = {}
+
+    def excess(mu: float, i: int) -> float:
+        """CLs - alpha: observed, then expected for background alone 2, 1, 0, -1 and -2 sigma below its median."""
+        if mu not in known:
+            root = []
+            for k, (counts, least) in enumerate(sets):
+                fitted, value = mle.fixed_poi_fit(mu, counts, model, init_pars=last[k], return_fitted_val=True)
+                last[k] = list(fitted)
+                root.append(np.sqrt(max(float(value) - least, 0.0)))
+            observed, expected = (root[0] if mu > best[poi] else 0.0), max(root[1], 1e-9)
+            test = observed - expected if observed <= expected else (observed**2 - expected**2) / (2 * expected)
+            tests = np.array([test, 2, 1, 0, -1, -2])
+            known[mu] = special.ndtr(-tests - expected) / special.ndtr(-tests) - alpha
+        return float(known[mu][i])
+
+    def limit(i: int, low: float, high: float) -> float:
+        excess(low, i), excess(high, i)
+        below = max(mu for mu, values in known.items() if values[i] > 0)
+        above = min(mu for mu, values in known.items() if values[i] <= 0)
+        return float(optimize.toms748(excess, below, above, args=(i,), rtol=1e-3))
+
     for low, high in ((min(guess, top) / 5, min(5 * guess, top)), (1e-6 * top, top)):
         try:
-            observed, expected = scan(data, model, low, high, level=alpha, rtol=1e-3)
+            observed, *band = (limit(i, low, high) for i in range(6))
         except ValueError:  # the limit lies outside
             continue
-        return float(observed), tuple(float(x) for x in expected)
+        return observed, tuple(band)
     raise InputError(
         f"the upper limit on the signal strength lies beyond {top:g}: scale the signal up, to a limit near 1"
     )

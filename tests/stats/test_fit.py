@@ -3,6 +3,7 @@
 import numpy as np
 import pyhf
 import pytest
+from pyhf.optimize.mixins import OptimizerMixin
 
 from hepaa.errors import InputError
 from hepaa.stats import fit
@@ -57,3 +58,33 @@ def test_what_is_not_valid_is_refused(spec):
     content = {**spec[2], "version": "9.9.9"}
     with pytest.raises(InputError, match="not valid"):
         fit.validate(content)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pyhf's own dependencies
+def test_limits_are_those_of_pyhfs_own_scan_with_less_than_half_of_its_fits(monkeypatch):
+    """Data above and below the background; pyhf fits five times for every signal strength that it looks at."""
+    rate = {"name": "rate", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
+    bins = [
+        {"name": "S", "data": [1.0, 3.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+        {"name": "B", "data": [50.0, 20.0], "modifiers": [rate]},
+    ]
+    fits = []
+    minimize = OptimizerMixin.minimize
+    monkeypatch.setattr(OptimizerMixin, "minimize", lambda *a, **k: fits.append(1) or minimize(*a, **k))
+    for data in ([52.0, 26.0], [44.0, 15.0]):
+        content = {
+            "version": "1.0.0",
+            "channels": [{"name": "sr", "samples": bins}],
+            "observations": [{"name": "sr", "data": data}],
+            "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
+        }
+        fits.clear()
+        found = fit.infer(content, observed=True)
+        ours = len(fits)
+        whole = pyhf.Workspace(content)
+        model = whole.model()
+        fits.clear()
+        observed, band = pyhf.infer.intervals.upper_limits.toms748_scan(whole.data(model), model, 0.1, 10, rtol=1e-3)
+        assert found.observed_limit == pytest.approx(float(observed), rel=2e-3)
+        np.testing.assert_allclose(found.expected_limit, np.array(band, dtype=float), rtol=2e-3)
+        assert ours < 0.5 * len(fits)
