@@ -49,10 +49,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "AnoRand": {"epochs": 5, "batch_size": 64},
     "AnoRand without labels": {"epochs": 5, "batch_size": 64, "labels": "pseudo"},
     "ContrastiveEncoder": {
-        "epochs": 6, "batch_size": 64, "encoder": "mlp", "hidden": (16,), "embedding": 4, "projection": 8,
-        "preprocess": "skewlog", "views": "noise", "view_noise": 0.3,
+        "epochs": 3, "batch_size": 250, "encoder": "mlp", "hidden": (16,), "embedding": 4, "projection": 8,
+        "preprocess": "skewlog", "views": "noise", "view_noise": 0.3, "learning_rate": 1e-2,
     },
-    "NeuralClassifier": {"epochs": 6, "batch_size": 64, "hidden": (16,)},
+    "NeuralClassifier": {"epochs": 3, "batch_size": 400, "hidden": (16,), "learning_rate": 1e-2},
     "GaussianMixture": {"components": 4},
     "NearestNeighbours": {},
     "Ensemble": {"members": ("gaussian-mixture", "isolation-forest"), "method": "fisher"},
