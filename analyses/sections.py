@@ -133,11 +133,11 @@ VBF = Section(
     "Tuned on the quadratic term of one operator, what does a detector make of the others, and of nature?",
     "Public MadGraph + SMEFTsim events of p p -> h q q with weights, eight inputs without azimuth; 3,000 labels of "
     "c_HW.",
-    "Labels of c_HW give {smeft_vbf_quadratic | Anomaly-Aware VAE, published settings, 3,000 labels of cHW | cHW} on its "
-    "own quadratic term, near the ceiling, and take c_HB from {smeft_vbf_quadratic | VAE, published settings | cHB} to "
-    "{smeft_vbf_quadratic | Anomaly-Aware VAE, published settings, 3,000 labels of cHW | cHB}, whose spread is large "
-    "because few events carry its term. At 0.2 TeV^-2, where interference counts most, nothing is far from 0.5, the "
-    "exact likelihood ratio neither. c_Hbox changes the rate alone and is at 0.5 everywhere, as it has to be.",
+    "Labels of c_HW give {smeft_vbf_quadratic | Anomaly-Aware VAE, published settings, 3,000 labels of cHW | cHW} on "
+    "its own quadratic term, near the ceiling, and take c_HB from {smeft_vbf_quadratic | VAE, published settings | "
+    "cHB} to {smeft_vbf_quadratic | Anomaly-Aware VAE, published settings, 3,000 labels of cHW | cHB}, whose spread is "
+    "large because few events carry its term. At 0.2 TeV^-2, where interference counts most, nothing is far from 0.5, "
+    "the exact likelihood ratio neither. c_Hbox changes the rate alone and is at 0.5 everywhere, as it has to be.",
     ("smeft_vbf",),
     ("smeft_vbf_quadratic", "smeft_vbf_full"),
     words={
