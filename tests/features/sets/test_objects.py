@@ -154,6 +154,7 @@ def usual_cuts(name):
     }
 
 
+@pytest.mark.filterwarnings("ignore:.*the tagger was not run")
 @pytest.mark.parametrize("name", slow(V7, V9, V15))
 def test_events_of_nanoaod_with_the_usual_objects(data, tree, name):
     t = tree(name)
