@@ -108,6 +108,15 @@ def test_its_own_score_is_the_distance_from_the_nearest_generator(
     np.testing.assert_allclose(encoder.anomaly_score(X), np.min(far, axis=0), rtol=1e-3)
 
 
+def test_weights_of_events_weigh_the_clusters(events: tuple[np.ndarray, np.ndarray]) -> None:
+    X, group = events
+    weight = 1.0 + 9.0 * (np.arange(300) % 3 == 0)
+    model = ContrastiveEncoder(**JETS).fit(X, sample_weight=weight, groups=group)
+    z = model.transform(X).astype(float)
+    means = [np.average(z[group == name], axis=0, weights=weight[group == name]) for name in (3, 7)]
+    np.testing.assert_allclose(model.clusters_.means_[0], means, rtol=1e-4, atol=1e-6)
+
+
 def test_members_stand_side_by_side(events: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     X, _ = events
     two = ContrastiveEncoder(**JETS, seeds=2).fit(X)
