@@ -242,10 +242,10 @@ ANORAND_IMAGES = Section(
     "Autoencoder, VAE and AnoRand learn ones and are asked for sevens, by their score and by the distance in their "
     "latent space.",
     "MNIST, no labels; the source shows pictures of latent spaces and no numbers.",
-    "Scores are alike ({anorand_images | AnoRand | score: AUC} % for AnoRand, "
-    "{anorand_images | VAE | score: AUC} % for the VAE), nearest neighbours are better "
-    "({anorand_images | nearest neighbours | score: AUC} %). AnoRand's latent vector tells sevens apart "
-    "({anorand_images | AnoRand | latent distance: AUC} %), the two dimensions of the others less.",
+    "By their errors, autoencoder and VAE ({anorand_images | VAE | score: AUC} %) are as good as nearest neighbours "
+    "and better than AnoRand's score ({anorand_images | AnoRand | score: AUC} %). AnoRand's latent vector tells sevens "
+    "apart better than its score ({anorand_images | AnoRand | latent distance: AUC} %); two dimensions, where sevens "
+    "lie among ones, do not ({anorand_images | VAE | latent distance: AUC} %).",
     ("anorand_images",),
     ("anorand_images",),
     {"anorand_latent": "First two principal components of each latent space, first seed (the source's Figs. 6, 7)."},
