@@ -18,12 +18,13 @@ from hepaa.cli import main
 PACKAGE = Path(hepaa.__file__).parent
 HEAVY = ("torch", "matplotlib", "numba", "awkward", "sklearn", "pandas", "uproot", "h5py")
 FACE = [
-    "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "CardError", "ContrastiveEncoder", "ContrastiveVAE", "Ensemble", "EventTable",
-    "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError", "IsolationForest",
-    "NearestNeighbours", "NeuralClassifier", "OutlierModel", "PseudoLabelled", "RelevantDensity", "Sample", "SkewLogStandardize",
-    "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TreeEnsemble", "TruncatedInputError", "VAE",
-    "__version__", "concatenate", "conformal_pvalues", "detector", "features", "from_pylhe", "iterate",
-    "leave_one_generator_out", "load_detector", "mix", "open", "probe", "significance", "split",
+    "AnoRand", "AnomalyAwareFlow", "AnomalyAwareVAE", "CardError", "ContrastiveEncoder", "ContrastiveVAE",
+    "Ensemble", "EventTable", "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError",
+    "IsolationForest", "NearestNeighbours", "NeuralClassifier", "OutlierModel", "PseudoLabelled", "RelevantDensity",
+    "Sample", "SkewLogStandardize", "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TreeEnsemble",
+    "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues", "detector", "features",
+    "from_pylhe", "iterate", "leave_one_generator_out", "load_detector", "mix", "open", "probe", "select_objects",
+    "significance", "split",
 ]  # fmt: skip
 
 
