@@ -72,7 +72,9 @@ def shown(section: Section) -> str:
     for name, caption in section.figures.items():
         if (FIGURES / f"{name}.png").is_file():
             lines += [f"![{caption}](figures/{name}.png)", "", f"*{caption}*", ""]
-    scripts = ", ".join(f"[`{name}.py`]({name}.py)" for name in section.scripts)
+    scripts = ", ".join(
+        f"[`{path.name}`]({path.name})" for pattern in section.scripts for path in sorted(HERE.glob(f"{pattern}.py"))
+    )
     return re.sub("\n{3,}", "\n\n", "\n".join([*lines, f"Scripts: {scripts}.", ""]))
 
 

@@ -30,6 +30,7 @@ class Section:
         Keys of results, or patterns of them such as "bead_*".
     figures : dict of name -> caption
     scripts : tuple of str
+        Their names, or patterns of them.
     """
 
     question: str
@@ -218,7 +219,7 @@ BEAD = Section(
     "signals.",
     "Contrast alone, in a latent space of two dimensions, loses; a Gaussian mixture gains 0.12 on the VAE. A cut at 1 "
     "% keeps about 1 % of the generator left out, whatever the training, so there is little for the contrast to cure.",
-    ("bead_generators",),
+    ("bead_*",),
     ("bead_*",),
     words={
         "angle from the nearest cluster": "score: the angle between an event and the mean of the nearest generator in "
@@ -369,7 +370,7 @@ SEARCHES = Section(
     "{search_dijets | W'(500, 100): residual search, 4 inputs | z at 0.003}), semi-visible jets in some, "
     "W'(1000, 400) in none; on background alone z is "
     "{search_background | residual search at 0.003 | mean z} in the mean.",
-    ("search_dijets", "search_lhco", "search_background"),
+    ("search_*",),
     ("search_*",),
     words={
         "residual search": "a Gaussian component on top of the sidebands' density, by expectation maximisation",
