@@ -81,7 +81,8 @@ def figure(found: dict[str, dict[int, dict[str, list[float]]]]) -> Figure:
                 means = [np.mean(values[quantity]) for values in sizes.values()]
                 colour = line_colours(len(found))[i]
                 width = 2.5 if name == OURS else 1.2
-                axes.plot(list(sizes), means, LINES[i % len(LINES)], color=colour, linewidth=width, label=name)
+                line = LINES[i % len(LINES)]
+                axes.plot(list(sizes), means, linestyle=line, color=colour, linewidth=width, label=name)
             axes.set(xscale="log", xlabel="rows", ylabel=label)
         drawn.axes[1].set_yscale("log")
         drawn.axes[0].legend(fontsize="x-small", ncols=2)
