@@ -173,9 +173,9 @@ UNSEEN = Section(
         "AA or density": "an event is as anomalous as the stronger of the two says, AA's word being discounted",
         "14,000 labels": "where no number is given",
     },
-    in_view="all three, but for the rows that say otherwise. How AA and density are joined (`aa-or-density`) and when a "
-    "feature counts as alike (`relevant-density`) were chosen on a fifth of the training events with the three signals "
-    "of these tables.",
+    in_view="all three, but for the rows that say otherwise. How AA and density are joined (`aa-or-density`) and when "
+    "a feature counts as alike (`relevant-density`) were chosen on a fifth of the training events with the three "
+    "signals of these tables.",
 )
 SIC = Section(
     "LHC Olympics: what is a detector worth at a hard cut?",
