@@ -1,4 +1,4 @@
-"""Sessions: `nox -s demo`, `tests`, `grid`, `lint`, `types`, `bench`, `analyses`, `minimums`, `wheel`.
+"""Sessions: `nox -s demo`, `tests`, `grid`, `lint`, `types`, `bench`, `analyses`, `docs`, `minimums`, `wheel`.
 
 Words after `--` go to the command of the session: `nox -s tests -- -k table`, `nox -s demo -- --output my-folder`.
 """
@@ -37,7 +37,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The default tests; `-- -m slow` runs the long ones."""
-    _install(session, "-e", ".[test,simulate,hepmc]")
+    _install(session, "-e", ".[test,simulate,hepmc,docs]")
     session.run("python", "-m", "pytest", *session.posargs, env=KEEP_BYTECODE)
 
 
@@ -85,6 +85,19 @@ def analyses(session: nox.Session) -> None:
     """The published results, measured here, and the page of them; `-- --quick` shows only that all work."""
     _install(session, ".[baselines]")
     session.run("python", "analyses/run.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The guide, gallery and reference as a site, warnings as errors, and what a browser makes of it."""
+    _install(session, "-e", ".[test,docs]")
+    if not any(map(shutil.which, ("chromium", "google-chrome"))) and os.geteuid() == 0:
+        for words in (("update",), ("install", "--yes", "--no-install-recommends", "chromium")):
+            session.run("apt-get", "-qq", *words, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
+    site = Path(session.create_tmp()).resolve() / "site"
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "analyses/guide", str(site))
+    session.run("python", "-m", "pytest", "tests/guide/test_site.py", *session.posargs, env={"HEPAA_SITE": str(site)})
+    session.log(f"open {site / 'index.html'}")
 
 
 @nox.session
