@@ -69,6 +69,8 @@ def shown(section: Section) -> str:
         lines += [f"**Signals in view** when settings were chosen: {section.in_view}", ""]
     for key in keys(section):
         lines += [table.markdown(content(key)["title"], rows(key))]
+        if (table.RESULTS / f"{key}.csv").is_file():
+            lines += [f"All of it: [`{key}.csv`](results/{key}.csv).", ""]
     for name, caption in section.figures.items():
         if (FIGURES / f"{name}.png").is_file():
             lines += [f"![{caption}](figures/{name}.png)", "", f"*{caption}*", ""]

@@ -295,7 +295,7 @@ ANORAND_PEERS = Section(
     "Third of 17 by mean rank ({anorand_peers | AnoRand | mean rank by AUC-PR} by AUC-PR, "
     "{anorand_peers | AnoRand | mean rank by AUC-ROC} by AUC-ROC), sixth by mean AUC-PR "
     "({anorand_peers | AnoRand | AUC-PR in %} %); no difference among the first is significant. The published form is "
-    "last. Every set and detector is in [`anorand_peers.csv`](results/anorand_peers.csv).",
+    "last.",
     ("anorand_peers",),
     ("anorand_peers",),
     {
