@@ -52,9 +52,8 @@ def test_every_internal_link_leads_somewhere():
             if url.scheme or url.netloc:
                 continue
             target = (page.parent / unquote(url.path)).resolve() if url.path else page
-            if not target.exists():
-                broken.append(f"{page.name}: {link}")
-            elif url.fragment and target.suffix == ".html" and unquote(url.fragment) not in parsed(target).names:
+            names = parsed(target).names if target.suffix == ".html" and target.exists() else {unquote(url.fragment)}
+            if not target.exists() or (url.fragment and unquote(url.fragment) not in names):
                 broken.append(f"{page.name}: {link}")
     assert broken == []
 
