@@ -32,6 +32,10 @@ class SampleCard(_Section):
     """Files that stand for one process from one generator."""
 
     process: Name = Field(description="name of the process")
+    label: Name | None = Field(
+        None,
+        description="what figures call the process, as text or mathtext, such as ZH ($O_{HW}$); null: its name",
+    )
     role: Role = Field("background", description="background, signal or data")
     generator: Name = Field("unknown", description="generator and tune")
     files: list[str] = Field(
@@ -463,6 +467,8 @@ class Card(Rules):
                 raise ValueError(
                     f"samples: the shares of {process!r} are {shares}; give one to each sample, with sum 1"
                 )
+            if len({s.label for s in same}) > 1:
+                raise ValueError(f"samples: {process!r} has several labels; give the same to each of its samples")
             if len({s.role for s in same}) > 1:
                 raise ValueError(f"samples: {process!r} has several roles; name the processes apart")
         return self
@@ -505,6 +511,11 @@ class Card(Rules):
         if self.figures.label is not None:
             return self.figures.label
         return "" if self.has_data else "Simulation"
+
+    @property
+    def process_labels(self) -> dict[str, str]:
+        """What figures call processes that have a label of their own."""
+        return {s.process: s.label for s in self.samples if s.label is not None}
 
     @property
     def file_names(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import yaml
 
 import hepaa
 from hepaa.card import load_card, parse_card
+from hepaa.errors import CardError, InputError
 
 MINIMAL = {
     "name": "zh",
@@ -115,3 +116,19 @@ def test_a_changed_card_is_the_card_that_has_the_value(tmp_path):
 def test_detectors_have_files_of_their_own(tmp_path):
     detectors = [{"detector": "VAE", "name": name} for name in ("m<500", "m>500")]
     assert card(tmp_path, detectors=detectors).file_names == {"m<500": "m-500", "m>500": "m-500-2"}
+
+
+def test_figures_call_a_process_by_its_label(tmp_path):
+    from hepaa.demo import path
+    from hepaa.run import checks
+
+    content = yaml.safe_load(path("lhco.yaml").read_text())
+    content["samples"][2]["label"] = "$W'$"
+    card = parse_card(content, source=tmp_path / "card.yaml")
+    assert card.process_labels == {"W'(3.5 TeV)": "$W'$"}
+    wrong = card.samples[2].model_copy(update={"label": r"$\nothing$"})
+    with pytest.raises(InputError, match=r"samples.2.label: .*cannot be drawn"):
+        checks.before_reading(card.model_copy(update={"samples": [*card.samples[:2], wrong]}))
+    content["samples"][0]["label"] = "QCD"
+    with pytest.raises(CardError, match="'QCD dijets' has several labels"):
+        parse_card(content, source=tmp_path / "card.yaml")

@@ -9,7 +9,18 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hepaa.errors import InputError
-from hepaa.plots.style import LINES, SIGNAL_COLOURS, Look, drawing, header, line_colours, single
+from hepaa.plots.style import (
+    BESIDE,
+    LINES,
+    SIGNAL_COLOURS,
+    Look,
+    add_legend,
+    corners,
+    drawing,
+    header,
+    line_colours,
+    single,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,10 +54,11 @@ def score_by_generator(
     Raises
     ------
     InputError
-        If there is no background.
+        If there are not two backgrounds, or all their scores are equal.
     """
-    if not backgrounds:
-        raise InputError("there is no background to compare the generators of")
+    look = look or Look()
+    if len(backgrounds) < 2:
+        raise InputError(f"{len(backgrounds)} backgrounds: give the scores of two generators or more to compare")
     everything = np.concatenate([np.asarray(x, dtype=np.float64) for x, _ in backgrounds.values()])
     edges = np.unique(np.quantile(everything, np.linspace(0, 1, max(2, min(bins, len(everything) // 40)) + 1)))
     if len(edges) < 2:
@@ -61,19 +73,17 @@ def score_by_generator(
         for (name, (share, error)), colour, line in zip(
             shares.items(), line_colours(len(shares)), cycle(LINES), strict=False
         ):
-            top.stairs(share, k, color=colour, linestyle=line, linewidth=1.7, label=name)
+            top.stairs(share, k, color=colour, linestyle=line, linewidth=1.7, label=look.called(name))
             ratio, spread = (np.divide(x, mean, out=np.ones_like(x), where=mean > 0) for x in (share, error))
             low.stairs(ratio, k, color=colour, linestyle=line, linewidth=1.5)
             low.stairs(ratio + spread, k, baseline=ratio - spread, fill=True, color=colour, alpha=0.18, lw=0)
         for i, (name, pair) in enumerate(signals.items()):
             share, _ = _share(*pair, edges)
             colour = SIGNAL_COLOURS[i % len(SIGNAL_COLOURS)]
-            top.stairs(share, k, color=colour, linestyle=":", linewidth=2.1, label=f"{name} (signal)")
+            top.stairs(share, k, color=colour, linestyle=":", linewidth=2.1, label=f"{look.called(name)} (signal)")
         top.set_yscale("log")
-        top.margins(y=0.25)
+        top.margins(y=0.1)
         top.set_ylabel("Fraction / bin")
-        top.legend(ncols=2, loc="upper left")
-        top.set_ylim(top=top.get_ylim()[1] * 3)
         low.axhline(1.0, color="#8a8a8a", linewidth=0.9)
         low.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
         low.set(xlim=(0, len(edges) - 1), ylim=(0.55, 1.45))
@@ -81,7 +91,8 @@ def score_by_generator(
         low.set_xticks(shown, [f"{edges[i]:.3g}" for i in shown])
         low.minorticks_off()
         low.set(xlabel=f"{xlabel}, bins of equal background", ylabel="Ratio to mean")
-        header(top, look)
+        header(top, look, luminosity=False)
+        add_legend(top, ncols=2, loc="upper left" if look.style == "plain" else "upper right")
     return figure
 
 
@@ -123,6 +134,7 @@ def latent_space(
     InputError
         If a group is not of shape (n, 2).
     """
+    look = look or Look()
     rng = np.random.default_rng(seed)
     groups = {name: np.asarray(p, dtype=np.float64) for name, p in points.items()}
     for name, p in groups.items():
@@ -139,18 +151,19 @@ def latent_space(
             p = p[rng.permutation(len(p))[:most]]
             style: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "linewidths": 0.5, "s": 9, "alpha": 0.55}
             if name in signals:
-                axes.scatter(p[:, 0], p[:, 1], facecolors="none", edgecolors=colours[name], label=name,
+                axes.scatter(p[:, 0], p[:, 1], facecolors="none", edgecolors=colours[name], label=look.called(name),
                              rasterized=True, **style)  # fmt: skip
             else:
-                axes.scatter(p[:, 0], p[:, 1], color=colours[name], label=name, rasterized=True, **style)
+                axes.scatter(p[:, 0], p[:, 1], color=colours[name], label=look.called(name), rasterized=True, **style)
         everything = np.concatenate(list(groups.values()))
         for axis, scale in ((0, axes.set_xlim), (1, axes.set_ylim)):
             low, high = np.quantile(everything[:, axis], [0.002, 0.998])
             pad = 0.08 * (high - low) or 0.5
-            scale(low - pad, high + (3 if axis else 1) * pad)
+            scale(low - pad, high + pad)
         axes.set(xlabel=axes_labels[0], ylabel=axes_labels[1])
-        axes.legend(loc="upper right", markerscale=2, ncols=2)
-        header(axes, look)
+        header(axes, look, luminosity=False)
+        # points lie everywhere: the legend stands beside them
+        axes.legend(**BESIDE, markerscale=2)
     return figure
 
 
@@ -182,7 +195,7 @@ def feature_pulls(
         figure = new_figure(figsize=(width, height))
         axes = figure.subplots()
         figure.subplots_adjust(left=1.3 / width, right=1 - 0.25 / width, top=1 - 0.45 / height, bottom=0.95 / height)
-        axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         for i, row in enumerate(values):
             for j, value in enumerate(row):
                 strong = abs(value) > 0.7 * limit
@@ -193,7 +206,11 @@ def feature_pulls(
         axes.set_yticks(range(len(events)), events, fontsize=8.5)
         axes.tick_params(which="both", length=0)
         axes.minorticks_off()
-        header(axes, look)
+        inches = 0.15 / width
+        place = axes.get_position()
+        scale = figure.add_axes((place.x1 + inches, place.y0, inches, place.height))
+        figure.colorbar(image, cax=scale, extend="both", label="Pull [standard deviations]")
+        corners(axes, axes, look)
     return figure
 
 
@@ -220,11 +237,11 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
             axes.axvspan(gate.bump.low, gate.bump.high, color="#c2554f", alpha=0.25, label=words)
         verdict = "passed" if gate.passed else "not tested" if gate.bump is None else "FAILED"
         colour = "#1b5e20" if gate.passed else "#b00020"
-        axes.text(0.97, 0.62, f"sculpting gate {verdict}", transform=axes.transAxes, ha="right", color=colour,
-                  fontsize=12, fontweight="bold")  # fmt: skip
         highest = max(float(np.max(after)), float(np.max(before)) * scale, 1.0)
-        axes.set(yscale="log", xlim=(edges[0], edges[-1]), ylim=(0.3, highest * 20))
+        axes.set(yscale="log", xlim=(edges[0], edges[-1]), ylim=(0.3, highest * 2))
         axes.set(xlabel=xlabel, ylabel="Simulated events / bin")
-        axes.legend(loc="upper right")
-        header(axes, look)
+        header(axes, look, luminosity=False)
+        legend = add_legend(axes, loc="upper right", title=f"sculpting gate {verdict}",
+                   title_fontproperties={"weight": "bold", "size": 12})  # fmt: skip
+        legend.get_title().set_color(colour)
     return figure

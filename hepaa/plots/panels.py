@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hepaa.errors import InputError
-from hepaa.plots.style import Look, drawing, header
+from hepaa.plots.style import Look, add_legend, corners, drawing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hepaa.table import EventTable
+
+
+AFTER = ", after the cut"
 
 
 def loss_curves(
@@ -64,8 +66,8 @@ def loss_curves(
             axes.set(xlabel="Epoch", ylabel=words)
             axes.margins(y=0.12)
         if any(len(lines) > 1 for lines in terms.values()):
-            grid[0].legend(loc="upper right")
-        _corners(grid[0], grid[columns - 1], look)
+            add_legend(grid[0], loc="upper right")
+        corners(grid[0], grid[columns - 1], look)
     return figure
 
 
@@ -119,7 +121,7 @@ def feature_distributions(
         )
         for stage, rows, draw in (
             ("", np.ones(len(table), bool), all_events),
-            (", after the cut", passed, {**after, "linewidth": 1.7}),
+            (AFTER, passed, {**after, "linewidth": 1.7}),
         )
         if (stage == "" or score is not None) and np.any((table.label == label) & rows)
     ]
@@ -136,8 +138,8 @@ def feature_distributions(
         for i in range(0, len(names), across):
             grid[i].set_ylabel("Fraction / bin")
         handles, words = grid[0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="upper center", ncols=len(words) if across > 2 else 2)
-        _corners(grid[0], grid[across - 1], look)
+        figure.legend(handles, words, loc="upper center", ncols=len(words) if across > 2 else 1)
+        corners(grid[0], grid[across - 1], look)
     return figure
 
 
@@ -173,13 +175,6 @@ def _grid(
     return figure, axes[:n]
 
 
-def _corners(left: Axes, right: Axes, look: Look | None) -> None:
-    """The header, spread over the top row: label above its first panel, luminosity and sqrt(s) above its last."""
-    look = look or Look()
-    header(left, replace(look, luminosity=None, sqrt_s=None))
-    header(right, Look(luminosity=look.luminosity, sqrt_s=look.sqrt_s))
-
-
 def _feature_panel(
     axes: Axes, values: NDArray[np.float64], weight: NDArray[np.float64], groups: Sequence[Any], bins: int
 ) -> None:
@@ -194,7 +189,11 @@ def _feature_panel(
         total = np.sum(weight[rows])
         share = counts / total if total > 0 else counts
         axes.stairs(share, edges, label=name, **draw)
-        top = max(top, float(np.max(share)))
+        error = np.zeros(bins)
+        if name.endswith(AFTER):  # few events pass
+            error = np.sqrt(np.histogram(values[rows], edges, weights=weight[rows] ** 2)[0]) / max(total, 1e-300)
+            axes.errorbar((edges[1:] + edges[:-1]) / 2, share, error, fmt="none", ecolor=draw["color"], elinewidth=0.9)
+        top = max(top, float(np.max(share + error)))
     axes.set(xlim=(low, high), ylim=(0, 1.12 * top if top > 0 else 1))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -9,14 +10,27 @@ import mplhep
 import numpy as np
 from hist.intervals import poisson_interval
 from matplotlib import patheffects
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hepaa.errors import InputError, nearest
-from hepaa.plots.style import HATCHES, LINES, SIGNAL_COLOURS, Look, drawing, fills, header, line_colours, single, thin
+from hepaa.plots.style import (
+    HATCHES,
+    LINES,
+    SIGNAL_COLOURS,
+    Look,
+    add_legend,
+    drawing,
+    fills,
+    header,
+    line_colours,
+    single,
+    thin,
+)
+from hepaa.stats import performance
 from hepaa.stats.significance import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -41,7 +55,7 @@ def score_histogram(
     systematic: float = 0.0,
     shifts: Mapping[str, NDArray[np.float64]] | None = None,
     response: Response | None = None,
-    axis: Axis = "auto",
+    axis: Axis = "bins",
     xlabel: str | None = None,
     look: Look | None = None,
 ) -> Figure:
@@ -65,8 +79,9 @@ def score_histogram(
     response : Response, optional
         How the background answers to all of these; for the Z of all bins.
     axis : "auto", "linear", "log" or "bins"
-        How the score is drawn; "bins" draws all bins equally wide, with their edges as labels. "auto" takes the first
-        of the three on which the narrowest bin can be seen.
+        How the score is drawn; "bins" draws all bins equally wide, with their edges as labels, so that figures of
+        different scores are read alike. "auto" takes the first of the others on which the narrowest bin can be seen,
+        else this.
     xlabel : str, optional
         Default: the label of the histogram's axis.
     look : Look, optional
@@ -81,6 +96,7 @@ def score_histogram(
         If `panel` is unknown, or shows data or signals that are not there, or a bin has no positive background (see
         `ScoreHistograms.significance`).
     """
+    look = look or Look()
     panel = _panel(panel, histograms) if lower_panel else None
     axis = _axis(np.asarray(histograms.binning.edges), axis)
     edges = np.arange(len(histograms.binning) + 1.0) if axis == "bins" else np.asarray(histograms.binning.edges)
@@ -96,7 +112,7 @@ def score_histogram(
         else:
             top = low = figure.subplots()
             figure.subplots_adjust(left=0.13, right=0.97, top=0.93, bottom=0.13)
-        _stack(top, edges, histograms, names)
+        _stack(top, edges, histograms, names, look)
         shared = np.sqrt(systematic**2 + np.sum([np.square(x) for x in (shifts or {}).values()], axis=0))
         words = f"{100 * systematic:g} % syst." if not shifts else "syst."
         sigma = np.hypot(np.sqrt(histograms.b_variance), shared * histograms.b)
@@ -106,7 +122,12 @@ def score_histogram(
             scaled = np.asarray(h.values() * signal_scale)
             times = "" if signal_scale == 1 else rf" ($\times${signal_scale:g})"
             line = top.stairs(
-                scaled, edges, label=name + times, color=SIGNAL_COLOURS[i % 4], linestyle=LINES[i % len(LINES)], lw=2.1
+                scaled,
+                edges,
+                label=look.called(name) + times,
+                color=SIGNAL_COLOURS[i % 4],
+                linestyle=LINES[i % len(LINES)],
+                lw=2.1,
             )
             line.set_path_effects([patheffects.Stroke(linewidth=3.6, foreground="white"), patheffects.Normal()])
             heights.append(scaled)
@@ -130,8 +151,6 @@ def score_histogram(
                 axes.axvspan(first_blind, edges[-1], color="#9a9a9a", alpha=0.18, lw=0, label=words)
         _log_counts(top, heights)
         top.set_ylabel("Events / bin")
-        top.legend(ncols=2, loc="upper right")
-        header(top, look)
         if panel == "ratio":
             _ratio_panel(low, edges, histograms, sigma)
         elif panel:
@@ -140,13 +159,27 @@ def score_histogram(
             _significance_panel(low, edges, panel, results)
         if axis == "log":
             low.set_xscale("log")
+            if edges[-1] < 100 * edges[0]:  # ticks at powers of ten alone would be one or two
+                low.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                low.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            low.xaxis.set_minor_formatter(NullFormatter())
         low.set_xlim(edges[0], edges[-1])
         low.set_xlabel((xlabel or first.axes[0].label) + (", bins of equal width" if axis == "bins" else ""))
-        if axis == "bins":  # the score at each edge, or at every second, third ... where they are many
-            shown = range(0, len(edges), -(-len(edges) // 9))
-            low.set_xticks(list(shown), labels=[f"{histograms.binning.edges[i]:.3g}" for i in shown])
-            low.set_xticks(edges, minor=True)
+        if axis == "bins":
+            _edge_ticks(low, np.asarray(histograms.binning.edges))
+        header(top, look)
+        add_legend(top, ncols=2, loc="upper right")
     return figure
+
+
+def _edge_ticks(axes: Axes, edges: NDArray[np.float64]) -> None:
+    """The score at each edge, or at every second, third ... where they are many."""
+    digits = next((d for d in range(3, 9) if len({f"{x:.{d}g}" for x in edges}) == len(edges)), 9)
+    words = [f"{x:.{digits}g}" for x in edges]
+    most = max(2, 55 // (max(map(len, words)) + 1))  # characters along the axis, with a space between
+    shown = range(0, len(edges), -(-len(edges) // most))
+    axes.set_xticks(list(shown), labels=[words[i] for i in shown])
+    axes.set_xticks(np.arange(len(edges)), minor=True)
 
 
 def _axis(edges: NDArray[np.float64], axis: Axis) -> Axis:
@@ -201,13 +234,15 @@ def _ratio_panel(
     axes.set_ylabel("Data / pred.")
 
 
-def _stack(axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, names: Sequence[str]) -> None:
+def _stack(
+    axes: Axes, edges: NDArray[np.float64], histograms: ScoreHistograms, names: Sequence[str], look: Look
+) -> None:
     below = np.zeros(len(histograms.binning))
     for name, colour, hatch in zip(names, fills(len(names)), cycle(HATCHES), strict=False):
         above = below + histograms.backgrounds[name].values()
         axes.stairs(
             above, edges, baseline=below, fill=True, facecolor=colour, edgecolor="#303030",
-            hatch=hatch, linewidth=0.6, label=name,
+            hatch=hatch, linewidth=0.6, label=look.called(name),
         )  # fmt: skip
         below = above
 
@@ -224,7 +259,7 @@ def _band(
 
 
 def _log_counts(axes: Axes, heights: Sequence[NDArray[np.float64]]) -> None:
-    """Logarithmic y axis with room for the legend above and for the smallest drawn bin below."""
+    """Logarithmic y axis with room for the smallest drawn bin below."""
     positive = np.concatenate(heights)
     positive = positive[positive > 0]
     if not len(positive):
@@ -232,7 +267,7 @@ def _log_counts(axes: Axes, heights: Sequence[NDArray[np.float64]]) -> None:
     peak = float(np.max(positive))
     floor = max(float(np.min(positive)) / 3, peak * 1e-7)
     axes.set_yscale("log")
-    axes.set_ylim(floor, floor * (peak / floor) ** 1.45)
+    axes.set_ylim(floor, floor * (peak / floor) ** 1.08)
 
 
 def _significance_panel(
@@ -252,16 +287,17 @@ def _significance_panel(
             values + errors, edges, baseline=np.maximum(values - errors, 0), fill=True, color=colour, alpha=0.22, lw=0
         )
         top = max(top, float(np.max(values + errors)))
-    rows = -(-len(results) // 3)
-    axes.set_ylim(0, (1.25 + 0.25 * rows) * top if top > 0 else 1)
+    axes.set_ylim(0, 1.1 * top if top > 0 else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
     axes.set_ylabel(r"Asimov $Z$" if panel == "asimov" else r"$S/\sqrt{B}$")
-    axes.legend(loc="upper left", ncols=3, fontsize=9.5, handlelength=1.8, columnspacing=1.2)
+    add_legend(axes, ncols=3, loc="upper left", fontsize=9.5, handlelength=1.8, columnspacing=1.2)
 
 
 def roc(
-    curves: Mapping[str, Roc],
+    curves: Mapping[str, Roc] | ArrayLike,
+    score: ArrayLike | Mapping[str, ArrayLike] | None = None,
     *,
+    weight: ArrayLike | None = None,
     errors: Mapping[str, float] | None = None,
     min_events: int = 25,
     look: Look | None = None,
@@ -270,14 +306,19 @@ def roc(
 
     Parameters
     ----------
-    curves : mapping of name -> Roc
-        As from `hepaa.stats.performance.roc`.
+    curves : mapping of name -> Roc, or (n,)
+        As from `hepaa.stats.performance.roc`; or labels of events, 1 for signal, whose scores come next.
+    score : (n,) or mapping of name -> (n,), optional
+        Scores of these events by one or several detectors; higher is more anomalous.
+    weight : (n,), optional
+        Of these events.
     errors : mapping of name -> float, optional
         Errors of the AUC, for the legend.
     min_events : int
         Beyond the cut that fewer raw background events pass, a curve is drawn thin.
     look : Look, optional
     """
+    curves = _of_events(curves, score, weight, performance.roc)
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         lowest = 1.0
@@ -294,24 +335,35 @@ def roc(
             lowest = min([lowest, *eps[ok]])
         x = np.linspace(0.002, 1, 400)
         axes.plot(x, 1 / x, color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
-        axes.set(yscale="log", xlim=(0, 1), ylim=(1, 10 ** (np.log10(max(1 / lowest, 10)) * 1.25)))
+        axes.set(yscale="log", xlim=(0, 1), ylim=(1, 10 ** (np.log10(max(1 / lowest, 10)) * 1.05)))
         axes.set(xlabel=r"Signal efficiency $\varepsilon_S$", ylabel=r"Background rejection $1/\varepsilon_B$")
-        axes.legend(loc="upper right")
-        header(axes, look)
+        header(axes, look, luminosity=False)
+        add_legend(axes, loc="upper right")
     return figure
 
 
-def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None, look: Look | None = None) -> Figure:
+def sic(
+    curves: Mapping[str, SIC] | ArrayLike,
+    score: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    levels: Mapping[str, float] | None = None,
+    look: Look | None = None,
+) -> Figure:
     """Significance improvement eps_S / sqrt(eps_B) against signal efficiency, where enough background is left.
 
     Parameters
     ----------
-    curves : mapping of name -> SIC
-        As from `hepaa.significance.sic`; only its quoted cuts are drawn, with a band of one standard deviation.
+    curves : mapping of name -> SIC, or (n,)
+        As from `hepaa.significance.sic`, or labels as for `roc`; only quoted cuts are drawn, with a band of one
+        standard deviation.
+    score, weight
+        As for `roc`.
     levels : mapping of name -> float, optional
         Maxima that others have published: horizontal lines with their names.
     look : Look, optional
     """
+    curves = _of_events(curves, score, weight, performance.sic)
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         top = max([1.2, *(levels or {}).values()])
@@ -331,18 +383,31 @@ def sic(curves: Mapping[str, SIC], *, levels: Mapping[str, float] | None = None,
             top = max([top, *high])
         x = np.linspace(0, 1, 300)
         axes.plot(x, np.sqrt(x), color="#8a8a8a", linewidth=1.0, linestyle=(0, (1, 2)), label="random")
-        axes.set(xlim=(0, 1), ylim=(0, top * (1.12 + 0.1 * (len(curves) + 1))))
+        axes.set(xlim=(0, 1), ylim=(0, top * 1.05))
         axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Significance improvement $\varepsilon_S/\sqrt{\varepsilon_B}$")
         floors = " / ".join(str(n) for n in sorted({c.min_events for c in curves.values()}))
-        axes.legend(
+        header(axes, look, luminosity=False)
+        add_legend(
+            axes,
             loc="upper right",
             title=f"cuts with at least {floors} background events",
             title_fontsize=10,
             fontsize=None if len(curves) <= _MANY else 9,
         )
-        header(axes, look)
     return figure
+
+
+def _of_events(
+    curves: Any, score: ArrayLike | Mapping[str, ArrayLike] | None, weight: ArrayLike | None, curve: Callable[..., Any]
+) -> Mapping[str, Any]:
+    """Curves by name, as they are or of the scores of labelled events."""
+    if isinstance(curves, Mapping) == (score is not None):
+        raise InputError("give curves by name, or labels (n,) and scores (n,)")
+    if score is None:
+        return curves  # type: ignore[no-any-return]
+    scores = score if isinstance(score, Mapping) else {"score": score}
+    return {name: curve(curves, x, weight) for name, x in scores.items()}
 
 
 def luminosity_reach(
@@ -383,7 +448,7 @@ def luminosity_reach(
             if bands and name in bands:
                 low, high = (np.asarray(side, dtype=np.float64) for side in bands[name])
                 axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-        top = max(6.5, 1.05 * max(float(np.max(z)) for z in drawn.values()))
+        top = max(5.5, 1.05 * max(float(np.max(z)) for z in drawn.values()))
         for level in (3, 5):
             axes.axhline(level, color="#7a7a7a", linewidth=0.9)
             axes.annotate(
@@ -394,6 +459,6 @@ def luminosity_reach(
             axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)
         axes.set(xscale="log", xlim=(x[0], x[-1]), ylim=(0, top))
         axes.set(xlabel=r"Luminosity [fb$^\mathrm{-1}$]", ylabel=r"Expected significance $Z$")
-        axes.legend(loc="upper left")
-        header(axes, look)
+        header(axes, look, luminosity=False)
+        add_legend(axes, loc="upper left")
     return figure

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import mplhep
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import is_math_text
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
 from hepaa.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import RendererBase
+    from matplotlib.legend import Legend
     from numpy.typing import NDArray
 
 STYLES = ("plain", "CMS", "ATLAS", "LHCb", "ALICE")
 HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+"""Options of a legend beside its frame."""
+_INSIDE = "label inside"
+_MOST = 0.45
+"""Of a frame's height, for its legend: a taller one stands beside the frame."""
+_GAP = 4.0
+"""Points between a legend or label and what is drawn below it."""
+_EDGE = 0.03
+"""Inches between a text and the edge of the figure at least."""
 SIGNAL_COLOURS = ("#8f0d2c", "#000000", "#3b1f6b", "#0b4f3c")
 
 # the styles' own mathematical fonts have no root sign that grows: these are their closest relatives that have
@@ -53,6 +65,27 @@ _TICKS = {"labelsize": 11, "direction": "in", "minor.visible": True, "major.size
 _COMMON |= {f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()}
 
 
+class _Rule(NamedTuple):
+    """How an experiment labels figures, as mplhep does it: place of label and beam, fonts of name and label."""
+
+    inside: bool
+    beam_inside: bool
+    name: dict[str, str]
+    label: dict[str, str]
+
+
+_ABOVE: dict[str, Any] = {"xy": (0, 1), "xytext": (0, 5)}
+_IN: dict[str, Any] = {"xy": (0, 1), "xytext": (12, -20)}
+_BOLD = {"fontweight": "bold"}
+_RULES = {
+    "plain": _Rule(False, False, {}, {}),
+    "CMS": _Rule(False, False, _BOLD, {"fontstyle": "italic"}),
+    "ATLAS": _Rule(True, True, {**_BOLD, "fontstyle": "italic"}, {}),
+    "LHCb": _Rule(True, False, {}, {}),
+    "ALICE": _Rule(True, False, _BOLD, {}),
+}
+
+
 @dataclass(frozen=True)
 class Look:
     """Style and labels of a figure.
@@ -62,29 +95,37 @@ class Look:
     style : "plain", "CMS", "ATLAS", "LHCb" or "ALICE"
         Fonts and frames by mplhep; an experiment's name is printed only by its own style.
     label : str
-        Printed above the frame on the left, such as "Work in progress" or "Simulation".
+        Such as "Work in progress" or "Simulation"; above the frame on the left, or where the experiment has it.
     luminosity : float or None
-        In fb^-1; printed above the frame on the right.
+        In fb^-1; printed above the frame on the right, of figures of yields alone.
     sqrt_s : float or None
         Centre-of-mass energy in TeV; printed beside the luminosity.
+    names : mapping of process -> str
+        What processes are called in figures, as text or mathtext; by default as they are.
     """
 
     style: str = "plain"
     label: str = ""
     luminosity: float | None = None
     sqrt_s: float | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise InputError(f"there is no figure style {self.style!r}; {nearest(self.style, STYLES)}")
 
+    def called(self, process: str) -> str:
+        """What a process is called in figures."""
+        return self.names.get(process, process)
+
     @property
     def beam(self) -> str:
-        """Luminosity and sqrt(s) as text."""
-        parts = [] if self.luminosity is None else [rf"{self.luminosity:g} fb$^\mathrm{{-1}}$"]
-        if self.sqrt_s is not None:
-            parts.append(f"({self.sqrt_s:g} TeV)" if parts else rf"$\sqrt{{s}}$ = {self.sqrt_s:g} TeV")
-        return " ".join(parts)
+        """Luminosity and sqrt(s) as text, in the experiment's order."""
+        luminosity = "" if self.luminosity is None else rf"{self.luminosity:g} fb$^\mathrm{{-1}}$"
+        sqrt_s = "" if self.sqrt_s is None else rf"$\sqrt{{s}}$ = {self.sqrt_s:g} TeV"
+        if luminosity and sqrt_s and not _RULES[self.style].beam_inside:
+            return f"{luminosity} ({self.sqrt_s:g} TeV)"
+        return ", ".join(filter(None, (sqrt_s, luminosity)))
 
 
 class StyledFigure(Figure):
@@ -103,13 +144,143 @@ class StyledFigure(Figure):
 
 @contextmanager
 def drawing(look: Look | None) -> Iterator[Callable[..., Figure]]:
-    """Within it matplotlib has the style of `look`; gives the function that makes the figure."""
+    """Within it matplotlib has the style of `look`; gives the function that makes a figure.
+
+    In the end no legend or label in the frame covers what is drawn, and the figure is large enough for all its texts.
+    """
     look = look or Look()
     style: dict[str, Any] = {} if look.style == "plain" else dict(getattr(mplhep.style, look.style))
     style = {key: value for key, value in style.items() if key.startswith("font.")}
     settings: Any = style | _COMMON | {"mathtext.fontset": _MATH[look.style]}
+    made: list[Figure] = []
+
+    def new_figure(**options: Any) -> Figure:
+        made.append(StyledFigure(settings, **options))
+        return made[-1]
+
     with mpl.rc_context(settings):
-        yield partial(StyledFigure, settings)
+        yield new_figure
+        for figure in made:
+            renderer = _renderer(figure)
+            for axes in figure.axes:
+                _make_room(axes, renderer)
+            _enlarge(figure, renderer)
+
+
+def _renderer(figure: Figure) -> RendererBase:
+    canvas: Any = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    renderer: RendererBase = canvas.get_renderer()
+    return renderer
+
+
+def _make_room(axes: Axes, renderer: RendererBase) -> None:
+    """Raise the upper end of the y axis until nothing that is drawn lies behind the legend or a label in the frame."""
+    axes.get_ylim()  # limits that are still to be chosen are chosen now
+    legend, frame = axes.get_legend(), axes.bbox
+    gap = _GAP * axes.figure.dpi / 72
+    boxes = [text.get_window_extent(renderer) for text in axes.texts if text.get_gid() == _INSIDE]
+    if legend is not None:
+        box = legend.get_window_extent(renderer)
+        if any(box.x0 < label.x1 + gap and label.y0 < box.y1 for label in boxes):  # a wide one goes below the label
+            lowest = min(label.y0 for label in boxes) - gap
+            legend.set_bbox_to_anchor((0, 0, 1, (lowest - frame.y0) / frame.height), transform=axes.transAxes)
+            box = legend.get_window_extent(renderer)
+        boxes.append(box)
+    for _ in range(2):  # texts beside curves keep their size when the axis changes
+        ratios = [
+            (_highest(axes, box.x0 - gap, box.x1 + gap, renderer) - frame.y0) / (box.y0 - gap - frame.y0)
+            for box in boxes
+            if box.x0 < frame.x1 and box.y0 > (frame.y0 + frame.y1) / 2  # others stand beside the frame, or low in it
+        ]
+        if max(ratios, default=0.0) <= 1:
+            break
+        scale = axes.yaxis.get_transform()
+        low, high = scale.transform(np.asarray(axes.get_ylim()))
+        axes.set_ylim(top=float(scale.inverted().transform(np.asarray(low + max(ratios) * (high - low)))))
+
+
+def _highest(axes: Axes, left: float, right: float, renderer: RendererBase) -> float:
+    """Largest y, in pixels, of what is drawn of data between two x; a segment counts with its higher end."""
+    highest = -np.inf
+    for artist in (*axes.lines, *axes.patches, *axes.collections):
+        if not artist.get_transform().contains_branch_seperately(axes.transData)[1] and not _is_scatter(artist):
+            continue
+        for x, y in _outlines(artist):
+            ends = np.stack([x[:-1], x[1:]]), np.stack([y[:-1], y[1:]])
+            inside = (ends[0].min(axis=0) <= right) & (ends[0].max(axis=0) >= left)
+            heights = ends[1][:, inside]
+            highest = max(highest, np.max(heights[np.isfinite(heights)], initial=-np.inf))
+    for text in axes.texts:
+        box = text.get_window_extent(renderer)
+        if (
+            text.get_text()
+            and text.get_gid() != _INSIDE
+            and box.y0 < axes.bbox.y1
+            and box.x0 <= right
+            and box.x1 >= left
+        ):
+            highest = max(highest, box.y1)
+    return float(highest)
+
+
+def _is_scatter(artist: Any) -> bool:
+    return isinstance(artist, PathCollection)
+
+
+def _outlines(artist: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Points (x, y), in pixels, of each outline of an artist."""
+    if _is_scatter(artist):
+        points = artist.get_offset_transform().transform(np.asarray(artist.get_offsets()))
+        yield points.T.repeat(2, axis=1)
+        return
+    paths = artist.get_paths() if hasattr(artist, "get_paths") else [artist.get_path()]
+    for path in paths:
+        with np.errstate(divide="ignore"):  # what is not positive has no place on a logarithmic axis
+            points = artist.get_transform().transform(path.vertices)
+        if len(points) > 1:
+            yield points.T
+
+
+def _enlarge(figure: Figure, renderer: RendererBase) -> None:
+    """Make the figure so much larger on each side that no text is cut; frames keep their size."""
+    width, height = figure.get_size_inches()
+    drawn = figure.get_tightbbox(renderer)
+    left, low = max(0.0, _EDGE - drawn.x0), max(0.0, _EDGE - drawn.y0)
+    right, top = max(0.0, drawn.x1 + _EDGE - width), max(0.0, drawn.y1 + _EDGE - height)
+    if not any(side > _EDGE for side in (left, low, right, top)):
+        return
+    places = [axes.get_position() for axes in figure.axes]
+    wide, high = width + left + right, height + low + top
+    figure.set_size_inches(wide, high)
+    for axes, place in zip(figure.axes, places, strict=True):
+        x, y = (place.x0 * width + left) / wide, (place.y0 * height + low) / high
+        axes.set_position((x, y, place.width * width / wide, place.height * height / high))
+
+
+def add_legend(axes: Axes, *, ncols: int = 1, **options: Any) -> Legend:
+    """A legend in the frame, or beside it where it would take more than half of it.
+
+    Parameters
+    ----------
+    axes : Axes
+    ncols : int
+        Columns at most: as many as the frame is wide enough for.
+    **options
+        Of matplotlib's legend.
+    """
+    figure: Any = axes.figure
+    renderer = _renderer(figure)
+    for columns in range(ncols, 0, -1):
+        legend = axes.legend(ncols=columns, **options)
+        if legend.get_window_extent(renderer).width <= axes.bbox.width:
+            break
+    if legend.get_window_extent(renderer).height > _MOST * axes.bbox.height:
+        options |= BESIDE | {"fontsize": 9}
+        for columns in range(1, len(legend.get_texts()) + 1):
+            legend = axes.legend(ncols=columns, **options)
+            if legend.get_window_extent(renderer).height <= axes.bbox.height:
+                break
+    return legend
 
 
 def refuse_unreadable(text: str) -> None:
@@ -125,16 +296,49 @@ def refuse_unreadable(text: str) -> None:
         ) from None
 
 
-def header(axes: Axes, look: Look | None) -> None:
-    """Label above the frame on the left, luminosity and sqrt(s) on the right."""
+def header(axes: Axes, look: Look | None, *, luminosity: bool = True) -> None:
+    """Label, luminosity and sqrt(s), above the frame or in it, as the experiment has them.
+
+    Parameters
+    ----------
+    axes : Axes
+    look : Look or None
+    luminosity : bool
+        Whether what is drawn depends on it: a yield does, an efficiency does not.
+    """
     look = look or Look()
-    place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom", "fontsize": 12}
-    if look.style == "plain":
-        axes.text(0.0, 1.015, look.label, **place)
+    look = look if luminosity else replace(look, luminosity=None)
+    rule = _RULES[look.style]
+    _label(axes, look, _IN if rule.inside else _ABOVE, inside=rule.inside)
+    if rule.beam_inside:
+        _write(axes, look.beam, inside=True, **_IN | {"xytext": (12, -37)})
     else:
-        name = axes.text(0.0, 1.015, look.style, fontweight="bold", **place)
-        axes.annotate(look.label, (1, 0), (4, 0), xycoords=name, textcoords="offset points", va="bottom", fontsize=12)
-    axes.text(1.0, 1.015, look.beam, ha="right", **place)
+        _write(axes, look.beam, **_ABOVE | {"xy": (1, 1), "ha": "right"})
+
+
+def corners(left: Axes, right: Axes, look: Look | None, *, luminosity: bool = False) -> None:
+    """The header of small panels, above the first row of them: label at its left end, the rest at its right."""
+    look = look or Look()
+    _label(left, look, _ABOVE)
+    beam = replace(look, style="plain", luminosity=look.luminosity if luminosity else None).beam
+    _write(right, beam, **_ABOVE | {"xy": (1, 1), "ha": "right"})
+
+
+def _label(axes: Axes, look: Look, place: dict[str, Any], *, inside: bool = False) -> None:
+    """The experiment's name and the label behind it."""
+    if look.style == "plain":
+        _write(axes, look.label, **place)
+        return
+    rule = _RULES[look.style]
+    name = _write(axes, look.style, inside=inside, fontsize=14, **place, **rule.name)
+    behind = {"xy": (1, 1), "xycoords": (name, "axes fraction"), "xytext": (5, place["xytext"][1])}
+    _write(axes, look.label, inside=inside, **behind, **rule.label)
+
+
+def _write(axes: Axes, words: str, *, inside: bool = False, **options: Any) -> Any:
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
+    gid = _INSIDE if inside and words else None
+    return axes.annotate(words, annotation_clip=False, gid=gid, **place | {"fontsize": 12} | options)
 
 
 def fills(n: int) -> list[Any]:

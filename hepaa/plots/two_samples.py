@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hepaa.errors import InputError
-from hepaa.plots.style import Look, drawing, header
+from hepaa.plots.style import Look, corners, drawing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,9 +103,9 @@ def two_samples(
                 low.set_ylabel("Ratio")
             if i == 0:
                 handles, words = top.get_legend_handles_labels()
-            if i in (0, across - 1):  # label above the first panel of the row, luminosity and sqrt(s) above its last
-                left, right = look.label * (i == 0), i == across - 1
-                luminosity, sqrt_s = (look.luminosity, look.sqrt_s) if right else (None, None)
-                header(top, Look(look.style if i == 0 else "plain", left, luminosity, sqrt_s))
+            if i == 0:
+                first = top
+            if i == across - 1:  # label above the first panel of the row, sqrt(s) above its last
+                corners(first, top, look)
         figure.legend(handles, words, loc="upper center", ncols=len(words) if across > 2 else 1)
     return figure

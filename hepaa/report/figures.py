@@ -43,6 +43,7 @@ def look_of(run: SavedRun, *, style: str | None = None, label: str | None = None
         run.card.label if label is None else label,
         run.card.luminosity_fb,
         run.card.sqrt_s_tev,
+        run.card.process_labels,
     )
 
 
@@ -77,13 +78,15 @@ def regions(run: SavedRun, look: Look) -> Figures:
 
 
 def generators(run: SavedRun, look: Look) -> Figures:
-    """Score by generator of the background, with the signals, of each detector."""
+    """Score by generator of the background, with the signals, of each detector; none where there is one generator."""
     signals = run.signal_groups()
     weight = run.test.weight
     for name in run.detectors:
         values = run.score(name)
         groups = {g: (values[rows], weight[rows]) for g, rows in run.groups().items()}
         backgrounds = {g: v for g, v in groups.items() if g not in signals}
+        if len(backgrounds) < 2:
+            return
         drawn = {g: v for g, v in groups.items() if g in signals}
         figure = plots.score_by_generator(backgrounds, drawn, xlabel=f"{name} anomaly score", look=look)
         yield f"generators-{run.card.file_names[name]}", figure
@@ -233,6 +236,7 @@ def draw(run: SavedRun, name: str, folder: Path, look: Look | None = None) -> li
     written = [path for stem, figure in figures for path in plots.save_figure(figure, folder / stem)]
     if not written:
         reasons = {
+            "generators": "its background comes from one generator",
             "sculpting": "its card has no section `sculpting`",
             "training": "no detector of it is trained in epochs",
             "regions": "its card has no section `regions`",

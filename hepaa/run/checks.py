@@ -70,7 +70,7 @@ def before_reading(card: Card) -> None:
 def _drawn_texts(card: Card) -> Iterator[tuple[str, str]]:
     """Words of a card that figures show, each with its place."""
     for i, sample in enumerate(card.samples):
-        yield f"samples.{i}.process", sample.process
+        yield f"samples.{i}.label", sample.label or sample.process
         yield f"samples.{i}.generator", sample.generator
     for i, entry in enumerate(card.detectors):
         yield f"detectors.{i}.name", entry.label

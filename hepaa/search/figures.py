@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from scipy import special
 
-from hepaa.plots.style import LINES, Look, drawing, header, line_colours, single
+from hepaa.plots.style import LINES, Look, corners, drawing, header, line_colours, single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -238,9 +237,7 @@ def _finish(figure: Figure, panels: list[Axes], ylabel: str, look: Look | None) 
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize=9.5)
     panels[0].set_ylabel(ylabel)
-    look = look or Look()
-    header(panels[0], replace(look, luminosity=None, sqrt_s=None))
-    header(panels[: min(len(panels), 4)][-1], Look(luminosity=look.luminosity, sqrt_s=look.sqrt_s))
+    corners(panels[0], panels[: min(len(panels), 4)][-1], look, luminosity=True)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper right", ncols=len(names))
 
