@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hepaa.batch.tasks.features import FeatureTask
 from hepaa.errors import InputError
 from hepaa.io.files import regular_file
-from hepaa.io.sniff import is_remote
+from hepaa.io.remote import is_remote
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hepaa._version import __version__
 from hepaa.errors import InputError, nearest
-from hepaa.io.files import sha256
+from hepaa.io import remote
+from hepaa.io.files import opened, sha256
+from hepaa.io.remote import is_remote
 from hepaa.io.sealed import digest
-from hepaa.io.sniff import is_remote, split_key
+from hepaa.io.sniff import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,7 @@ _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = ("numpy", "awkward", "numba", "fastjet", "pyarrow", "uproot", "h5py", "torch")
 _NO_RESULTS = ("cli", "plots", "report", "simulate", "demo")
 _EDGE = 1 << 16
+_TIMES = ("mtime_ns", "modified")
 _KEY = re.compile("[0-9a-f]{64}")
 
 
@@ -47,14 +50,15 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
     how : "content" or "stat"
         "content": SHA-256 of all bytes, so that a copy, or a file put back, is the same. "stat": size, time of change,
         and SHA-256 of the first and last 64 KiB (there ROOT keeps its UUID, and LHE its run block), for inputs too
-        large to be read twice. A remote file is known by its UUID and its number of events.
+        large to be read twice. A file on a server is known by the checksum that the server gives, either way, if it
+        gives one.
     known : mapping of state -> SHA-256, optional
         Contents that were hashed before: keys as `state_of` gives them.
 
     Returns
     -------
     dict
-        `sha256` or `edges` or `uuid`; for local files also `size` in bytes and `mtime_ns`.
+        `sha256`, `edges` or `checksum`; `size` in bytes; `mtime_ns`, or as its server says it, `modified`.
 
     Raises
     ------
@@ -64,19 +68,17 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
     if how not in IDENTITIES:
         raise InputError(f"files cannot be identified by {how!r}; {nearest(str(how), IDENTITIES)}")
     file, _ = split_key(path)
-    if is_remote(file):
-        from hepaa.io.root.read import uuid
-
-        return {"uuid": uuid(file)}
-    local = Path(file)
     try:
-        stat = local.stat()
-        state: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        state = _state(file)
+        if is_remote(file) and (checksum := remote.checksum(file)):
+            return state | {"checksum": checksum}
         if how == "content":
-            return state | {"sha256": (known or {}).get(state_of(file, state)) or sha256(local)}
-        with local.open("rb") as stream:
+            # a server that does not say when a file changed may have another one of the same size
+            seen = (known or {}).get(state_of(file, state)) if any(state[t] for t in _TIMES if t in state) else None
+            return state | {"sha256": seen or sha256(file)}
+        with opened(file) as stream:
             edges = hashlib.sha256(stream.read(_EDGE))
-            stream.seek(max(stat.st_size - _EDGE, 0))
+            stream.seek(max(state["size"] - _EDGE, 0))
             edges.update(stream.read(_EDGE))
         return state | {"edges": edges.hexdigest()}
     except OSError as error:
@@ -85,16 +87,23 @@ def identify(path: str, how: Identity, known: Mapping[str, str] | None = None) -
 
 def state_of(file: str, identity: Mapping[str, Any]) -> str:
     """Name of one state of a file, under which its SHA-256 is remembered."""
-    return f"{os.path.realpath(file)}|{identity['size']}|{identity['mtime_ns']}"
+    name = file if is_remote(file) else os.path.realpath(file)
+    return "|".join([name, *(str(identity[n]) for n in ("size", *_TIMES) if n in identity)])
+
+
+def _state(file: str) -> dict[str, Any]:
+    """Size and time of change of a file, here or on a server."""
+    if is_remote(file):
+        return vars(remote.state(file)).copy()
+    stat = Path(file).stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def changed(path: str, identity: Mapping[str, Any]) -> bool:
-    """True if size or time of change of a local file differ from those in `identity`."""
-    file, _ = split_key(path)
+    """True if size or time of change of a file differ from those in `identity`."""
     if "size" not in identity:
         return False
-    stat = Path(file).stat()
-    return (stat.st_size, stat.st_mtime_ns) != (identity["size"], identity["mtime_ns"])
+    return any(identity[name] != value for name, value in _state(split_key(path)[0]).items())
 
 
 def request_of(task: Any, code: Mapping[str, str]) -> dict[str, Any]:
@@ -111,7 +120,8 @@ def result_key(
     selection, hash of the model ...), and the versions of the code. The time of change counts only where the content
     was not read.
     """
-    content = {k: v for k, v in identity.items() if k != "mtime_ns" or "sha256" not in identity}
+    by_content = "sha256" in identity or "checksum" in identity
+    content = {k: v for k, v in identity.items() if k not in _TIMES or not by_content}
     return digest({"path": path, "input": content, "events": events, **request})
 
 

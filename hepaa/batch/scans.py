@@ -22,8 +22,8 @@ from hepaa.batch.store import Store
 from hepaa.card import Card, load_card, parse_card
 from hepaa.errors import IncompleteError, InputError, nearest
 from hepaa.io.files import atomic_path, file_name, write_json
+from hepaa.io.remote import is_remote
 from hepaa.io.sealed import digest
-from hepaa.io.sniff import is_remote
 from hepaa.run import pipeline
 from hepaa.run.variations import accepted
 from hepaa.table.mixing import Tally

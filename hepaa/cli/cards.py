@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hepaa.cli.batch import BatchOptions, batch_options
-from hepaa.cli.common import FILE, table_of
+from hepaa.cli.common import FILE, destination, table_of
 from hepaa.errors import InputError
 from hepaa.io.texts import parse_json
 
@@ -30,10 +30,13 @@ def run(card: Path, output: Path | None, seed: int | None, unblind: bool, overwr
     """
     from hepaa.card import load_card
     from hepaa.io.folders import refuse_output
+    from hepaa.io.remote import is_remote
 
     options = {"output": output and str(output), "seed": seed, "unblind": unblind or None}
     changes = {k: v for k, v in options.items() if v is not None}
     changed = load_card(card).changed(**changes)
+    if is_remote(changed.output):
+        changed = changed.changed(output=str(destination(changed.output, click.get_current_context())))
     refuse_output(changed.output, [card])
     _run(changed, overwrite=overwrite, batch=batch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,41 @@ if TYPE_CHECKING:
 
     from hepaa.table import EventTable
 
-FILE = click.Path(path_type=Path)
+
+class _File(click.Path):
+    """A path. One on a server stands for a copy of it here: an input is fetched, an output copied there at the end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path here."""
+        from hepaa.io.remote import is_remote
+
+        if ctx is None or param is None or not isinstance(value, str) or not is_remote(value):
+            return super().convert(value, param, ctx)
+        if param.name == "work":
+            raise InputError(f"--work {value}: a batch works in a folder that all workers can write to; name one here")
+        return destination(value, ctx) if param.name in ("output", "target") else _fetched(value, ctx)
+
+
+FILE = _File(path_type=Path)
+
+
+def destination(address: str, ctx: click.Context) -> Path:
+    """Where a command writes what goes to an address; it is copied when the command ends."""
+    from hepaa.io.remote import staged
+
+    return ctx.with_resource(staged(address, Path()))
+
+
+def _fetched(address: str, ctx: click.Context) -> Path:
+    """A copy of a file, and of the description beside a detector, for as long as a command runs."""
+    from hepaa.io.remote import fetch
+
+    folder = Path(ctx.with_resource(TemporaryDirectory(prefix="hepaa-")))
+    name = address.rpartition("/")[2]
+    fetch(address, folder / name)
+    if name.endswith(".safetensors"):
+        fetch(f"{address.removesuffix('.safetensors')}.json", (folder / name).with_suffix(".json"))
+    return folder / name
 
 
 def refuse_several_processes() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hepaa.cli.batch import BatchOptions, batch_options
-from hepaa.cli.common import FILE
+from hepaa.cli.common import FILE, destination
 from hepaa.errors import InputError
 from hepaa.io.texts import parse_json
 
@@ -37,11 +37,14 @@ def search(
     from hepaa.batch.searches import search as search_in_batches
     from hepaa.card import load_card
     from hepaa.io.folders import refuse_output
+    from hepaa.io.remote import is_remote
 
     if batch.executor is not None and jobs > 1:
         raise InputError("give either --jobs or --executor, not both")
     changes = {k: v for k, v in (("output", output and str(output)), ("seed", seed)) if v is not None}
     changed = load_card(card).changed(**changes)
+    if is_remote(changed.output):
+        changed = changed.changed(output=str(destination(changed.output, click.get_current_context())))
     refuse_output(changed.output, [card])
     setup = replace(batch, executor=batch.executor or (f"processes:{jobs}" if jobs > 1 else "serial"))
     folder = search_in_batches(

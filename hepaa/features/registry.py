@@ -372,9 +372,11 @@ def _check_inputs(events: Events, feature_set: FeatureSet) -> None:
 def _source(events: Events, feature_set: FeatureSet, values: Values, cuts: Cuts) -> Source:
     """Provenance. Events that were made in memory are identified by their weights, numbers and features."""
     from hepaa.io.files import sha256
+    from hepaa.io.remote import is_remote
+    from hepaa.io.sniff import split_key
 
-    # A ROOT path may name a tree after a colon.
-    on_disk = next((p for p in (events.path, events.path.rpartition(":")[0]) if p and Path(p).is_file()), None)
+    file, _ = split_key(events.path)
+    on_disk = file if is_remote(file) or Path(file).is_file() else None
     if on_disk is not None:
         digest = sha256(on_disk)
     else:

@@ -61,9 +61,9 @@ def open(
     Parameters
     ----------
     path : str or Path
-        A file; `file:name` for a tree, data set or array inside it; root://host//file.root:tree. Or what is open or in
-        memory already: a TTree or RNTuple of uproot, coffea's NanoEvents, arrays of `tree.arrays()` and
-        `pylhe.to_awkward`.
+        A file; `file:name` for a tree, data set or array inside it; an address (root://, https://, s3://), or those of
+        copies with bars between: root://a//file.root|root://b//file.root. Or what is open or in memory already: a TTree
+        or RNTuple of uproot, coffea's NanoEvents, arrays of `tree.arrays()` and `pylhe.to_awkward`.
     schema : name, YAML file or mapping, optional
         Which branch of a ROOT file is what; recognised for the usual ntuples.
     sample : Sample, optional
@@ -208,14 +208,18 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
     InputError
         If there is no path, or a pattern matches no file.
     """
-    from hepaa.io.sniff import is_remote, split_key
+    from hepaa.io.remote import is_remote
+    from hepaa.io.sniff import split_key
 
     patterns = [paths] if isinstance(paths, str | Path) else list(paths)
     if not patterns:
         raise InputError("no files were given")
     files: list[str] = []
     for path in map(str, patterns):
-        if is_remote(path) or Path(path).exists() or not has_magic(path):
+        if is_remote(path):
+            files += _on_servers(path)
+            continue
+        if Path(path).exists() or not has_magic(path):
             files.append(path)
             continue
         key, matches = "", _matches(path)
@@ -226,6 +230,19 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[str]:
             raise InputError(f"no file matches {path!r} (the current folder is {Path.cwd()})")
         files += [f"{m}:{key}" if key else m for m in matches]
     return files
+
+
+def _on_servers(path: str) -> list[str]:
+    """The files that an address stands for, with the name inside that stands behind it."""
+    from hepaa.io import remote
+    from hepaa.io.sniff import split_key
+
+    pattern, key = split_key(path)
+    if not remote.has_magic(pattern):
+        return [path]
+    if not (matches := remote.glob(pattern)):
+        raise InputError(f"no file matches {pattern!r} there")
+    return [f"{match}:{key}" if key else match for match in matches]
 
 
 def _matches(pattern: str) -> list[str]:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import math
 import mmap
+import shutil
 from array import array
+from contextlib import contextmanager
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.io.remote import RemoteFile, is_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_COMPRESSED = 2000
 """Bytes of data that one byte of a file may stand for. gzip makes one of 1,032 at most; LHCO files have one of 15."""
@@ -108,7 +115,7 @@ def _refuse_endless_heaps(file: h5py.File) -> None:
     HDF5 does not say where heaps lie: the file is searched for their sign, at the speed of the disk.
     """
     damaged = False
-    with Path(file.filename).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+    with _here(file.filename) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as memory:
         at = memory.find(_HEAP)
         while at >= 0 and not damaged:
             end, place = at + int.from_bytes(memory[at + 8 : at + 16], "little"), at + 16
@@ -120,6 +127,19 @@ def _refuse_endless_heaps(file: h5py.File) -> None:
             at = memory.find(_HEAP, at + 16)
     if damaged:
         raise InputError(f"{file.filename} is damaged: a heap of its texts has no end; copy or write it again")
+
+
+@contextmanager
+def _here(path: str) -> Iterator[IO[bytes]]:
+    """A file, or a copy of one that is on a server."""
+    if not is_remote(path):
+        with Path(path).open("rb") as stream:
+            yield stream
+        return
+    with RemoteFile(path) as distant, TemporaryFile() as copy:
+        shutil.copyfileobj(distant, copy)
+        copy.flush()
+        yield copy
 
 
 def _wrong_chunks(dataset: h5py.Dataset) -> str | None:

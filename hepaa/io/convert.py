@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hepaa.errors import InputError
 from hepaa.io import iterate
 from hepaa.io.files import refuse_input_as_output
+from hepaa.io.remote import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,18 +63,18 @@ def convert(
         If the source cannot be read, the ending is none of these, source and target are the same file, or
         the target format has no room for something that the events hold.
     """
-    final = Path(target)
-    module = next((m for ending, m in WRITERS.items() if final.name.lower().endswith(ending)), None)
+    final = target if is_remote(target) else Path(target)
+    module = next((m for ending, m in WRITERS.items() if str(final).lower().endswith(ending)), None)
     if module is None:
         raise InputError(f"{target}: hepaa writes {', '.join(WRITERS)}; end the name of the target with one of these")
     refuse_input_as_output(final, [source])
-    if final.is_dir():
+    if not is_remote(final) and Path(final).is_dir():
         raise InputError(f"{final} is a folder; name a file in it")
     pieces = iterate([source], step_size=step_size, **options)
     return int(_write(module, map(through, pieces) if through else pieces, final))
 
 
-def _write(module: str, pieces: Iterator[Events], final: Path) -> Any:
+def _write(module: str, pieces: Iterator[Events], final: str | Path) -> Any:
     from hepaa.io.pieces import to_write
 
     writer = import_module(module)

@@ -10,15 +10,18 @@ import socket
 import stat
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hepaa.errors import InputError
+from hepaa.io import remote
+from hepaa.io.remote import is_remote
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
@@ -58,8 +61,25 @@ def regular_file(path: str | Path) -> Path:
     return place
 
 
+def opened(path: str | os.PathLike[str]) -> io.BufferedReader | remote.RemoteFile:
+    """A regular file here, or one on a server, for reading.
+
+    Raises
+    ------
+    InputError
+        As `regular_file`, or as `hepaa.io.remote.RemoteFile`.
+    """
+    return remote.RemoteFile(os.fspath(path)) if is_remote(path) else regular_file(os.fspath(path)).open("rb")
+
+
 def refuse_unwritable(path: str | Path) -> None:
-    """Raise InputError if a file cannot be written as `path`: no folder, no right to it, or something else is there."""
+    """Raise InputError if a file cannot be written as `path`: no folder, no right to it, or something else is there.
+
+    On a server nothing at all may be there.
+    """
+    if is_remote(path):
+        remote.refuse_existing(str(path))
+        return
     final = Path(path)
     if not final.parent.is_dir():
         raise InputError(f"{final}: the folder {final.parent} does not exist; make it first")
@@ -71,7 +91,10 @@ def refuse_unwritable(path: str | Path) -> None:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path`; it becomes `path` when the block ends, and is removed if the block fails."""
+    """A temporary name beside `path`; it becomes `path` when the block ends, and is removed if the block fails.
+
+    What goes to a server is written here first, in a temporary folder.
+    """
     with atomic_paths(path) as (partial,):
         yield partial
 
@@ -79,6 +102,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     """`atomic_path` of several files: all are on the disk before the first gets its name; they get them in order."""
+    with ExitStack() as stack:
+        finals = [stack.enter_context(remote.staged(str(p))) if is_remote(p) else p for p in paths]
+        with _local_paths(*finals) as partials:
+            yield partials
+
+
+@contextmanager
+def _local_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     finals, partials, kept = [Path(path) for path in paths], list[Path](), 0
     try:
         for final in finals:
@@ -143,11 +174,14 @@ def _umask() -> int:
     return mask
 
 
-_REMEMBERED: dict[tuple[str, int, int], str] = {}
+_REMEMBERED: dict[tuple[str, int, int | str], str] = {}
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same."""
+    """SHA-256 of a file's bytes, in hexadecimal; remembered while size and time of change stay the same.
+
+    For a file on a server that keeps a checksum, that of the checksum: the file itself need not be read for it.
+    """
     state = _state(path)
     return _REMEMBERED.get(state) or _sha256(*state)
 
@@ -157,14 +191,19 @@ def remember_sha256(path: str | Path, digest: str) -> None:
     _REMEMBERED[_state(path)] = digest
 
 
-def _state(path: str | Path) -> tuple[str, int, int]:
+def _state(path: str | Path) -> tuple[str, int, int | str]:
+    if is_remote(path):
+        there = remote.state(str(path))
+        return str(path), there.size, there.modified
     state = regular_file(path).stat()
     return os.path.realpath(path), state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=4096)
-def _sha256(path: str, _size: int, _mtime_ns: int) -> str:
-    with Path(path).open("rb") as stream:
+def _sha256(path: str, _size: int, _modified: int | str) -> str:
+    if is_remote(path) and (known := remote.checksum(path)):
+        return hashlib.sha256(f"{_size} {known}".encode()).hexdigest()
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from hepaa.errors import HepaaError, InputError, TruncatedInputError, nearest
 from hepaa.io.bounds import attribute, complete, content, refuse_foreign
 from hepaa.io.files import one_line
+from hepaa.io.remote import handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ _BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeE
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """HDF5 file opened for reading; what HDF5 says of a broken one becomes an InputError."""
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(handle(path), "r")
     except (OSError, RuntimeError, ValueError) as error:
         problem = "is cut short" if "truncated" in str(error) else "cannot be opened as HDF5"
         raise InputError(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line, regular_file
+from hepaa.io.files import one_line, opened, regular_file
+from hepaa.io.remote import handle, is_remote
 
 HEAD_BYTES = 1 << 16
 
@@ -46,18 +47,13 @@ class EventFile:
     key: str = ""
 
 
-def is_remote(path: str) -> bool:
-    """Whether a path is an address such as root://host//file."""
-    return "://" in path
-
-
 def split_key(path: str) -> tuple[str, str]:
     """File and inner name of `file:name`; the name is "" where the whole is a file, or there is no colon.
 
     "f.root:tree", "f.h5:features" and "root://host//f.root:dir/tree" have one; "C:/f.root" has none.
     """
     if is_remote(path):
-        match = re.fullmatch(r"(.*?\.root):([^:]+)", path)
+        match = re.fullmatch(r"(.*?\.(?:root|h5|hdf5?|npz)):([^:|]+)", path)
         return (match[1], match[2]) if match else (path, "")
     head, colon, tail = path.rpartition(":")
     if not colon or len(head) <= 1 or Path(path).exists():
@@ -79,16 +75,10 @@ def sniff(path: str | Path) -> EventFile:
         If the file is missing, empty, no regular file, or nothing that is read; the message says what it looks like.
     """
     name, key = split_key(str(path))
-    if is_remote(name):
-        return EventFile("root", name, key)
-    file = Path(name)
-    if file.is_dir():
-        raise InputError(f"{name} is a folder; name files in it, for example '{file / '*.root'}'")
-    if not file.exists():
-        raise InputError(f"{name} does not exist; check the path (the current folder is {Path.cwd()})")
-    regular_file(file)
+    if not is_remote(name):
+        _refuse_absent(name)
     try:
-        with file.open("rb") as stream:
+        with opened(name) as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from error
@@ -109,6 +99,15 @@ def sniff(path: str | Path) -> EventFile:
         case _:
             form = "root" if container == "root" else "lhco-features"
     return EventFile(form, name, key)
+
+
+def _refuse_absent(name: str) -> None:
+    file = Path(name)
+    if file.is_dir():
+        raise InputError(f"{name} is a folder; name files in it, for example '{file / '*.root'}'")
+    if not file.exists():
+        raise InputError(f"{name} does not exist; check the path (the current folder is {Path.cwd()})")
+    regular_file(file)
 
 
 def _container(head: bytes) -> str | None:
@@ -182,7 +181,7 @@ def _parquet_format(path: str) -> str:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(handle(path)).metadata or {}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is a broken Parquet file ({one_line(error)}); copy or write it again") from error
     if b"hepaa.events" in metadata:
@@ -196,7 +195,7 @@ def _zip_format(path: str) -> str:
     import zipfile
 
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(handle(path)) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is a broken zip or npz file ({one_line(error)}); copy or write it again") from error

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
 
-from hepaa.errors import InputError
-from hepaa.io.files import regular_file
+from hepaa.errors import HepaaError, InputError
+from hepaa.io.files import opened
+from hepaa.io.remote import RemoteFile, handle, is_remote
 
 if TYPE_CHECKING:
     import builtins
@@ -52,7 +53,7 @@ def compression(path: str | os.PathLike[str]) -> str:
         The file does not exist, is a folder or a device, or may not be read.
     """
     try:
-        with regular_file(os.fspath(path)).open("rb") as file:
+        with opened(path) as file:
             start = file.read(6)
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
@@ -61,13 +62,14 @@ def compression(path: str | os.PathLike[str]) -> str:
 
 def _open_raw(path: str, compression: str) -> _Raw:
     if compression == "none":
-        return Path(path).open("rb", buffering=0)
+        return RemoteFile(path) if is_remote(path) else Path(path).open("rb", buffering=0)
     if compression == "zstd":
         import pyarrow as pa
 
-        return cast("_Raw", pa.CompressedInputStream(pa.OSFile(path), "zstd"))
+        packed = pa.PythonFile(RemoteFile(path), mode="r") if is_remote(path) else pa.OSFile(path)
+        return cast("_Raw", pa.CompressedInputStream(packed, "zstd"))
     module = import_module({"gzip": "isal.igzip", "xz": "lzma", "bz2": "bz2"}[compression])
-    return cast("_Raw", module.open(path, "rb"))
+    return cast("_Raw", module.open(handle(path), "rb"))
 
 
 class ByteStream:
@@ -156,6 +158,8 @@ class ByteStream:
             blocks.append(block)
         if not blocks:
             self._ended = True
+            if isinstance(self._error, HepaaError):  # a server that is gone: the file itself is no shorter
+                raise self._error
             if self._error is not None:
                 reason = str(self._error) or type(self._error).__name__
                 problem = f"the {self.compression} data end early or are damaged ({reason})"

@@ -19,6 +19,8 @@ from hepaa.io.columns.source import (
     refuse_twice,
     usual,
 )
+from hepaa.io.files import opened
+from hepaa.io.remote import is_remote
 from hepaa.io.sniff import sniff, split_key
 
 if TYPE_CHECKING:
@@ -41,10 +43,10 @@ class ForeignTable:
 
 def is_own(path: str | Path) -> bool:
     """Whether this is Parquet that hepaa wrote, broken, or no file at all: whoever reads it says what is wrong."""
-    place = Path(split_key(str(path))[0])
-    if not place.is_file() or not place.stat().st_size:
+    place = split_key(str(path))[0]
+    if not is_remote(place) and (not Path(place).is_file() or not Path(place).stat().st_size):
         return True
-    with place.open("rb") as stream:
+    with opened(place) as stream:
         return stream.read(4) == b"PAR1" and sniff(place).format != "lhco-features"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -135,6 +136,7 @@ def test_filesets_of_coffea_are_taken(tmp_path):
         FeatureTask("zh", role="signl")
 
 
-def test_remote_files_without_their_package_are_a_clear_error(tmp_path):
+def test_remote_files_without_their_package_are_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "XRootD.client", None)
     with pytest.raises(InputError, match="fsspec-xrootd"):
         make_plan([(TASK, ["root://host//f.root"])], folder=tmp_path)

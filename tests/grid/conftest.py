@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,8 +33,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Slurm]:
 
 
 @pytest.fixture(scope="session")
-def xrootd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.XRootD]:
-    """An XRootD server."""
+def xrootd() -> Iterator[services.XRootD]:
+    """An XRootD server, outside of pytest's folder: each pytest that starts closes that to other users."""
     _needed()
-    with services.xrootd(tmp_path_factory.mktemp("xrootd") / "server") as server:
+    with TemporaryDirectory(prefix="hepaa-xrootd-") as folder, services.xrootd(Path(folder) / "server") as server:
         yield server

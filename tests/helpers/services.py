@@ -237,8 +237,8 @@ def xrootd(folder: Path) -> Iterator[XRootD]:
         if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
     port = free_port()
-    (folder / "xrootd.cfg").write_text(
-        f"xrd.port {port}\nxrd.network nodnr\nall.export / r/w\noss.localroot {files}\n"
+    (admin / "xrootd.cfg").write_text(
+        f"xrd.port {port}\nxrd.network nodnr\nall.export / r/w\noss.localroot {files}\nxrootd.chksum adler32\n"
         f"all.adminpath {admin}\nall.pidpath {admin}\n"
     )
     server = XRootD(files, port, admin)

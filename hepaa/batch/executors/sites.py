@@ -159,9 +159,10 @@ class Site:
         command = f"-m hepaa.cli batch shard {shlex.quote(folder)} --of {self.jobs} --index"
         if self.system == "htcondor":
             flavour = f'+JobFlavour = "{self.queue}"\n' if self.queue else ""
+            before = f"{self.prologue}; " if self.prologue else ""
             return (
                 "executable = /bin/sh\ntransfer_executable = false\n"
-                f"arguments = \"-c 'exec {self.python} {command} $(Process)'\"\n"
+                f"arguments = {_condor_words('-c', f'{before}exec {self.python} {command} $(Process)')}\n"
                 f"request_cpus = 1\nrequest_memory = {self.memory}\nrequest_disk = {self.disk}\n"
                 f"+MaxRuntime = {self.seconds}\n{flavour}"
                 f'environment = "{" ".join(f"{name}=1" for name in THREADS)}"\n'
@@ -178,6 +179,12 @@ class Site:
             + (f"{self.prologue}\n" if self.prologue else "")
             + f'exec {self.python} {command} "$SLURM_ARRAY_TASK_ID"\n'
         )
+
+
+def _condor_words(*words: str) -> str:
+    """Arguments in the new syntax of HTCondor: each word in single quotes, all in double ones; quotes inside twice."""
+    quoted = " ".join("'{}'".format(word.replace("'", "''").replace('"', '""')) for word in words)
+    return f'"{quoted}"'
 
 
 def _security(folder: Path) -> Any:

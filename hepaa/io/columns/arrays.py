@@ -5,15 +5,15 @@ from __future__ import annotations
 import tokenize
 import zipfile
 import zlib
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepaa.errors import InputError, nearest
 from hepaa.io.columns.source import RowSource, exact, named
-from hepaa.io.files import one_line
+from hepaa.io.files import one_line, opened
 from hepaa.io.pieces import row_ranges
+from hepaa.io.remote import handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ _NAME_ARRAYS = ("columns", "names", "feature_names", "features")
 
 def npy_source(path: str, names: Sequence[str] | None) -> RowSource:
     """One array, (n, d) or of named fields, of an npy file."""
-    with Path(path).open("rb") as stream:
+    with opened(path) as stream:
         return _array_source(path, {"array": _array(path, "array", stream)}, names, "")
 
 
@@ -42,7 +42,7 @@ def npz_source(path: str, names: Sequence[str] | None, key: str) -> RowSource:
     """
     arrays = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(handle(path)) as archive:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:
@@ -58,7 +58,7 @@ def npz_source(path: str, names: Sequence[str] | None, key: str) -> RowSource:
     return _array_source(path, arrays, names, key)
 
 
-def _array(path: str, name: str, stream: IO[bytes]) -> NDArray[Any]:
+def _array(path: str, name: str, stream: Any) -> NDArray[Any]:
     try:
         return np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:

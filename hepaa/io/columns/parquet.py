@@ -11,6 +11,7 @@ from hepaa.errors import InputError
 from hepaa.io.columns.source import Missing, RowSource, exact, is_row_index, refuse_missing
 from hepaa.io.files import one_line
 from hepaa.io.parquet.columns import readable
+from hepaa.io.remote import handle
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def parquet_source(path: str, missing: Missing) -> RowSource:
     """Columns of numbers, True and False; the index of a data frame is left out."""
     with readable(path):
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(handle(path))
     try:
         described = parse_json((schema.metadata or {}).get(b"pandas", b"{}"))
         index = [name for name in described.get("index_columns", []) if isinstance(name, str)]
@@ -35,7 +36,7 @@ def parquet_source(path: str, missing: Missing) -> RowSource:
 
     def read(wanted: Sequence[str], rows: int) -> Iterator[list[NDArray[Any]]]:
         seen = 0
-        with readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with readable(path), pq.ParquetFile(handle(path), page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=min(rows, 1 << 20), columns=list(wanted)):
                 columns = {name: batch.column(name) for name in wanted}
                 if missing == "error":

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,13 @@ from hepaa.events import Events
 from hepaa.io.columns.arrays import npy_source, npz_source
 from hepaa.io.columns.csv import csv_source
 from hepaa.io.columns.source import LABEL_NAMES, WEIGHT_NAMES, RowSource, is_number_of_event, named, refuse_twice, usual
+from hepaa.io.files import opened
 from hepaa.io.pieces import row_ranges
 from hepaa.io.schemas import Field, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -114,7 +115,7 @@ def describe(events: Events) -> dict[str, Any]:
 
 
 def _source(path: str, key: str, columns: Sequence[str] | None, missing: Missing) -> RowSource:
-    with Path(path).open("rb") as stream:
+    with opened(path) as stream:
         magic = stream.read(8)
     if magic == b"\x89HDF\r\n\x1a\n":
         return _hdf_source(path, key, columns)

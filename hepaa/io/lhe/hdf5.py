@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -123,7 +122,7 @@ def iterate(path: str | os.PathLike[str], *, step_bytes: int) -> Iterator[Events
                 f"{n} good events before it",
                 path=path,
                 good_events=n,
-                byte=Path(path).stat().st_size,
+                byte=file.id.get_filesize(),
             )
 
 

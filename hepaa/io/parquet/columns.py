@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from hepaa._version import __version__
 from hepaa.errors import InputError
 from hepaa.io.files import one_line, regular_file
+from hepaa.io.remote import handle, is_remote
 from hepaa.io.sealed import require_names, require_types
 from hepaa.io.texts import parse_json
 
@@ -63,7 +64,7 @@ def count_rows(path: str | Path) -> int:
         If it is missing or no Parquet file.
     """
     with readable(path):
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(handle(path)).num_rows)
 
 
 def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
@@ -74,10 +75,10 @@ def metadata(path: str | Path) -> tuple[int, dict[str, Any]]:
     InputError
         If the file is missing, is no Parquet file, was not written by hepaa, or by a newer format of it.
     """
-    if not regular_file(path).is_file():
+    if not is_remote(path) and not regular_file(path).is_file():
         raise InputError(f"{path}: no such file")
     with readable(path):
-        description = pq.read_metadata(path)
+        description = pq.read_metadata(handle(path))
     packed, seal = ((description.metadata or {}).get(name) for name in (_KEY, _SEAL))
     if packed is None:
         raise InputError(f"{path}: a Parquet file, but not an event table of hepaa; make one with `hepaa features`")
@@ -121,13 +122,13 @@ def read(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         If a column is missing, or the file damaged.
     """
     with readable(path):
-        content = pq.read_table(path, columns=list(names), page_checksum_verification=True)
+        content = pq.read_table(handle(path), columns=list(names), page_checksum_verification=True)
         return {name: numbers(content.column(name), name) for name in names}
 
 
 def batches(path: str | Path, names: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Columns of a table, at most `rows` rows at a time; errors are those of `read`."""
-    with readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with readable(path), pq.ParquetFile(handle(path), page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
             yield {name: numbers(batch.column(name), name) for name in names}
 

@@ -16,6 +16,7 @@ from hepaa.events import Events
 from hepaa.io.files import atomic_path, one_line
 from hepaa.io.parquet import columns as tables
 from hepaa.io.pieces import to_write
+from hepaa.io.remote import handle
 from hepaa.io.sealed import require_names, require_types
 from hepaa.io.texts import parse_json
 
@@ -41,7 +42,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
         If hepaa did not write the file, a newer hepaa did, or it is damaged.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(handle(path), page_checksum_verification=True) as file:
             meta = _meta(file, path)
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
             n = max(file.metadata.num_rows, 1)
@@ -60,7 +61,7 @@ def iterate(path: str | Path, *, step_bytes: int) -> Iterator[Events]:
 
 def describe(events: Events) -> dict[str, Any]:
     """The format of the file that the events were written from."""
-    with pq.ParquetFile(events.path) as file:
+    with pq.ParquetFile(handle(events.path)) as file:
         return {"made_from": _meta(file, events.path)["format_of_source"]}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import uproot
@@ -11,9 +10,10 @@ import uproot
 from hepaa.errors import HepaaError, InputError
 from hepaa.io.files import one_line
 from hepaa.io.pieces import event_range, row_ranges
+from hepaa.io.remote import is_remote
 from hepaa.io.root import hepmc
 from hepaa.io.root.plan import TreePlan
-from hepaa.io.sniff import is_remote
+from hepaa.io.root.servers import RemoteSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ def iterate(
     Parameters
     ----------
     path : str or Path
-        File, or root://host//file (needs the package fsspec-xrootd).
+        File, or an address such as root://host//file.
     step_bytes : int
     key : str
         Tree or RNTuple, where the file has several that the schema does not choose between.
@@ -140,10 +140,10 @@ def describe(events: Events) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    if is_remote(path) and path.startswith("root://") and find_spec("fsspec_xrootd") is None:
-        raise InputError(f"{path}: reading root:// needs the package fsspec-xrootd; install it, or copy the file here")
     try:
-        file = uproot.open({path: None})
+        file = uproot.open({path: None}, handler=RemoteSource if is_remote(path) else None)
+    except HepaaError:
+        raise
     except Exception as error:  # uproot has no common base for what a broken file raises
         raise InputError(
             f"{path} cannot be opened as ROOT, it is cut short or damaged ({type(error).__name__}: {one_line(error)}); "
@@ -151,9 +151,3 @@ def _opened(path: str) -> Iterator[Any]:
         ) from error
     with file:
         yield file
-
-
-def uuid(path: str) -> str:
-    """The UUID that ROOT gave to a file when it was written."""
-    with _opened(path) as file:
-        return str(file.file.uuid)

@@ -224,7 +224,7 @@ def test_schemas_and_yaml_faults(tmp_path):
         schema_of(tmp_path / "bad.yaml")
 
 
-def test_trees_that_are_missing_or_many(data, tmp_path, monkeypatch):
+def test_trees_that_are_missing_or_many(data, tmp_path):
     with pytest.raises(InputError, match="no tree 'event'; did you mean 'events'"):
         io.open(f"{data / 'root' / 'uproot-HZZ.root'}:event")
     with uproot.recreate(tmp_path / "two.root") as file:
@@ -238,9 +238,6 @@ def test_trees_that_are_missing_or_many(data, tmp_path, monkeypatch):
         file["text"] = "hello"
     with pytest.raises(InputError, match="no TTree or RNTuple"):
         io.open(tmp_path / "none.root")
-    monkeypatch.setattr("hepaa.io.root.read.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="fsspec-xrootd"):
-        io.open("root://example.org//f.root")
 
 
 def test_truncated_files(data, tmp_path):
