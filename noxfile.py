@@ -52,7 +52,9 @@ def grid(session: nox.Session) -> None:
             ("install", "--yes", "--no-install-recommends", "munge", "slurm-wlm", "xrootd-server"),
         ):
             session.run("apt-get", "-qq", *words, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
-    _install(session, "-e", ".[test,hepmc]", "xrootd==6.2.1", "fsspec-xrootd==0.5.5", "htcondor==25.14.1")
+    _install(
+        session, "-e", ".[test,hepmc]", "xrootd==6.2.1", "fsspec-xrootd==0.5.5", "aiohttp==3.14.5", "htcondor==25.14.1"
+    )
     session.run("python", "-m", "pytest", "-m", "grid", "tests/grid", *session.posargs, env=KEEP_BYTECODE)
 
 

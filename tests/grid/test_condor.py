@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 
-import htcondor2
 import pytest
 
 from hepaa.batch.executors.local import THREADS
@@ -31,7 +30,9 @@ def words(text):
 
 def parsed(text):
     """What HTCondor makes of a description: its keys in small letters, and how many jobs it queues."""
-    submit = htcondor2.Submit(text)
+    from htcondor2 import Submit  # is there in the session of this mark alone
+
+    submit = Submit(text)
     return {name.lower(): value for name, value in submit.items()}, submit.getQArgs()
 
 
