@@ -52,7 +52,7 @@ def local(tmp_path_factory):
     shutil.copyfile(path("zh_sm.lhe.gz"), folder / "zh.lhe.gz")
     shutil.copyfile(path("dijet_monash.h5"), folder / "dijet.h5")
     for name in ("zh.root", "records.parquet", "zh.lhe"):
-        convert(folder / "zh.lhe.gz", folder / name)
+        convert(folder / "zh.lhe.gz", folder / name, step_size="200 kB")
     _compress(folder / "zh.lhe", folder / "zh.lhe.zst")
     _hepmc(folder / "jets.hepmc")
     hepaa.features(hepaa.open(folder / "zh.lhe.gz"), "zh-paper").save(folder / "table.parquet")
@@ -70,7 +70,7 @@ def _hepmc(target):
     from helpers.hepmc import event, run_info, write
 
     run = run_info()
-    write(target, [event(i, (1.0, 2.0), run=run) for i in range(50)])
+    write(target, [event(i, (1.0, 2.0), run=run) for i in range(1500)])
 
 
 @pytest.fixture(scope="module")
