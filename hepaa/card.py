@@ -40,7 +40,8 @@ class SampleCard(_Section):
     generator: Name = Field("unknown", description="generator and tune")
     files: list[str] = Field(
         min_length=1,
-        description="files or globs, relative to the card; file.root:tree for ROOT; demo:NAME for an embedded sample",
+        description="files or globs, relative to the card; addresses (root://, https://, s3://), those of copies with "
+        "| between; file.root:tree for ROOT; demo:NAME for an embedded sample",
     )
     cross_section_pb: float | None = Field(
         None, gt=0, description="pb, branching fractions included; null takes what the file states"
