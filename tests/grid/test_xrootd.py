@@ -165,10 +165,10 @@ def test_a_table_on_the_server_is_loaded_and_scored(local, there, tmp_path):
 def test_a_server_that_is_gone_for_a_while_costs_no_event(name, xrootd, local, there, small_blocks, capfd):
     expected = bits(io.iterate(local / name, step_size="20 kB"))
     pieces = io.iterate(f"{there}/{name}", step_size="20 kB")
-    first = next(pieces)
+    first = [] if name.endswith(".parquet") else [next(pieces)]  # pyarrow asks for all of a file at once
     with gone(xrootd):
         remote._block.cache_clear()
-        seen = bits([first, *pieces])
+        seen = bits([*first, *pieces])
     assert seen == expected
     said = capfd.readouterr().err
     assert f"hepaa: {xrootd.address.rstrip('/')}: " in said
