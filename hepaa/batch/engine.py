@@ -15,6 +15,7 @@ from hepaa.batch.executors.local import LocalJobs, Processes, serial
 from hepaa.batch.meter import Meter
 from hepaa.batch.outcome import Failure, Outcome
 from hepaa.batch.plan import Plan
+from hepaa.batch.shard import groups
 from hepaa.batch.store import Store
 from hepaa.batch.work import Receipts, Watched, Work
 from hepaa.errors import IncompleteError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 """How often a shard is tried again."""
+
+_UNKNOWN_WORKERS = 100
 
 _OURS = (Processes, LocalJobs, Dask)
 
@@ -76,7 +79,7 @@ def process(
     store.create()
     plan.save(folder / "plan.json")
     shards = {shard.key: shard for shard in plan.shards}
-    receipts = store.receipts(shards[key] for key in store.keys() & shards.keys())
+    receipts = store.receipts(shards.values())
     before = len(receipts)
     work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
     ledger = _Ledger(shards, retries)
@@ -145,15 +148,18 @@ def _rounds(
             time.sleep(min(pause_s * number, 60.0))
         number += 1
         before = _journal_counts(store)
-        answers, lost = _ask(executor, pending, work, meter)
+        # what failed, or was lost with its worker, is tried again by itself, so that it takes no other file with it
+        together = groups(pending, work.plan.tasks, _workers(executor)) if number == 1 else [(s,) for s in pending]
+        answers, lost = _ask(executor, together, work, meter)
         after = _journal_counts(store)
         last_failures = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
         moved = False
+        unanswered = [s for s in pending if "error" in answers.get(s.key, {"error": ""})]
+        answers |= store.receipts(unanswered) if unanswered else {}  # done after all, by another
         for shard in pending:
             key, answer = shard.key, answers.get(shard.key)
-            stored = answer if answer is not None and "error" not in answer else store.receipt(key)
-            if stored is not None:
-                receipts[key] = stored
+            if answer is not None and "error" not in answer:
+                receipts[key] = answer
                 moved = True
                 continue
             if answer is None and after["failed", key] > before["failed", key]:
@@ -167,16 +173,27 @@ def _rounds(
                 ledger.attempts[shard.key] += 1
 
 
+def _workers(executor: Executor) -> int:
+    """Workers of an executor; many where it does not say how many they are."""
+    if executor is serial:
+        return 1
+    said = [getattr(executor, "workers", None), getattr(executor, "jobs", None)]
+    said.append(getattr(getattr(executor, "site", None), "jobs", None))
+    return next((n for n in said if isinstance(n, int)), _UNKNOWN_WORKERS)
+
+
 def _journal_counts(store: Store) -> Counter[tuple[str, str]]:
     """How often each shard was begun, and how often it failed."""
     return Counter((line["event"], line["key"]) for line in store.journal())
 
 
-def _ask(executor: Executor, pending: Sequence[Shard], work: Work, meter: Meter) -> tuple[dict[str, Any], Any]:
+def _ask(
+    executor: Executor, items: Sequence[tuple[Shard, ...]], work: Work, meter: Meter
+) -> tuple[dict[str, Any], Any]:
     ours = executor is serial or isinstance(executor, _OURS) or getattr(executor, "tells_progress", False)
     accumulator: Receipts = Watched(meter.update) if ours else Receipts()
     try:
-        answer = executor(list(pending), work, accumulator)
+        answer = executor(list(items), work, accumulator)
     except Exception as failure:  # executors of other packages raise what they like when a worker is lost
         return dict(accumulator), f"{type(failure).__name__}: {one_line(failure)}"
     got, lost = answer if isinstance(answer, tuple) else (answer, 0)

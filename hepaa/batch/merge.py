@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepaa.batch.shard import groups
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_path, one_line, write_json
 from hepaa.io.folders import new_folder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hepaa.batch.outcome import Outcome
+    from hepaa.batch.store import Store
 
 
 def tally(outcome: Outcome, task: int = 0) -> Tally:
@@ -45,9 +47,10 @@ def table(outcome: Outcome, task: int | None = None) -> EventTable:
 
 
 def write_parts(outcome: Outcome, folder: Path) -> int:
-    """All rows as one Parquet file a shard, `part-00000.parquet` and on, beside an `index.json`; in bounded memory.
+    """All rows as Parquet files, `part-00000.parquet` and on, beside an `index.json`; in bounded memory.
 
-    The files are links to those of the store where the filesystem has links.
+    A part has the rows of one shard, or of consecutive small files (`hepaa.batch.shard.groups`). The files are links to
+    those of the store where they are the same and the filesystem has links.
 
     Returns
     -------
@@ -59,20 +62,33 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
     InputError
         If the folder is there already and holds anything else.
     """
-    receipts = [entry for number in range(len(outcome.plan.tasks)) for entry in outcome.of_task(number)]
-    with new_folder(folder, overwrite=True, inputs=[split_key(s.path)[0] for s in outcome.plan.shards]) as made:
+    plan, receipts = outcome.plan, outcome.receipts
+    stored = sorted((shard for shard in plan.shards if shard.key in receipts), key=lambda shard: shard.task)
+    with new_folder(folder, overwrite=True, inputs=[split_key(s.path)[0] for s in plan.shards]) as made:
         listed = []
-        for number, (key, receipt) in enumerate(receipts):
+        for number, group in enumerate(groups(stored, plan.tasks)):
             name = f"part-{number:05d}.parquet"
-            source = outcome.store.checked_table(key, receipt)
-            try:
-                os.link(source, made / name)
-            except OSError:  # another filesystem, or one without links
-                with atomic_path(made / name) as partial:
-                    shutil.copyfile(source, partial)
-            listed.append({"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}})
+            entries = [(shard.key, receipts[shard.key]) for shard in group]
+            _write_part(outcome.store, entries, made / name)
+            listed += [
+                {"part": name, **{k: receipt[k] for k in ("path", "start", "stop", "events")}} for _, receipt in entries
+            ]
         write_json({"parts": listed, "missing": [vars(m) for m in outcome.missing]}, made / "index.json")
-    return sum(receipt["rows"] for _, receipt in receipts)
+    return sum(receipts[shard.key]["rows"] for shard in stored)
+
+
+def _write_part(store: Store, entries: list[tuple[str, dict[str, Any]]], path: Path) -> None:
+    """Write the rows of some results: a link to the file that has them and no others, where there is one."""
+    source = store.checked_table(*entries[0])
+    if not store.is_whole_table(entries):
+        with atomic_path(path) as partial:
+            concatenate(store.table(*entry) for entry in entries).write(partial)
+        return
+    try:
+        os.link(source, path)
+    except OSError:  # another filesystem, or one without links
+        with atomic_path(path) as partial:
+            shutil.copyfile(source, partial)
 
 
 def counts(outcome: Outcome, task: int = 0) -> dict[Class, Counts]:

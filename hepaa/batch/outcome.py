@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hepaa.batch.plan import Plan
+    from hepaa.batch.shard import Shard
     from hepaa.batch.store import Store
 
 
@@ -59,8 +61,12 @@ class Outcome:
 
     def of_task(self, number: int) -> list[tuple[str, dict[str, Any]]]:
         """Keys and receipts of one task, in the order of the plan."""
-        return [
-            (shard.key, self.receipts[shard.key])
-            for shard in self.plan.shards
-            if shard.task == number and shard.key in self.receipts
-        ]
+        return [(shard.key, self.receipts[shard.key]) for shard in self._stored.get(number, ())]
+
+    @cached_property
+    def _stored(self) -> dict[int, list[Shard]]:
+        by_task: dict[int, list[Shard]] = {}
+        for shard in self.plan.shards:
+            if shard.key in self.receipts:
+                by_task.setdefault(shard.task, []).append(shard)
+        return by_task

@@ -10,6 +10,8 @@ from hepaa.errors import InputError
 from hepaa.io.sniff import split_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hepaa.table import EventTable
     from hepaa.table.mixing import Tally
 
@@ -60,6 +62,11 @@ class Shard:
         """True if the file has changed since the plan was made."""
         return keys.changed(self.path, self.identity)
 
+    @property
+    def bytes(self) -> int | None:
+        """Size of the whole local file that it is; None of a range, or where the size is not known."""
+        return self.identity.get("size") if self.start is None else None
+
     def prepare(self) -> None:
         """Refuse a file that could not be read; spare the readers a second hash of one whose content is known."""
         if "unreadable" in self.identity:
@@ -68,6 +75,44 @@ class Shard:
             from hepaa.io.files import remember_sha256
 
             remember_sha256(split_key(self.path)[0], self.identity["sha256"])
+
+
+GROUP_BYTES = 100_000_000
+"""Bytes of small files that are computed and stored together."""
+
+_GROUPS_EACH = 4
+"""Groups for each worker at the least, so that all workers end at about the same time."""
+
+
+def groups(shards: Sequence[Shard], tasks: Sequence[Task], workers: int = 1) -> list[tuple[Shard, ...]]:
+    """Consecutive shards that are computed and stored together: small whole files of one task.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+    tasks : sequence of Task
+        Of the plan.
+    workers : int
+        Several workers get four groups each, as far as there are files.
+
+    Returns
+    -------
+    list of tuple of Shard
+        Of `GROUP_BYTES` at most; a file that has more, or a range of one, is a group by itself.
+    """
+    sizes = [shard.bytes if tasks[shard.task].grouped else None for shard in shards]
+    at_most = GROUP_BYTES
+    if workers > 1:
+        at_most = min(at_most, sum(size or 0 for size in sizes) // (_GROUPS_EACH * workers))
+    made: list[list[Shard]] = []
+    room, task = 0, -1
+    for shard, size in zip(shards, sizes, strict=True):
+        if size is None or size > room or shard.task != task:
+            made.append([])
+            room = 0 if size is None else at_most
+        made[-1].append(shard)
+        room, task = max(room - (size or 0), 0), shard.task
+    return [tuple(group) for group in made]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +144,8 @@ class Task:
     """Its name in plans, as in `hepaa.batch.tasks.registry`."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Modules whose threads have to be known before it starts."""
+    grouped: ClassVar[bool] = False
+    """Whether its time goes as the size of the file, so that small files make one piece of work; see `groups`."""
 
     def to_dict(self) -> dict[str, Any]:
         """All options, for JSON and for keys."""

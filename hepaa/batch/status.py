@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hepaa.batch.plan import Plan
+from hepaa.batch.shard import groups
 from hepaa.batch.store import Store
 from hepaa.batch.work import Work
 from hepaa.errors import IncompleteError, InputError
@@ -92,7 +93,7 @@ def status(folder: Path) -> Status:
 
 
 def work_on_share(folder: Path, index: int, of: int, *, retries: int = 2) -> int:
-    """Do one share of the plan in a folder: shards `index`, `index + of`, ... What one job of an array does.
+    """Do one share of the plan in a folder: groups `index`, `index + of`, ... What one job of an array does.
 
     Returns
     -------
@@ -110,14 +111,17 @@ def work_on_share(folder: Path, index: int, of: int, *, retries: int = 2) -> int
         raise InputError(f"--index {index} is not in 0 .. {of - 1}")
     plan = Plan.load(folder / "plan.json")
     work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
-    mine = plan.shards[index::of]
+    share = groups(plan.shards, plan.tasks, of)[index::of]
+    mine = [shard for group in share for shard in group]
+    stored = Store(str(folder)).receipts(mine)
+    left = [tuple(shard for shard in group if shard.key not in stored) for group in share]
     failed: dict[str, str] = {}
-    for attempt in range(retries + 1):
-        for shard in mine if attempt == 0 else [s for s in mine if s.key in failed]:
-            answer = work(shard)[shard.key]
-            failed.pop(shard.key, None)
-            if "error" in answer:
-                failed[shard.key] = f"{shard.describe()}: {answer['error']}"
+    for _ in range(retries + 1):
+        failed = {}
+        for group in filter(None, left):
+            answers = work(group)
+            failed |= {s.key: f"{s.describe()}: {answers[s.key]['error']}" for s in group if "error" in answers[s.key]}
+        left = [(shard,) for shard in mine if shard.key in failed]
         if not failed:
             return len(mine)
     raise IncompleteError(

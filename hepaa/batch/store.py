@@ -3,6 +3,7 @@
 FOLDER/plan.json               what is to be done
 FOLDER/results/ab/KEY.json     receipt of a result: counts, sums, histograms; its presence means "done"
 FOLDER/results/ab/KEY.parquet  its table, where it has one; written before the receipt
+FOLDER/results/ab/KEY.group    receipts of small files that were computed together, one table under KEY.parquet for all
 FOLDER/journal/HOST-PID.jsonl  what each process began, finished and failed to do
 FOLDER/failed.json             what is missing and why; absent when nothing is
 FOLDER/log.txt                 progress, one line a minute
@@ -14,37 +15,51 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hepaa.batch import keys
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_paths, one_line, regular_file, remove_abandoned, sha256, write_json
-from hepaa.io.sealed import read_sealed, require_types, sealed
+from hepaa.io.sealed import digest, read_sealed, require_types, sealed
 from hepaa.io.texts import parse_json
-from hepaa.table import EventTable
+from hepaa.table import CutflowRow, EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hepaa.batch.shard import Shard
 
 _NUMBER = float | int
-_RECEIPT = {
+_MEMBER = {
     "key": str, "path": str, "start": int | None, "stop": int | None, "events": int, "sum_weights": _NUMBER,
     "sum_weights2": _NUMBER, "rest": list, "cross_section_pb": _NUMBER | None,
     "other_cross_section_pb": _NUMBER | None, "generated": _NUMBER | None, "generated_events": _NUMBER,
     "result": dict | None,
-    "seconds": _NUMBER, "host": str, "pid": int, "rows": int | None, "table_bytes": int | None,
-    "table_sha256": str | None,
+    "seconds": _NUMBER, "host": str, "pid": int, "rows": int | None,
 }  # fmt: skip
+_TABLE = {"table_bytes": int | None, "table_sha256": str | None}
+_RECEIPT = _MEMBER | _TABLE
+_GROUP = {"key": str, "members": list, **_TABLE}
 _FAILURE = {
     "path": str, "start": int | None, "stop": int | None, "events": int | None, "good_events": int | None,
     "attempts": int, "reason": str,
 }  # fmt: skip
 _LINE = {"event": str, "key": str, "time": _NUMBER}
 _LINES = {"began": {**_LINE, "shard": str}, "failed": {**_LINE, "error": str, "trace": str}, "stored": _LINE}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was computed of one shard: its key, its receipt, and its rows where it has any."""
+
+    key: str
+    receipt: dict[str, Any]
+    table: EventTable | None
 
 
 @dataclass(frozen=True)
@@ -76,12 +91,15 @@ class Store:
         keys.refuse_other(key)
         return Path(f"{self.folder}/results/{key[:2]}/{key}{suffix}")
 
+    def _names(self, suffix: str) -> set[str]:
+        return {path.stem for path in (self.root / "results").glob(f"*/*{suffix}") if not path.name.startswith(".")}
+
     def keys(self) -> set[str]:
         """Keys of all results that are there."""
-        return {path.stem for path in (self.root / "results").glob("*/*.json") if not path.name.startswith(".")}
+        return self._names(".json").union(*(self._group(name) for name in self._names(".group")))
 
     def receipt(self, key: str) -> dict[str, Any] | None:
-        """Receipt of a result, or None where there is no whole result.
+        """Receipt of a result that was stored by itself, or None where there is no whole one.
 
         Raises
         ------
@@ -93,39 +111,102 @@ class Store:
             receipt = read_sealed(path, "remove it to redo it", _RECEIPT)
         except FileNotFoundError:
             return None
-        rest = receipt["rest"]
-        if receipt["key"] != key or len(rest) != 3 or not all(isinstance(lost, _NUMBER) for lost in rest):
+        if receipt["key"] != key or not _is_sum(receipt["rest"]):
             raise InputError(f"{path}: is not the receipt of this result; remove it to redo it")
+        return receipt if self._has_table(key, receipt) else None
+
+    def _has_table(self, name: str, receipt: dict[str, Any]) -> bool:
         size = receipt["table_bytes"]
         try:
-            whole = size is None or self.table_path(key).stat().st_size == size
+            return size is None or bool(self.table_path(name).stat().st_size == size)
         except FileNotFoundError:
-            whole = False
-        return receipt if whole else None
+            return False
+
+    def _group(self, name: str) -> dict[str, dict[str, Any]]:
+        """Receipts of the results that were stored together under a name, by key; none where they are not whole."""
+        path = self._path(name, ".group")
+        try:
+            group = read_sealed(path, "remove it to redo it", _GROUP)
+        except FileNotFoundError:
+            return {}
+        table = {key: group[key] for key in _TABLE}
+        receipts: dict[str, dict[str, Any]] = {}
+        try:
+            row = 0
+            for member, stored in enumerate(group["members"]):
+                require_types(stored, {**_MEMBER, "cutflow": list})
+                receipts[stored["key"]] = {**stored, **table, "group": name, "member": member, "row": row}
+                row += stored["rows"] or 0
+        except (TypeError, ValueError) as damage:
+            raise InputError(f"{path}: cannot be read ({one_line(damage)}); remove it to redo it") from damage
+        sums = all(_is_sum(receipt["rest"]) for receipt in receipts.values())
+        if group["key"] != name or name != _name(receipts) or not sums:
+            raise InputError(f"{path}: is not the receipt of these results; remove it to redo them")
+        return receipts if self._has_table(name, group) else {}
 
     def receipts(self, shards: Iterable[Shard]) -> dict[str, dict[str, Any]]:
-        """Receipts of those shards that have a whole result, by key."""
-        stored = ((shard.key, self.receipt(shard.key)) for shard in shards)
+        """Receipts of those shards that have a whole result, by key, in their order."""
+        alone, grouped = self._names(".json"), dict[str, dict[str, Any]]()
+        for name in self._names(".group"):
+            grouped.update(self._group(name))
+        stored = (
+            (shard.key, self.receipt(shard.key) if shard.key in alone else grouped.get(shard.key)) for shard in shards
+        )
         return {key: receipt for key, receipt in stored if receipt is not None}
+
+    def group(self, shards: Sequence[Shard]) -> dict[str, dict[str, Any]]:
+        """Receipts of shards if they were stored together, or of the one if it was stored by itself; else none."""
+        if len(shards) > 1:
+            return self._group(_name(shard.key for shard in shards))
+        alone = self.receipt(shards[0].key)
+        return {} if alone is None else {shards[0].key: alone}
+
+    def new_receipts(self, read: set[str]) -> dict[str, dict[str, Any]]:
+        """Receipts in the files that are not in `read`, which gets their names."""
+        receipts: dict[str, dict[str, Any]] = {}
+        for suffix in (".json", ".group"):
+            for name in self._names(suffix):
+                if name not in read:
+                    read.add(name)
+                    alone = self.receipt(name) if suffix == ".json" else None
+                    receipts.update(self._group(name) if suffix == ".group" else {name: alone} if alone else {})
+        return receipts
 
     def table(self, key: str, receipt: dict[str, Any]) -> EventTable:
         """Table of a result; errors as `checked_table`."""
-        return EventTable.load(self.checked_table(key, receipt))
+        path = self.checked_table(key, receipt)
+        if "group" not in receipt:
+            return EventTable.load(path)
+        whole = _loaded(str(path), receipt["table_sha256"])
+        rows = whole[receipt["row"] : receipt["row"] + receipt["rows"]]
+        return replace(
+            rows,
+            file=np.zeros_like(rows.file),
+            sources=whole.sources[receipt["member"] : receipt["member"] + 1],
+            cutflow=tuple(CutflowRow(*row) for row in receipt["cutflow"]),
+        )
 
     def checked_table(self, key: str, receipt: dict[str, Any]) -> Path:
-        """File of the table of a result.
+        """File of the table of a result, or of those that were stored with it.
 
         Raises
         ------
         InputError
             If the result has no table, or its bytes are not those that its receipt was written for.
         """
-        path = self.table_path(key)
+        path = self.table_path(receipt.get("group", key))
         if receipt["table_sha256"] is None:
-            raise InputError(f"{self._path(key, '.json')}: this result has no table, so there are no rows to merge")
+            raise InputError(f"{path}: this result has no table, so there are no rows to merge")
         if sha256(path) != receipt["table_sha256"]:
             raise InputError(f"{path}: is not what was stored (SHA-256); remove it and run again to redo it")
         return path
+
+    def is_whole_table(self, entries: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+        """Whether these results, in this order, are all that is in one file of rows."""
+        group = entries[0][1].get("group")
+        if group is None:
+            return len(entries) == 1
+        return list(self._group(group)) == [key for key, _ in entries]
 
     def run_path(self, key: str) -> Path:
         """Folder of the run of a card."""
@@ -148,25 +229,49 @@ class Store:
         OSError
             If the disk is full, or not to be written to.
         """
-        place = self._path(key, ".json")
+        return self._write(key, ".json", {"key": key, **receipt, "rows": None if table is None else table.n}, table)
+
+    def put_all(self, results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+        """Store results: those of several shards together, if their tables differ in nothing but their rows.
+
+        Returns and raises as `put`, for each of them.
+        """
+        tables = [result.table for result in results if result.table is not None]
+        if len(results) < 2 or len(tables) not in (0, len(results)) or not _alike(tables):
+            return {result.key: self.put(result.key, result.receipt, result.table) for result in results}
+        members = [
+            {
+                "key": result.key,
+                **result.receipt,
+                "rows": None if result.table is None else result.table.n,
+                "cutflow": [] if result.table is None else [astuple(row) for row in result.table.cutflow],
+            }
+            for result in results
+        ]
+        name = _name(result.key for result in results)
+        self._write(name, ".group", {"key": name, "members": members}, concatenate(tables) if tables else None)
+        return self._group(name)
+
+    def _write(self, name: str, suffix: str, content: dict[str, Any], table: EventTable | None) -> dict[str, Any]:
+        place = self._path(name, suffix)
         place.parent.mkdir(parents=True, exist_ok=True)
-        stored = {"key": key, **receipt, "rows": None, "table_bytes": None, "table_sha256": None}
-        with atomic_paths(*([] if table is None else [self.table_path(key)]), place) as (*rows, partial):
+        stored = {**content, "table_bytes": None, "table_sha256": None}
+        with atomic_paths(*([] if table is None else [self.table_path(name)]), place) as (*rows, partial):
             if table is not None:
                 table.write(rows[0])
-                written = {"table_bytes": rows[0].stat().st_size, "table_sha256": sha256(rows[0])}
-                stored |= {"rows": table.n, **written}
+                stored |= {"table_bytes": rows[0].stat().st_size, "table_sha256": sha256(rows[0])}
             partial.write_text(json.dumps(sealed(stored)) + "\n", encoding="utf-8")
         return stored
 
     # -- journal ------------------------------------------------------------------------------------------------------
 
-    def note(self, event: str, key: str, **more: Any) -> None:
-        """Append one line to the journal of this process; each has its own, so that none waits for another."""
-        line = {"event": event, "key": key, "time": round(time.time(), 3), **more}
+    def note(self, event: str, *keys: str, **more: Any) -> None:
+        """Append a line for each key to the journal of this process, which is its own: none waits for another."""
+        now = round(time.time(), 3)
+        lines = ["\n" + json.dumps({"event": event, "key": key, "time": now, **more}) for key in keys]
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
         with Path(f"{self.folder}/journal/{name}").open("a", encoding="utf-8") as stream:
-            stream.write("\n" + json.dumps(line))  # a line that a full disk cut short is not joined to the next
+            stream.write("".join(lines))  # a line that a full disk cut short is not joined to the next
 
     def journal(self) -> Iterator[dict[str, Any]]:
         """All lines of all journals; one that a killed process left half written, or is not ours, is passed over."""
@@ -204,3 +309,28 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as damage:
             raise InputError(f"{self.failures_path}: cannot be read ({one_line(damage)}); remove it") from damage
         return listed
+
+
+def _name(keys: Iterable[str]) -> str:
+    """Name under which results are stored together: 64 hexadecimal digits."""
+    return digest(list(keys))
+
+
+def _is_sum(rest: Any) -> bool:
+    return len(rest) == 3 and all(isinstance(lost, _NUMBER) for lost in rest)
+
+
+def _alike(tables: Sequence[EventTable]) -> bool:
+    """Whether each of several tables can be told from their rows together: equal names, and one file each."""
+    names = {
+        (t.columns, tuple(t.spectators), t.processes, t.generators, t.feature_set, *sorted(t.units.items()))
+        for t in tables
+    }
+    sources = {source for table in tables for source in table.sources}
+    return len(names) < 2 and len(sources) == len(tables) and all(len(table.sources) == 1 for table in tables)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, _sha256: str) -> EventTable:
+    """Rows that were stored together; whoever merges reads them in order, once."""
+    return EventTable.load(path)

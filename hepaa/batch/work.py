@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import ThreadpoolController
 
 from hepaa.batch import keys
-from hepaa.batch.store import Store
+from hepaa.batch.store import Result, Store
 from hepaa.errors import InputError, TruncatedInputError
 from hepaa.io.files import one_line
 
@@ -59,7 +59,7 @@ class Watched(Receipts):
 
 @dataclass(frozen=True)
 class Work:
-    """The function that executors map: a shard in, its receipt out, its result in the store.
+    """The function that executors map: shards in, their receipts out, their results in the store.
 
     A failure is a receipt too, with `error`: an exception would end some executors, and could not always be sent.
 
@@ -68,43 +68,43 @@ class Work:
     folder : str
         Of the store.
     plan : Plan
-        Without its shards, which are the items.
+        Without its shards; groups of these are the items.
     """
 
     folder: str
     plan: Plan
 
-    def __call__(self, shard: Shard) -> Receipts:
-        """Compute and store one shard, unless it is there already."""
+    def __call__(self, group: tuple[Shard, ...]) -> Receipts:
+        """Compute and store the shards of a group, unless they are there already; one that fails loses only itself."""
         store = Store(self.folder)
         here = {"host": socket.gethostname(), "pid": os.getpid()}
+        receipts, computed = Receipts(), list[Result]()
         try:
             _check_versions(self.plan.versions)
-            stored = store.receipt(shard.key)
-            if stored is None:
-                stored = self._compute(shard, store, here)
-        except Exception as failure:  # whatever goes wrong with one shard must not end the others
-            text = one_line(failure)
-            reason = text if isinstance(failure, InputError) else f"{type(failure).__name__}: {text}"
-            answer: dict[str, Any] = {"error": reason, **here}
-            if isinstance(failure, TruncatedInputError):
-                answer["good_events"] = failure.good_events
-            try:
-                store.note("failed", shard.key, error=answer["error"], trace=traceback.format_exc())
-            except OSError as full:  # the disk that failed the shard fails the journal too; the receipt still tells
-                answer["error"] += f"; and the journal cannot be written ({full.strerror})"
-            return Receipts({shard.key: answer})
-        return Receipts({shard.key: stored})
+            receipts.update(store.group(group))
+            with _pools(self.plan.tasks[group[0].task].needs).limit(limits=1):  # sums do not depend on the cores
+                for shard in group:
+                    if shard.key not in receipts:
+                        try:
+                            computed.append(self._compute(shard, store, here))
+                        except Exception as failure:  # whatever goes wrong with one shard must not end the others
+                            receipts[shard.key] = _failed(failure, shard, store, here)
+            receipts.update(store.put_all(computed))
+            store.note("stored", *(result.key for result in computed))
+        except Exception as failure:  # of all: other versions, or a full disk
+            receipts.update(
+                {shard.key: _failed(failure, shard, store, here) for shard in group if shard.key not in receipts}
+            )
+        _TIDY()
+        return receipts
 
-    def _compute(self, shard: Shard, store: Store, here: dict[str, Any]) -> dict[str, Any]:
+    def _compute(self, shard: Shard, store: Store, here: dict[str, Any]) -> Result:
         if shard.changed():
             raise InputError(f"{shard.path}: the file has changed since the plan was made; run again")
         store.note("began", shard.key, shard=shard.describe())
         shard.prepare()
         began = time.monotonic()
-        task = self.plan.tasks[shard.task]
-        with _pools(task.needs).limit(limits=1):  # sums do not depend on how many cores a machine has
-            part = task.compute(shard)
+        part = self.plan.tasks[shard.task].compute(shard)
         if shard.changed():
             raise InputError(f"{shard.path}: the file changed while it was read; run again")
         receipt = {
@@ -116,15 +116,24 @@ class Work:
             "seconds": round(time.monotonic() - began, 6),
             **here,
         }
-        stored = store.put(shard.key, receipt, part.table)
-        store.note("stored", shard.key)
-        _TIDY()
-        return stored
+        return Result(shard.key, receipt, part.table)
 
-    def receipt(self, key: str) -> Receipts | None:
-        """The stored receipt of a shard, if there is one."""
-        receipt = Store(self.folder).receipt(key)
-        return None if receipt is None else Receipts({key: receipt})
+    def stored(self, read: set[str]) -> Receipts:
+        """Receipts in the files of the store that are not in `read`, which gets their names."""
+        return Receipts(Store(self.folder).new_receipts(read))
+
+
+def _failed(failure: Exception, shard: Shard, store: Store, here: dict[str, Any]) -> dict[str, Any]:
+    text = one_line(failure)
+    reason = text if isinstance(failure, InputError) else f"{type(failure).__name__}: {text}"
+    answer: dict[str, Any] = {"error": reason, **here}
+    if isinstance(failure, TruncatedInputError):
+        answer["good_events"] = failure.good_events
+    try:
+        store.note("failed", shard.key, error=answer["error"], trace=traceback.format_exc())
+    except OSError as full:  # the disk that failed the shard fails the journal too; the receipt still tells
+        answer["error"] += f"; and the journal cannot be written ({full.strerror})"
+    return answer
 
 
 class _Tidy:

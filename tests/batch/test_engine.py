@@ -19,9 +19,11 @@ from click.testing import CliRunner
 from helpers.batches import TASK, computed, dask_workers, fingerprint, lhe_files
 
 from hepaa.batch import Dask, FeatureTask, LocalJobs, Processes, Store, keys, make_plan, merge, process, serial
+from hepaa.batch.engine import collect
 from hepaa.batch.status import status, work_on_share
 from hepaa.cli import main
 from hepaa.errors import IncompleteError, InputError
+from hepaa.table import EventTable
 
 
 def undisturbed(plan, folder):
@@ -157,7 +159,8 @@ def test_sigterm_of_a_time_limit_keeps_what_is_stored(tmp_path, monkeypatch):
     files = lhe_files(tmp_path, 250, 20)
     out = tmp_path / "t.parquet"
     words = ["features", *files, "--set", "zh-paper", "--executor", "processes:1", "-o", str(out)]
-    job = subprocess.Popen([sys.executable, "-m", "hepaa.cli", *words], stderr=subprocess.PIPE, text=True)
+    one_by_one = "from hepaa.batch import shard; shard.GROUP_BYTES = 1; from hepaa.cli import main; main()"
+    job = subprocess.Popen([sys.executable, "-c", one_by_one, *words], stderr=subprocess.PIPE, text=True)
     wait_for_results(tmp_path / "t.parquet.batch", 3)
     job.terminate()
     _, said = job.communicate(timeout=60)
@@ -205,6 +208,38 @@ def test_a_truncated_and_an_unreadable_file_are_listed_and_end_with_3(tmp_path):
     assert not (tmp_path / "t.parquet.batch" / "failed.json").exists()
 
 
+def test_small_files_are_computed_together_and_a_bad_one_loses_only_itself(tmp_path):
+    files = lhe_files(tmp_path, 6, 20)
+    whole = Path(files[2]).read_text()
+    plan = make_plan([(TASK, files)], folder=tmp_path)
+    reference = fingerprint(merge.table(process(plan, tmp_path / "one", Processes(1), pause_s=0)))
+    asked = []
+
+    def counting(items, function, accumulator):
+        asked.append([len(group) for group in items])
+        return serial(items, function, accumulator)
+
+    counting.workers = 1
+    Path(files[2]).write_text(whole[: len(whole) // 2])
+    folder = tmp_path / "batch"
+    with pytest.raises(IncompleteError, match=r"1 of 6 shards are missing.*events-002\.lhe: .*the file ends in"):
+        process(make_plan([(TASK, files)], folder=tmp_path), folder, counting, retries=1, pause_s=0)
+    assert asked == [[6], [1]]
+    assert len(list((folder / "results").glob("*/*"))) == 2  # one table and one list of receipts
+    merge.write_parts(collect(folder, allow_missing=1), tmp_path / "parts")
+    assert EventTable.load(tmp_path / "parts" / "part-00000.parquet").n == 100
+    Path(files[2]).write_text(whole)
+    plan = make_plan([(TASK, files)], folder=tmp_path)
+    outcome = process(plan, folder, counting)
+    assert outcome.computed == 1
+    assert max(Counter(computed(folder)).values()) == 1
+    assert fingerprint(merge.table(outcome)) == reference
+    assert fingerprint(merge.table(process(plan, tmp_path / "two", Processes(2)))) == reference
+    merge.write_parts(outcome, tmp_path / "parts")  # of two files of the store
+    assert [p.name for p in (tmp_path / "parts").glob("*.parquet")] == ["part-00000.parquet"]
+    assert EventTable.load(tmp_path / "parts" / "part-00000.parquet").n == 120
+
+
 def test_a_file_truncated_between_runs_is_never_taken_from_the_store(tmp_path):
     files = lhe_files(tmp_path, 4, 20)
     reference = undisturbed(make_plan([(TASK, files)], folder=tmp_path), tmp_path / "batch")
@@ -229,10 +264,10 @@ def test_a_file_that_changes_under_the_plan_is_refused(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A filesystem of 300 kB."""
+    """A filesystem of 100 kB."""
     where = tmp_path / "disk"
     where.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(where)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(where)]
     made = subprocess.run(command, check=False, capture_output=True)
     if made.returncode:
         pytest.skip("a small filesystem can be mounted by root only")

@@ -73,6 +73,29 @@ def test_a_receipt_that_is_not_what_was_stored_is_refused(store):
             store.receipt(KEY)
 
 
+def test_receipts_of_a_group_that_are_not_what_was_stored_are_refused(tmp_path):
+    plan = make_plan([(TASK, lhe_files(tmp_path, 3, 5))], folder=tmp_path)
+    store = process(plan, tmp_path / "batch").store
+    (path,) = (store.root / "results").glob("*/*.group")
+    plain = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"}
+    first, *others = plain["members"]
+    for change in (
+        {"members": others},
+        {"members": [{**first, "rest": [0.0]}, *others]},
+        {"members": [{**first, "events": "5"}, *others]},
+        {"members": [3]},
+        {"members": {}},
+        {"key": KEY},
+    ):
+        path.write_text(json.dumps(sealed({**plain, **change})))
+        with pytest.raises(InputError, match=r"\.group: .*remove it to redo"):
+            store.receipts(plan.shards)
+    path.write_text(json.dumps(sealed(plain)))
+    assert list(store.receipts(plan.shards)) == [shard.key for shard in plan.shards]
+    path.with_suffix(".parquet").unlink()
+    assert store.receipts(plan.shards) == {}
+
+
 def plan_of(folder):
     """Content of the plan of a batch, and a way to write another."""
     path = folder / "plan.json"
@@ -162,7 +185,8 @@ def batch(tmp_path_factory):
     plan = make_plan([(TASK, lhe_files(folder, 3, 30))], folder=folder)
     outcome = process(plan, folder, serial)
     (folder / "counts").mkdir()
-    tables = [str(outcome.store.table_path(shard.key)) for shard in plan.shards]
+    merge.write_parts(outcome, folder / "parts")
+    tables = [str(path) for path in sorted((folder / "parts").glob("*.parquet"))]
     count = make_plan([(HistogramTask("mZH", (100.0, 300.0, 900.0), (400.0,)), tables)], folder=folder / "counts")
     process(count, folder / "counts", serial)
     return folder
@@ -179,8 +203,8 @@ def values(folder):
 @pytest.mark.slow
 def test_a_flipped_bit_is_refused_or_changes_nothing(batch):
     whole = values(batch)
-    stored = [p for p in batch.rglob("*") if p.suffix in (".json", ".parquet") and "journal" not in p.parts]
-    assert len(stored) == 4 + 6 + 3
+    stored = [p for p in batch.rglob("*") if p.suffix in (".json", ".parquet", ".group") and "journal" not in p.parts]
+    assert len(stored) >= 4 + 2 + 2
     rng, refused = random.Random(6), 0
     for _ in range(300):
         path = rng.choice(stored)

@@ -190,12 +190,13 @@ class LocalJobs:
 
     def __call__(self, items: Sequence[Any], function: Function, accumulator: Any) -> Answer:
         """Run the jobs, and add the receipts that they leave in the folder as they come."""
-        folder, receipt = getattr(function, "folder", None), getattr(function, "receipt", None)
-        if folder is None or receipt is None:
+        folder, stored = getattr(function, "folder", None), getattr(function, "stored", None)
+        if folder is None or stored is None:
             raise InputError("local-jobs runs the plan of a folder; for any other function take processes")
         options = ["--of", str(self.jobs), "--retries", "0"]
         command = [sys.executable, "-m", "hepaa.cli", "batch", "shard", folder, *options]
-        waiting = {item.key: item for item in items}
+        waiting = {shard.key for group in items for shard in group}
+        read: set[str] = set()
         with _one_thread_each():
             jobs = [
                 subprocess.Popen([*command, "--index", str(i)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -204,11 +205,10 @@ class LocalJobs:
         try:
             while True:
                 running = any(job.poll() is None for job in jobs)
-                for key in list(waiting):
-                    stored = receipt(key)
-                    if stored is not None:
-                        accumulator += stored
-                        del waiting[key]
+                for key, receipt in stored(read).items():
+                    if key in waiting:
+                        accumulator += {key: receipt}
+                        waiting.remove(key)
                 if not running:
                     break
                 time.sleep(POLL_S)

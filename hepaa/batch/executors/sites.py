@@ -152,7 +152,7 @@ class Site:
             return str(cluster.job_script())
 
     def array_script(self, folder: str) -> str:
-        """Submit file of an array job: job N does the shards N, N + M, N + 2 M ... of the plan in `folder`.
+        """Submit file of an array job: job N does the groups N, N + M, N + 2 M ... of the plan in `folder`.
 
         For sites that allow no scheduler of one's own. `hepaa batch merge` puts the results together.
         """

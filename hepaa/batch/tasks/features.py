@@ -27,6 +27,7 @@ class FeatureTask(SampleReading, Task):
     """
 
     kind: ClassVar[str] = "features"
+    grouped: ClassVar[bool] = True
     set_code: str | None = None
 
     def __post_init__(self) -> None:

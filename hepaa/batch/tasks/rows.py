@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hepaa.batch.shard import Task
 from hepaa.errors import InputError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class TableTask(Task):
     """A task on the rows of stored tables."""
+
+    grouped: ClassVar[bool] = True
 
     def count(self, path: str) -> int | None:
         """Rows of a table; None for a file of others (CSV, HDF5, npz), which is one shard."""
