@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from hepaa._version import __version__
 from hepaa.io.files import write_text
@@ -16,6 +17,7 @@ from hepaa.report import tables
 from hepaa.report.figures import FIGURES, look_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -42,8 +44,21 @@ TITLES = {
 
 
 @dataclass
+class Fold:
+    """Figures and tables of one detector, to unfold."""
+
+    id: str
+    title: str
+    tables: list[Table]
+    figures: list[tuple[str, str]]
+
+
+@dataclass
 class Section:
-    """A part of the page: figures are pairs of image and words, blocks are titles with text to unfold."""
+    """A part of the page: figures are pairs of image and words, blocks are titles with text to unfold.
+
+    The first figure of a `top` section stands beside its tables; `links` are titles with addresses, by detector.
+    """
 
     id: str
     title: str
@@ -51,7 +66,10 @@ class Section:
     alarms: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: list[tuple[str, str]] = field(default_factory=list)
+    folds: list[Fold] = field(default_factory=list)
     blocks: dict[str, str] = field(default_factory=dict)
+    links: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    top: bool = False
     wide: bool = False
     copy: str = ""
 
@@ -83,34 +101,21 @@ def write_page(card: Card, parts: list[Section], path: Path, *, label: str) -> N
 
 
 def sections(run: SavedRun, look: Look) -> list[Section]:
-    """The parts of the page, in order; a figure that a run has none of is left out."""
+    """The parts of the page, in order, results first; a figure that a run has none of is left out."""
     gates = [(name, result["sculpting"]) for name, result in run.results["detectors"].items() if result["sculpting"]]
     alarms = [f"{name}: {gate['message']}" for name, gate in gates if not gate["passed"]]
     kept = 100 * run.card.figures.cut_background_efficiency
     cut = f"All events, and those after a cut on the score that keeps {kept:g} % of the background."
+    several = len({s.generator for s in run.card.samples if s.role == "background"}) > 1
     parts = [
         Section(
             "summary",
             "Summary",
-            alarms=[*_looked_before(run), *alarms],
-            tables=tables.summary(run),
-            words=_blindness(run),
-        ),
-        Section(
-            "run",
-            "What was run",
-            tables=[tables.samples(run), tables.parts(run), tables.sources(run)],
-            blocks={"The card, with all defaults": run.card.to_yaml()},
-        ),
-        Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
-        Section("features", "Features", [cut], figures=_pictures(run, "features", look), wide=True),
-        Section("training", "Training", figures=_pictures(run, "training", look), wide=True),
-        Section(
-            "scores",
-            "Scores by generator",
-            ["Generators of one process should agree: where they do not, their spread is an uncertainty."],
-            tables=tables.generators(run),
-            figures=_pictures(run, "generators", look) + _pictures(run, "latent", look),
+            [*tables.verdict(run), *_blindness(run)],
+            [*_looked_before(run), *alarms],
+            tables.summary(run),
+            _pictures(run.only(tables.best(run)), "score", look),
+            top=True,
         ),
         Section(
             "separation",
@@ -125,10 +130,11 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
                 "The binning is chosen on the validation part and quoted on the test part. Uncertainties of the "
                 f"background: simulation statistics in each bin; shared by all bins: {tables.uncertainties(run)}."
             ],
-            tables=[*tables.bins(run), *tables.reach(run), *tables.fits(run), *tables.observed_bins(run)],
-            figures=_pictures(run, "score", look) + _pictures(run, "luminosity", look),
+            tables=[*tables.reach(run), *tables.fits(run)],
+            figures=_pictures(run, "luminosity", look),
+            folds=_folds(run, "significance", look, ["score"], tables.bins, tables.observed_bins),
         ),
-        Section("regions", "Control and validation regions", figures=_pictures(run, "regions", look)),
+        Section("regions", "Control and validation regions", folds=_folds(run, "regions", look, ["regions"])),
         Section(
             "sculpting",
             "Does the cut sculpt the mass?",
@@ -136,17 +142,49 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
             or ([] if gates else ["Not asked for: name the mass in the card's section `sculpting`."]),
             alarms,
             [tables.sculpting(run)] if gates else [],
-            _pictures(run, "sculpting", look),
+            folds=_folds(run, "sculpting", look, ["sculpting"]),
         ),
         Section(
             "events",
             "Most anomalous events, and why",
             ["For each detector, the test events with the highest scores and how far each of their features lies off."],
-            tables=tables.events(run),
+            folds=_folds(run, "events", look, [], tables.events),
         ),
+        Section("features", "Features", [cut], folds=_folds(run, "features", look, ["features"])),
+        Section(
+            "scores",
+            "Generators and latent space" if several else "Latent space",
+            ["Generators of one process should agree: where they do not, their spread is an uncertainty."] * several,
+            tables=tables.generators(run),
+            folds=_folds(run, "scores", look, ["generators", "latent"]),
+        ),
+        Section("training", "Training", folds=_folds(run, "training", look, ["training"])),
+        Section(
+            "run",
+            "What was run",
+            tables=[tables.samples(run), tables.parts(run), tables.sources(run)],
+            blocks={"The card, with all defaults": run.card.to_yaml()},
+        ),
+        Section("cutflow", "Cutflow", tables=[tables.cutflow(run)]),
         Section("numbers", "Numbers to copy", copy="\n".join(map(tables.as_text, tables.summary(run)))),
     ]
-    return [p for p in parts if p.words or p.tables or p.figures or p.copy]
+    for part in parts:
+        for fold in part.folds:
+            parts[0].links.setdefault(fold.title, []).append((part.title, fold.id))
+    return [p for p in parts if p.words or p.tables or p.figures or p.folds or p.copy]
+
+
+def _folds(
+    run: SavedRun, section: str, look: Look, figures: list[str], *makers: Callable[[SavedRun], list[Table]]
+) -> list[Fold]:
+    """For each detector its figures of these names and its tables, where it has any."""
+    folds = []
+    for name in run.detectors:
+        one = run.only(name)
+        pictures = [picture for figure in figures for picture in _pictures(one, figure, look)]
+        fold = Fold(f"{section}-{run.card.file_names[name]}", name, [t for make in makers for t in make(one)], pictures)
+        folds += [fold] if fold.tables or fold.figures else []
+    return folds
 
 
 def _looked_before(run: SavedRun) -> list[str]:
@@ -178,4 +216,6 @@ def _pictures(run: SavedRun, name: str, look: Look) -> list[tuple[str, str]]:
 
 def picture(figure: Figure) -> str:
     """A figure as an address that holds it."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(figure_svg(figure).encode()).decode()}"
+    svg = figure_svg(figure).replace("'", "&apos;").replace('"', "'")
+    # quotes and what an address would read otherwise are escaped, which takes less than base64
+    return Markup("data:image/svg+xml," + quote(svg, safe=" '=/:;,()!*+-.@$?[]{}|^~<>"))

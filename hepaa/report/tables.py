@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +28,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the columns in `text` are words rather than numbers."""
+    """A table; the columns in `text` are words rather than numbers, and readers may sort a `sortable` one."""
 
     caption: str
     head: tuple[str, ...]
     rows: list[list[Cell]]
     text: tuple[int, ...] = field(default=(0,))
+    sortable: bool = False
 
 
 def make_table(caption: str, head: list[str], rows: list[list[Any]], text: tuple[int, ...] = (0,)) -> Table:
@@ -66,9 +67,8 @@ def summary(run: SavedRun) -> list[Table]:
     rows = []
     for name, signal, numbers, detector in _of_signals(run):
         p, z, limit = numbers["performance"], numbers["significance"], numbers["reach"]["limit"]
-        gate = detector["sculpting"]
         shown: Any = number(z["total"], z["total_error"], 2)
-        if gate is not None and not gate["passed"]:
+        if not _open(detector):
             shown = Cell("no discovery: sculpting gate", "bad")
         efficiency = number(p["eps_s"]["0.01"], p["eps_s_error"]["0.01"])
         separation = [number(p["auc"], p["auc_error"], 4), efficiency, number(p["max_sic"], p["max_sic_error"], 2)]
@@ -76,6 +76,61 @@ def summary(run: SavedRun) -> list[Table]:
     head = ["detector", "signal", "AUC", "signal eff. at 1 % bkg", "max SIC", "Z expected", "95 % limit on strength"]
     expected = [make_table("Expected of the test part, with statistical errors", head, rows, (0, 1))] if rows else []
     return expected + observed(run)
+
+
+def best(run: SavedRun) -> str:
+    """The detector with the largest expected significance among those whose gate is open, all else equal the first.
+
+    Without signal the first of the card.
+    """
+    detectors = run.results["detectors"]
+
+    def worth(name: str) -> tuple[bool, float]:
+        signals = detectors[name]["signals"].values()
+        return _open(detectors[name]), max((s["significance"]["total"] for s in signals), default=0.0)
+
+    name: str = max(detectors, key=worth)
+    return name
+
+
+def verdict(run: SavedRun) -> list[str]:
+    """What a run says, in a sentence for each signal, or of data where there is no signal."""
+    detectors, luminosity = run.results["detectors"], f"{run.card.luminosity_fb:g} fb\u207b\u00b9"
+    among = f"best of {_count(len(detectors))}" if len(detectors) > 1 else ""
+    gates = [d["sculpting"] for d in detectors.values() if d["sculpting"] is not None]
+    sentences = []
+    for signal in dict.fromkeys(signal for _, signal, _, _ in _of_signals(run)):
+        able = {n: d["signals"][signal]["significance"] for n, d in detectors.items() if signal in d["signals"]}
+        able = {n: z for n, z in able.items() if _open(detectors[n])}
+        if not able:
+            sentences.append(f"{signal}: no detector passed the sculpting gate, so no significance is quoted.")
+            continue
+        name = max(able, key=lambda n: able[n]["total"])
+        z = number(able[name]["total"], able[name]["total_error"], 1)
+        parts = [f"Z = {z} for {signal} expected at {luminosity}", among, "gate passed" if gates else ""]
+        sentences.append(f"{name}: {'; '.join(filter(None, parts))}.")
+    return sentences + _seen(run)
+
+
+def _seen(run: SavedRun) -> list[str]:
+    """What the data say to the best detector; nothing without data, or of what is blind."""
+    name = best(run)
+    observed = run.results["detectors"][name].get("observed")
+    if observed is None or observed["total"] is None:
+        return []
+    t = observed["total"]
+    return [f"{name}: {t['events']} events observed on {t['b']:.6g} \u00b1 {t['sigma_b']:.3g}, Z = {_z(t['z'])}."]
+
+
+def _open(detector: dict[str, Any]) -> bool:
+    """Whether a significance of this detector may be quoted."""
+    gate = detector["sculpting"]
+    return gate is None or bool(gate["passed"])
+
+
+def _count(n: int) -> str:
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[n - 1] if n <= len(words) else str(n)
 
 
 def observed(run: SavedRun) -> list[Table]:
@@ -308,5 +363,5 @@ def events(run: SavedRun) -> list[Table]:
         head = ["event", "score", *run.test.columns]
         worst = [run.test.columns[j] for j in np.argsort(-np.abs(pulls).mean(axis=0))[:3]]
         caption = f"{name}: {words}; furthest off: {', '.join(worst)}"
-        out.append(make_table(caption, head, lines))
+        out.append(replace(make_table(caption, head, lines), sortable=True))
     return out

@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 from hepaa.cli import main
 from hepaa.demo import path as demo_path
 from hepaa.errors import InputError
-from hepaa.report import figures
+from hepaa.report import figures, tables
 from hepaa.report.page import write_report
 from hepaa.report.saved import SavedRun
 
@@ -90,14 +92,19 @@ def parsed(page):
 
 def test_the_page_needs_nothing_from_outside(page, parsed):
     text = page.read_text(encoding="utf-8")
+    assert len(text) < 2_000_000
+    text = re.sub(r'src="data:image/svg\+xml,[^"]*"', 'src="data:"', text)
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:|#)[^\"'\s>]+", text)
     assert "url(" not in text
     assert "@import" not in text
     assert not parsed.of("link")
     pictures = parsed.of("img")
-    assert all(p["src"].startswith("data:image/svg+xml;base64,") and p["alt"] for p in pictures)
-    # features, generators, score and sculpting of two detectors, training and latent space of one; roc, sic, luminosity
-    assert len(pictures) == 4 * 2 + 2 + 3
+    assert all(p["src"].startswith("data:image/svg+xml,") and p["alt"] for p in pictures)
+    for picture in pictures:
+        ElementTree.fromstring(unquote(picture["src"].partition(",")[2]))
+    # features, generators, score and sculpting of two detectors; training, latent space of one; roc, sic, luminosity;
+    # the score of the best again, on the first screen
+    assert len(pictures) == 4 * 2 + 2 + 3 + 1
 
 
 def test_the_page_is_balanced_and_can_be_walked(parsed):
@@ -114,6 +121,41 @@ def test_the_page_is_balanced_and_can_be_walked(parsed):
     assert len(parsed.of("h1")) == 1
     assert parsed.of("html")[0]["lang"] == "en"
     assert all(t["tabindex"] == "0" for t in parsed.of("div") if t.get("role") == "region")
+
+
+def test_results_come_first_and_panels_are_folded(folder, parsed):
+    results = json.loads((folder / "results.json").read_text())["detectors"]
+    passed = {n: d for n, d in results.items() if d["sculpting"]["passed"]}
+    words = " ".join("".join(parsed.text).split())
+    verdict = (
+        words.index("expected at 100 fb⁻¹; best of two; gate passed.") if passed else words.index("no significance")
+    )
+    assert verdict < words.index("Expected of the test part") < words.index("Separation on the test part")
+    order = [
+        tag for tag, attrs in parsed.tags if tag in ("img", "details") or attrs.get("id") in ("separation", "features")
+    ]
+    assert order[:2] == ["img", "section"]  # the best score stands before anything else
+    folded = {d["id"] for d in parsed.of("details") if "id" in d}
+    detectors = ("VAE-i-2-i", "Squares")
+    assert {f"features-{name}" for name in detectors} | {f"events-{name}" for name in detectors} <= folded
+    assert folded == {a["href"][1:] for a in parsed.of("a") if a["href"][1:] in folded}
+
+
+def test_a_verdict_in_words(folder):
+    run = SavedRun(folder)
+    signal = "W'(3.5 TeV)"
+    first, second = run.results["detectors"].values()
+    for detector, z in ((first, 1.26), (second, 6.71)):
+        detector["signals"][signal]["significance"] |= {"total": z, "total_error": 0.34}
+        detector["sculpting"] = None
+    assert tables.verdict(run) == [f"Squares: Z = 6.7 ± 0.3 for {signal} expected at 100 fb⁻¹; best of two."]
+    second["sculpting"] = {"passed": False}
+    assert tables.verdict(run) == [
+        f"VAE <i>2</i>: Z = 1.3 ± 0.3 for {signal} expected at 100 fb⁻¹; best of two; gate passed."
+    ]
+    assert tables.best(run) == "VAE <i>2</i>"
+    first["sculpting"] = {"passed": False}
+    assert tables.verdict(run)[0] == f"{signal}: no detector passed the sculpting gate, so no significance is quoted."
 
 
 def test_hostile_names_stay_text(page, parsed):
@@ -221,6 +263,8 @@ def test_a_browser_draws_the_page_at_every_width(page):
             view.goto(page.as_uri())
             assert said == []
             assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+            view.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+            view.wait_for_function("[...document.images].every(i => i.complete)")
             drawn = view.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
             assert drawn
             assert all(drawn)
@@ -240,8 +284,43 @@ def test_a_browser_draws_the_page_at_every_width(page):
         assert view.evaluate("window.getSelection().toString() || document.activeElement.value").startswith(
             "detector\t"
         )
+        assert not view.locator("details[id^=events-]").first.get_attribute("open")
+        view.get_by_role("link", name="Most anomalous events, and why").nth(1).press("Enter")
+        table = view.locator("details[open] table[data-sortable]")
+        by_score = table.locator("tbody td:nth-child(2)").all_inner_texts()
+        for order in ("descending", "ascending"):
+            table.get_by_role("button", name="score").press("Enter")
+            assert table.locator("th").nth(1).get_attribute("aria-sort") == order
+        assert table.locator("tbody td:nth-child(2)").all_inner_texts() == sorted(by_score, key=float)
+        view.get_by_role("button", name="Enlarge: Score").first.press("Enter")
+        large = view.locator("dialog img")
+        assert large.bounding_box()["width"] >= 1.5 * view.viewport_size["width"]
+        assert view.get_by_role("link", name="Save as SVG").get_attribute("download").endswith(".svg")
+        view.keyboard.press("Escape")
+        assert not large.count()
         view.emulate_media(media="print")
         assert not view.get_by_role("button", name="Copy").is_visible()
+        chromium.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_axe_finds_nothing_serious(page):
+    playwright, where = browser()
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=where, args=QUIET)
+        for scheme in ("light", "dark"):
+            view = chromium.new_page(color_scheme=scheme)
+            view.goto(page.as_uri())
+            view.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+            for dialog in (False, True):
+                if dialog:
+                    view.get_by_role("button", name="Enlarge: ROC curves").click()
+                found = axe.Axe().run(view).response["violations"]
+                assert [
+                    (v["id"], v["nodes"][0]["html"][:120]) for v in found if v["impact"] in ("serious", "critical")
+                ] == []
         chromium.close()
 
 
