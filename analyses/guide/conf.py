@@ -14,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import hepaa
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from sphinx.application import Sphinx
+    from sphinx.writers.html5 import HTML5Translator
 
 ANALYSES = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ANALYSES))
@@ -45,6 +49,7 @@ maximum_signature_line_length = 100
 html_theme = "furo"
 html_title = f"hepaa {release}"
 html_theme_options = {"navigation_with_keys": True}
+html_math_renderer = "mathml"
 html_show_sourcelink = False
 
 BY_MODULE = ("hepaa.stats", "hepaa.plots")
@@ -200,7 +205,14 @@ def plain_docstring(app: Sphinx, kind: str, name: str, value: Any, options: Any,
         lines[i] = "".join(parts) + (":" if block else "")
 
 
+def formula(translator: HTML5Translator, node: nodes.Element) -> None:
+    """A formula as MathML, which browsers draw without a library from elsewhere."""
+    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
-    """Fill pages while they are read."""
+    """Fill pages while they are read, and draw formulas."""
+    app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("source-read", fill_page)
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)

@@ -39,7 +39,9 @@ def asimov(s: ArrayLike, b: ArrayLike, sigma_b: ArrayLike | None = None) -> Any:
 
     With :math:`v = \sigma_b^2`,
 
-    .. math:: Z^2 = 2\Big\{(s+b)\ln\frac{(s+b)(b+v)}{b^2+(s+b)v} - \frac{b^2}{v}\ln\Big[1+\frac{v s}{b(b+v)}\Big]\Big\},
+    .. math::
+
+       Z^2 = 2\left\{(s+b)\ln\frac{(s+b)(b+v)}{b^2+(s+b)v} - \frac{b^2}{v}\ln\left[1+\frac{v s}{b(b+v)}\right]\right\},
 
     and :math:`Z^2 = 2\{(s+b)\ln(1+s/b)-s\}` for v -> 0. Source: Cowan, Cranmer, Gross, Vitells, Eur. Phys. J. C 71
     (2011) 1554, eq. 97, and G. Cowan, "Discovery sensitivity for a counting experiment with background uncertainty"

@@ -44,6 +44,13 @@ def test_every_fence_of_a_page_is_understood():
         assert sum(name in ("python", "bash") for name in fences) == len(guide.blocks(page))
 
 
+def test_measured_numbers_are_those_of_the_results_page():
+    measured = (guide.FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    for page in PAGES:
+        for number in re.findall(r"\d+\.\d+ ± \d+\.\d+|\d+ ± \d+", page.read_text(encoding="utf-8")):
+            assert number in measured, (page.name, number)
+
+
 @pytest.mark.parametrize(
     ("shown", "printed", "same"),
     [
