@@ -1,4 +1,4 @@
-"""The results page and the front table of the README, from the results and figures that the scripts have left.
+"""The results page, the front table of the README and the numbers of the guide, from what the scripts have left.
 
 `sections.py` says what each section asks; numbers in its sentences and in the front table are looked up in the results,
 so that a page never says what a table does not. Run `python analyses/page.py` to write both again.
@@ -102,9 +102,20 @@ def front() -> str:
     return "\n".join([BEGIN, "", *lines, "", END])
 
 
+def refreshed(text: str) -> str:
+    """A page of the guide with the values that its comments name: `0.90 ± 0.01<!-- KEY / ROW / COLUMN -->`."""
+
+    def now(kept: re.Match[str]) -> str:
+        return f"{value(kept[1].replace(' / ', ' | '))}<!-- {kept[1]} -->"
+
+    return re.sub(r"-?[\d.]+ ± [\d.]+<!-- (.+?) -->", now, text)
+
+
 def main() -> None:
-    """Write the page and the README's table."""
+    """Write the page, the README's table, and the numbers of the guide."""
     PAGE.write_text(page(), encoding="utf-8")
+    for guide in (HERE / "guide").glob("*.md"):
+        guide.write_text(refreshed(guide.read_text(encoding="utf-8")), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     README.write_text(before + front() + rest.split(END)[1], encoding="utf-8")

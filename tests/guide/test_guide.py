@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import pytest
@@ -44,11 +45,13 @@ def test_every_fence_of_a_page_is_understood():
         assert sum(name in ("python", "bash") for name in fences) == len(guide.blocks(page))
 
 
-def test_measured_numbers_are_those_of_the_results_page():
-    measured = (guide.FOLDER.parent / "README.md").read_text(encoding="utf-8")
+def test_measured_numbers_are_those_that_the_analyses_wrote(monkeypatch):
+    monkeypatch.syspath_prepend(str(guide.FOLDER.parent))
+    refreshed = importlib.import_module("page").refreshed
     for page in PAGES:
-        for number in re.findall(r"\d+\.\d+ ± \d+\.\d+|\d+ ± \d+", page.read_text(encoding="utf-8")):
-            assert number in measured, (page.name, number)
+        text = page.read_text(encoding="utf-8")
+        assert refreshed(text) == text, "run `python analyses/page.py`"
+        assert re.findall(r"\d ± [\d.]+(?![\d.]*<!--)", text) == [], page.name
 
 
 @pytest.mark.parametrize(
