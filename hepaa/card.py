@@ -145,7 +145,7 @@ class FeatureCard(_Section):
 class SplitCard(_Section):
     """Shares of events to train on, to choose the binning on, and to quote results on."""
 
-    train: float = Field(0.5, gt=0, lt=1)
+    train: float = Field(0.5, gt=0, lt=1, description="detectors are trained here")
     validation: float = Field(0.2, gt=0, lt=1, description="choices are made here: binning, cuts")
     test: float = Field(0.3, gt=0, lt=1, description="results are quoted here")
     salt: str = Field("", description="another salt gives another split")
@@ -293,7 +293,7 @@ class FitCard(_Section):
 class FigureCard(_Section):
     """Looks of the figures."""
 
-    style: Style = "plain"
+    style: Style = Field("plain", description="of fonts and labels: plain, CMS, ATLAS, LHCb or ALICE")
     label: str | None = Field(
         None, description="text beside the experiment's name; null: Simulation where the card has no data, else nothing"
     )
@@ -413,7 +413,7 @@ class Card(Rules):
 
     name: str = Field(description="title of the run")
     output: str = Field(description="folder for the results, relative to where the run is started")
-    samples: list[SampleCard] = Field(min_length=1)
+    samples: list[SampleCard] = Field(min_length=1, description="files, and what they stand for")
     repeated_events: bool = Field(
         False, description="samples may hold the same events several times: equal files in a process, or in two roles"
     )

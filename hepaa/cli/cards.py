@@ -125,14 +125,32 @@ def init(kind: str, output: Path | None) -> None:
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--show", is_flag=True, help="Print the card with all defaults.")
+@click.option(
+    "--show", is_flag=True, help="Print the card with all defaults, each key with what it is; checks no file."
+)
 def card(file: Path, show: bool) -> None:
-    """Check a card, and print it with all defaults.
+    """Check a card before hours are spent on it: detectors and their options, and the first events of every file.
 
     \b
-    Example: hepaa card --show zh.yaml
+    Example: hepaa card zh.yaml
+             hepaa card --show zh.yaml
     """
     from hepaa.card import load_card
 
     checked = load_card(file)
-    click.echo(checked.to_yaml() if show else f"{file}: a valid card")
+    if show:
+        from hepaa.cli.commented import commented
+
+        click.echo(commented(checked), nl=False)
+        return
+    from hepaa.run import checks
+
+    if checked.detectors:
+        checks.untrained(checked)
+    if checked.search is not None:
+        from hepaa.search.refusals import refuse_card
+
+        refuse_card(checked)
+    checks.before_reading(checked)
+    checks.first_events(checked)
+    click.echo(f"{file}: a valid card; detectors, files, features and weights are there")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepaa import io
-from hepaa.errors import InputError
+from hepaa.errors import InputError, nearest
 from hepaa.io.repeated import repetitions
 from hepaa.models.presets import detector
 from hepaa.plots import refuse_unreadable
 from hepaa.run.parts import in_categories, regions_of, training_events
+from hepaa.run.reading import SampleReading
 from hepaa.run.results import binning_for, require_classes
 from hepaa.run.variations import several_generators, variations, varied
 
@@ -67,6 +68,41 @@ def before_reading(card: Card) -> None:
         _refuse_repeated_files(card)
 
 
+def first_events(card: Card) -> None:
+    """Raise InputError where a file, or what a card asks of its first events, is not there.
+
+    What is asked are the feature set and its inputs, the selection, weights, columns of masses and of systematics.
+    """
+    weights: set[str] = set()
+    for i, sample in enumerate(card.samples):
+        with _naming(f"samples.{i}"):
+            reading = SampleReading.from_card(sample, card)
+            beginnings = [reading.check(path) for path in io.expand(sample.files)]
+        for table, names in beginnings:
+            weights |= names
+            if table is not None:
+                _columns(card, table)
+    for systematic, way in variations(card.systematics, "weight"):
+        name = str(getattr(systematic, way))
+        if name not in weights:
+            raise InputError(
+                f"systematics: {systematic.name!r}: no file has the weight {name!r}; {nearest(name, weights)}"
+            )
+
+
+def _columns(card: Card, table: EventTable) -> None:
+    """Raise InputError where a table lacks a column that a detector, the gate or a systematic names."""
+    for entry in card.detectors:
+        with _naming(f"detectors: {entry.label!r}"):
+            if entry.flatten is not None:
+                table[entry.flatten]
+    if card.sculpting is not None:
+        with _naming("sculpting"):
+            table[card.sculpting.mass]
+    for systematic, way in variations(card.systematics, "column"):
+        varied(table[:0], getattr(systematic, way))
+
+
 def _drawn_texts(card: Card) -> Iterator[tuple[str, str]]:
     """Words of a card that figures show, each with its place."""
     for i, sample in enumerate(card.samples):
@@ -113,13 +149,7 @@ def before_training(card: Card, detectors: Mapping[str, Detector], parts: Mappin
     for entry in card.detectors:
         with _naming(f"detectors: {entry.label!r}"):
             detectors[entry.label].check(training_events(parts["train"], entry.labelled))
-            if entry.flatten is not None:
-                test[entry.flatten]
-    if card.sculpting is not None:
-        with _naming("sculpting"):
-            test[card.sculpting.mass]
-    for systematic, way in variations(card.systematics, "column"):
-        varied(test[:0], getattr(systematic, way))
+    _columns(card, test)
     for systematic in card.systematics:
         if systematic.kind == "generators":
             several_generators(card, systematic, _processes(test.background))

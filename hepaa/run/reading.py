@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -176,17 +176,41 @@ class SampleReading:
         """
         table, tally = self._read(files, events, max_events, advance)
         if self.systematics:
-            from hepaa.run.variations import variations, with_varied_objects
+            from hepaa.run.variations import with_varied_objects
 
-            listed = self._listed_systematics()
             again = {
                 (s.name, way): self._read(files, events, max_events, None, varied=getattr(s, way))[0]
-                for s, way in variations(listed, "objects")
-                if self.role != "data" and (not s.processes or self.process in s.processes)
+                for s, way in self._varied_objects()
             }
-            table = with_varied_objects(table, listed, again)
+            table = with_varied_objects(table, self._listed_systematics(), again)
         # those of a card are counted when all of its rows are there, by `normalised`
         return table if self.relabel else counted(table), tally
+
+    def check(self, path: str) -> tuple[EventTable | None, set[str]]:
+        """Features of the first events of a file, None where it has none, and the names of its weights.
+
+        Little more than the header of the file is read.
+
+        Raises
+        ------
+        InputError
+            If the file, or what is asked of it, is not there: objects, columns, weights, labels, varied branches.
+        """
+        table, weights = None, set()
+        for varied in (None, *(getattr(s, way) for s, way in self._varied_objects())):
+            part = next(self._events(path, None, None, varied, step_size=1), None)
+            if part is not None:
+                table, weights = self._features(self._weighted(part)), {*part.weights}
+        return table, weights
+
+    def _varied_objects(self) -> list[tuple[SystematicCard, Literal["up", "down"]]]:
+        """Systematics of varied objects of this process, each with its way: up and, where it is given, down."""
+        if not self.systematics or self.role == "data":
+            return []
+        from hepaa.run.variations import variations
+
+        listed = variations(self._listed_systematics(), "objects")
+        return [(s, way) for s, way in listed if not s.processes or self.process in s.processes]
 
     def _read(
         self,
@@ -214,6 +238,7 @@ class SampleReading:
         events: tuple[int, int] | None,
         max_events: int | None,
         varied: str | dict[str, str | float] | None,
+        step_size: str | int = "100 MB",
     ) -> Iterator[Events]:
         """Events of the truth, at most `max_events` of them, with the label of the role if `relabel` is set."""
         options: dict[str, Any] = {} if events is None else {"start": events[0], "stop": events[1]}
@@ -222,7 +247,7 @@ class SampleReading:
         options |= {"weights": self._weights(), "missing": "nan", "varied": varied, "objects": self.objects}
         sample = Sample(self.process, self.role, self.generator)
         left = max_events
-        for whole in io.iterate(files, schema=self.schema, sample=sample, **options):
+        for whole in io.iterate(files, step_size=step_size, schema=self.schema, sample=sample, **options):
             part = whole
             if self.truth is not None:
                 if whole.label is None:
