@@ -89,13 +89,14 @@ method. "aa-pseudo" is Anomaly Awareness without labels. "contrastive-encoder" i
 """
 
 
-def detector(name: str, **overrides: Any) -> Detector:
-    """A detector that is not fitted yet, from a preset or a class.
+def detector(name: Any, **overrides: Any) -> Detector:
+    """A detector that is not fitted yet, from a preset, a class, or an outlier model of PyOD or scikit-learn.
 
     Parameters
     ----------
-    name : str
-        One of `PRESETS`, such as "aa-zh", or of `DETECTORS`, such as "VAE".
+    name : str or outlier model
+        One of `PRESETS`, such as "aa-zh", of `DETECTORS`, such as "VAE", or an outlier model, such as "ECOD",
+        "pyod.KNN" or an instance, `ECOD(contamination=0.05)`, whose parameters are taken: see `OutlierModel`.
     **overrides
         Parameters that replace the preset's, such as epochs=20. Every detector takes a `seed`; one without randomness
         has no parameter for it and gives the same scores whatever the seed.
@@ -105,9 +106,15 @@ def detector(name: str, **overrides: Any) -> Detector:
     InputError
         If the name or a parameter is unknown.
     """
-    if name not in PRESETS and name not in DETECTORS:
+    outliers: Any = DETECTORS["OutlierModel"]
+    if not isinstance(name, str):
+        name, overrides = "OutlierModel", outliers.parameters_of(name) | overrides
+    if name in PRESETS or name in DETECTORS:
+        class_name, parameters = PRESETS.get(name, (name, {}))
+    elif outliers.knows(name):
+        class_name, parameters = "OutlierModel", {"model": name}
+    else:
         raise InputError(f"detector {name!r} is unknown; {nearest(name, [*PRESETS, *DETECTORS])}")
-    class_name, parameters = PRESETS.get(name, (name, {}))
     cls = DETECTORS[class_name]
     known = cls._get_param_names()
     if "seed" not in known:

@@ -26,3 +26,7 @@ __all__ = [
     "score_histogram",
     "sic",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -91,6 +91,24 @@ class OutlierModel(Detector):
     options: Mapping[str, Any] | None = None
     seed: int = 0
 
+    @staticmethod
+    def knows(name: str) -> bool:
+        """Whether `outlier_class` has a model of this name."""
+        library, _, bare = name.rpartition(".")
+        return (library in ("", "sklearn") and bare in SKLEARN) or (
+            library in ("", "pyod") and bare.lower() in _pyod_modules()
+        )
+
+    @staticmethod
+    def parameters_of(model: Any) -> dict[str, Any]:
+        """The parameters `model` and `options` for an instance of a class of PyOD or scikit-learn."""
+        library, cls = type(model).__module__.partition(".")[0], type(model)
+        if library not in ("pyod", "sklearn"):
+            raise InputError(f"{cls.__name__}: give the name of a detector, or a model of PyOD or scikit-learn")
+        default = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
+        options = {name: value for name, value in model.get_params(deep=False).items() if value != default.get(name)}
+        return {"model": f"{library}.{cls.__name__}", "options": options}
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if not isinstance(self.options, Mapping | None):
