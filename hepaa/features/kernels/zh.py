@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.compiled import kernel
+from hepaa.compiled import helper, kernel
 from hepaa.features.kernels import momentum
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
     Integers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 M_Z = 91.1876  # GeV, Particle Data Group 2022
 # Rows of the result of `zh_rows`.
@@ -28,16 +29,16 @@ ANGLES = ("yZH", "dyZH", "dphill", "dphibb", "dphiZH", "cthstar", "cthcs", "phic
 
 @kernel
 def lhe_pairs(
-    offsets: Integers, pdgid: Integers, status: Integers, px: Rows, py: Rows, pz: Rows, e: Rows
-) -> tuple[Rows, NDArray[np.bool_], NDArray[np.bool_]]:
+    offsets: Integers, pdgid: Integers, status: Integers, px: Rows, py: Rows, pz: Rows, e: Rows,
+    p: Rows, has_leptons: Flags, has_b: Flags,
+) -> None:  # fmt: skip
     """Momenta (16, n) of the chosen l-, l+, b, bbar, and whether each event has the lepton pair and the b pair.
 
+    The last three are written; they are all 0 before, for arrays take long to compile.
     Final-state particles (status 1) alone. Leptons: e+e- or mu+mu- with the mass closest to m_Z. b pair: the b and the
     bbar of the largest pT. Rows of a pair that is not there are 0.
     """
     n = len(offsets) - 1
-    p = np.zeros((16, n))
-    has_leptons, has_b = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     for i in range(n):
         best, minus, plus, b, bbar = np.inf, -1, -1, -1, -1
         for j in range(offsets[i], offsets[i + 1]):
@@ -58,18 +59,16 @@ def lhe_pairs(
         for slot, j in enumerate((minus, plus, b, bbar)):
             if j >= 0:
                 p[4 * slot, i], p[4 * slot + 1, i], p[4 * slot + 2, i], p[4 * slot + 3, i] = px[j], py[j], pz[j], e[j]
-    return p, has_leptons, has_b
 
 
 @kernel
 def object_pairs(
     lepton_offsets: Integers, pdgid: Integers, lpt: Rows, leta: Rows, lphi: Rows, lm: Rows,
     jet_offsets: Integers, tagged: Integers, jpt: Rows, jeta: Rows, jphi: Rows, jm: Rows,
-) -> tuple[Rows, NDArray[np.bool_], NDArray[np.bool_]]:  # fmt: skip
+    p: Rows, has_leptons: Flags, has_b: Flags,
+) -> None:  # fmt: skip
     """The same from reconstructed objects: leptons of one flavour and opposite charge, the two leading tagged jets."""
     n = len(lepton_offsets) - 1
-    p = np.zeros((16, n))
-    has_leptons, has_b = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     for i in range(n):
         best = np.inf
         for j in range(lepton_offsets[i], lepton_offsets[i + 1]):
@@ -97,7 +96,6 @@ def object_pairs(
                 p[row, i], p[row + 1, i], p[row + 2, i], p[row + 3, i] = momentum.cartesian(
                     jpt[j], jeta[j], jphi[j], jm[j]
                 )
-    return p, has_leptons, has_b
 
 
 @kernel
@@ -113,7 +111,7 @@ def zh_rows(p: Rows, out: Rows) -> None:
         out[12, i] = momentum.mass(zx + hx, zy + hy, zz + hz, ze + he)
 
 
-@kernel
+@helper
 def _pair(
     p: Rows, out: Rows, first: int, pt: int, direction: int, delta_r: int, mass: int
 ) -> tuple[float, float, float, float]:

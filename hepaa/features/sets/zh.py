@@ -106,6 +106,7 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
     from hepaa.features.columnar import flat
     from hepaa.features.kernels.zh import lhe_pairs, object_pairs
 
+    momenta, leptons, b = np.zeros((16, events.n)), np.zeros(events.n, np.bool_), np.zeros(events.n, np.bool_)
     if "particles" in events.collections:
         fields = ("pdgid", "status", "px", "py", "pz", "e")
         label = f"particles of {events.path} ({events.format})"
@@ -113,9 +114,10 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
             "vx" in events.arrays["particles"].fields
         ):  # HepMC: partons are no final particles, leptons come from hadrons
             raise InputError(f"{label} are full records, in which b quarks became hadrons; zh takes LHE, or jets")
-        momenta, leptons, b = lhe_pairs(*flat(events.arrays["particles"], fields, name=label))
+        lhe_pairs(*flat(events.arrays["particles"], fields, name=label), momenta, leptons, b)
     else:
-        momenta, leptons, b = object_pairs(*_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag"))
+        objects = *_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag")
+        object_pairs(*objects, momenta, leptons, b)
     return momenta, {"lepton pair": leptons, "b pair": b}
 
 

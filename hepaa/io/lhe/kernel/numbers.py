@@ -26,13 +26,10 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from hepaa.compiled import compiled
+from hepaa.compiled import helper, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-helper = compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For kernels that only kernels call."""
 
 _LOWEST, _HIGHEST = -325, 308
 """Range of decimal exponents that the table covers."""
@@ -131,7 +128,7 @@ def _eisel_lemire(significand, q):
     return _double_of((_U(exponent + 1022) << _U(52)) + mantissa), True
 
 
-@compiled(no_cfunc_wrapper=True)
+@kernel
 def to_double(significand, q):
     """Nearest double to `significand` * 10^q, and whether it is one (False: subnormal, overflow; use `float()`).
 
@@ -164,7 +161,7 @@ def _digits(buf, at, number):
 
 
 @helper
-def _ends_number(c):
+def ends_number(c):
     """May this byte stand behind a number: white space or '<'?"""
     return c == 32 or c == 10 or c == 60 or c == 13 or c == 9
 
@@ -176,7 +173,7 @@ def integer(buf, at):
     start = at + 1 if c == 45 or c == 43 else at
     number, at = _digits(buf, start, _U(0))
     value = np.int64(number)
-    return -value if c == 45 else value, at, 0 < at - start <= 18 and _ends_number(buf[at])
+    return -value if c == 45 else value, at, 0 < at - start <= 18 and ends_number(buf[at])
 
 
 @helper
@@ -206,7 +203,7 @@ def real(buf, at):
         good = good and 0 < at - start <= 4
         power += -np.int64(exponent) if c == 45 else np.int64(exponent)
         c = buf[at]
-    if not (good and _ends_number(c)):
+    if not (good and ends_number(c)):
         return 0.0, at, False
     value, good = to_double(number, power)
     return -value if negative else value, at, good

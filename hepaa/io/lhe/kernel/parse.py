@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepaa.compiled import compiled
+from hepaa.compiled import kernel
 from hepaa.io.lhe.kernel.codes import (
     COUNT,
     DONE,
@@ -51,7 +51,7 @@ from hepaa.io.lhe.kernel.codes import (
     TWICE,
     UNKNOWN,
 )
-from hepaa.io.lhe.kernel.numbers import integer, pointer, real
+from hepaa.io.lhe.kernel.numbers import ends_number, integer, pointer, real
 from hepaa.io.lhe.kernel.scan import (
     EVENT_END,
     EVENT_TAG,
@@ -61,18 +61,21 @@ from hepaa.io.lhe.kernel.scan import (
     WEIGHTS_TAG,
     WGT_END,
     WGT_TAG,
+    blanks,
+    ends_line,
     gap,
     is_word,
     known_tag,
     same_text,
     space,
     tag_end,
+    token_end,
 )
 
 _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
 
 
-@compiled(no_cfunc_wrapper=True)
+@kernel
 def parse(
     buf, p, end, ints, reals, head, offsets, spans, flat, tags, bounds, slots, columns, positions, seen, slow, state
 ):
@@ -118,8 +121,7 @@ def parse(
     at = p
     while True:
         # ---- between events
-        while p < end and (buf[p] == 10 or buf[p] == 32 or buf[p] == 13 or buf[p] == 9):
-            p += 1
+        p = blanks(buf, p, end)
         at = p
         if p >= end:
             break
@@ -141,8 +143,7 @@ def parse(
         while 48 <= buf[at] <= 57:
             count = 10 * count + np.int64(buf[at]) - 48
             at += 1
-        c = buf[at]
-        if at == first or at - first > 9 or not (c == 32 or c == 9 or c == 10 or c == 13 or c == 60):
+        if at == first or at - first > 9 or not ends_number(buf[at]):
             status = COUNT
             break
         most = (end - at) // LEAST + 1  # whatever an absurd count says
@@ -175,12 +176,10 @@ def parse(
                     continue
                 c = buf[first]
                 at = first
-                if c == 10 or c == 13 or c == 60 or c == 35 or c == 62:
+                if c == 62 or ends_line(c):
                     status = SHORT_LINE
                     break
-                while c != 32 and c != 10 and c != 9 and c != 13 and c != 60 and c != 62:
-                    at += 1
-                    c = buf[at]
+                at = token_end(buf, at)
                 if noted == len(slow):
                     status = SLOW_FULL
                     break
@@ -224,8 +223,7 @@ def parse(
                 if at >= end:
                     status = OPEN
                     break
-                c = buf[at]
-                if c != 10 and c != 13 and c != 60 and c != 35:
+                if not ends_line(buf[at]):
                     status = LONG_LINE
                     break
                 at = gap(buf, at, end)
@@ -244,8 +242,7 @@ def parse(
                     break
                 at = tag_end(buf, at + 5, end) + 1
             while True:
-                while at < end and (buf[at] == 10 or buf[at] == 32 or buf[at] == 13 or buf[at] == 9):
-                    at += 1
+                at = blanks(buf, at, end)
                 if place == _RWGT:
                     entry = following  # the tag of the weight that comes next
                     if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepaa.compiled import compiled
-from hepaa.io.lhe.kernel.numbers import helper, pointer
+from hepaa.compiled import helper, kernel
+from hepaa.io.lhe.kernel.numbers import pointer
 
 _WORDS = (b"<event", b"</event", b"<rwgt", b"</rwgt", b"<wgt", b"</wgt", b"<weights", b"</weights")
 EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS_END = np.arange(len(_WORDS))
@@ -34,6 +34,30 @@ def is_word(buf, p, end, word):
             return False
     c = buf[p + n]
     return c == 62 or c == 32 or c == 10 or c == 13 or c == 9 or c == 47
+
+
+@helper
+def blanks(buf, p, end):
+    """Position behind white space, at most `end`."""
+    while p < end and (buf[p] == 10 or buf[p] == 32 or buf[p] == 13 or buf[p] == 9):
+        p += 1
+    return p
+
+
+@helper
+def token_end(buf, p):
+    """Position of the white space, '<' or '>' behind a token."""
+    c = buf[p]
+    while c != 32 and c != 10 and c != 9 and c != 13 and c != 60 and c != 62:
+        p += 1
+        c = buf[p]
+    return p
+
+
+@helper
+def ends_line(c):
+    """Does the line of a particle end with this byte: a line end, '<' or '#'?"""
+    return c == 10 or c == 13 or c == 60 or c == 35
 
 
 @helper
@@ -111,7 +135,7 @@ def _slot(text, first, last, slots):
     return np.int64((code ^ (code >> np.uint64(32))) & np.uint64(len(slots) - 1))
 
 
-@compiled(no_cfunc_wrapper=True)
+@kernel
 def enter_tags(tags, bounds, first, last, slots):
     """Note the rows first .. last of a table of tags in `slots`, more than twice as many, -1 where there is none."""
     tags = pointer(tags)
