@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 Role = Literal["background", "signal", "data"]
 LABEL: dict[Role, int] = {"background": 0, "signal": 1, "data": -1}
+UNITS = dict.fromkeys(("pt", "px", "py", "pz", "e", "m", "msoftdrop", "met", "met_x", "met_y", "scale"), "GeV") | {
+    "phi": "rad", "met_phi": "rad", "lifetime": "mm",
+}  # fmt: skip
+"""Units of the fields and columns that readers give, whatever the file has; what is not here is a pure number, or the
+file's own."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ def main(ctx: click.Context) -> None:
 
     \b
     Example: hepaa demo
+    Completion of commands, options and files with the tab key, for bash (or zsh, fish) in its start-up file:
+        eval "$(_HEPAA_COMPLETE=bash_source hepaa)"
     """
     if ctx.invoked_subcommand != detect.train.name:
         refuse_several_processes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hepaa.cli.common import FILE, words
+from hepaa.cli.common import FILE, reporter, words
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ class BatchOptions:
         """The batch that makes `output`."""
         from hepaa.batch import executor
         from hepaa.batch.runs import BatchSetup
-        from hepaa.progress import reporter
 
         limits = {name: value for name, value in vars(self).items() if name not in ("executor", "work")}
         folder = self.work or output.with_name(f"{output.name}.batch")
@@ -173,7 +172,8 @@ def merge(folder: Path, output: Path, allow_missing: int) -> None:
 
 @batch.command()
 @click.argument("folder", type=FILE)
-def status(folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON, without the batch system's word.")
+def status(folder: Path, as_json: bool) -> None:
     """Print the progress of a batch, and what the queue says of its array jobs.
 
     \b
@@ -183,6 +183,12 @@ def status(folder: Path) -> None:
     from hepaa.batch.status import status as state
 
     progress = state(folder)
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(progress), indent=1, default=str))
+        return
     left = "unknown" if progress.left_s is None else f"{progress.left_s:.0f} s"
     click.echo(f"shards          {progress.stored} of {progress.shards} stored")
     click.echo(f"files           {progress.files_stored} of {progress.files} whole")

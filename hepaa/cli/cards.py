@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hepaa.cli.batch import BatchOptions, batch_options
-from hepaa.cli.common import FILE, destination, table_of
+from hepaa.cli.common import FILE, destination, reporter, table_of
 from hepaa.errors import InputError
 from hepaa.io.texts import parse_json
 
@@ -53,7 +53,6 @@ def _run(card: Any, *, overwrite: bool, batch: BatchOptions | None = None) -> No
 
 def _made(card: Any, *, overwrite: bool, batch: BatchOptions | None) -> Path:
     """The folder of a run, in batches or not."""
-    from hepaa.progress import reporter
     from hepaa.run import pipeline
 
     if batch is not None and batch.executor is not None:
@@ -88,7 +87,6 @@ def demo(output: Path, overwrite: bool) -> None:
     from hepaa.card import load_card
     from hepaa.cli.search import show
     from hepaa.demo import path
-    from hepaa.progress import reporter
     from hepaa.search import pipeline
 
     for name in ("zh", "lhco", "search"):

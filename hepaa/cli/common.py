@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hepaa.cli.failures import QUIET
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hepaa.progress import Reporter
     from hepaa.table import EventTable
 
 
@@ -60,6 +62,13 @@ def refuse_several_processes() -> None:
             "torchrun is for `hepaa train` alone, the one command that several processes share; start this one without "
             "it, or use its --executor"
         )
+
+
+def reporter() -> Reporter:
+    """Bars or lines of progress on standard error; none where the user asked for --quiet."""
+    from hepaa import progress
+
+    return progress.Silent() if click.get_current_context().meta.get(QUIET) else progress.reporter()
 
 
 def load(paths: Sequence[Path | str], inputs: Sequence[str] | None = None) -> EventTable:

@@ -27,21 +27,27 @@ _REMEDIES = {
     errno.ENOENT: "check the name",
 }
 _DEBUG = "hepaa.debug"
+QUIET = "hepaa.quiet"
 
 
 def with_debug(command: click.Command) -> None:
-    """Give a command, and all commands in it, the option `--debug`."""
-    option = click.Option(
-        ["--debug"], is_flag=True, expose_value=False, callback=_ask, help="Show the traceback of an error."
-    )
-    command.params.append(option)
+    """Give a command, and all commands in it, the options `--quiet` and `--debug`."""
+    for name, words in (
+        (QUIET, "Say no progress: results and errors alone."),
+        (_DEBUG, "Show the traceback of an error."),
+    ):
+        option = click.Option(
+            [f"--{name.removeprefix('hepaa.')}"], is_flag=True, expose_value=False, callback=_ask, help=words
+        )
+        command.params.append(option)
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         with_debug(inner)
 
 
-def _ask(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+def _ask(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
     # contexts of inner commands share the mapping of the outer one
-    ctx.meta[_DEBUG] = ctx.meta.get(_DEBUG, False) or asked
+    key = f"hepaa.{option.name}"
+    ctx.meta[key] = ctx.meta.get(key, False) or asked
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hepaa.cli.batch import BatchOptions, batch_options, say_missing
-from hepaa.cli.common import FILE, load, number, words
+from hepaa.cli.common import FILE, aligned, load, number, reporter, words
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def fetch(dataset: str, output: Path, parts: tuple[str, ...], server: str | None
     """
     from hepaa.io.fetch import DATASETS, SERVER
     from hepaa.io.fetch import fetch as download
-    from hepaa.progress import reporter
 
     for path in download(dataset, output, parts, server=server or SERVER, report=reporter()):
         click.echo(f"{path}: as published")
@@ -71,7 +70,20 @@ def info(file: str, as_json: bool, as_schema: bool) -> None:
         click.echo(schema_text(next(io.iterate(file, step_size=1))), nl=False)
         return
     summary = io.probe(file)
+    summary["units"] = _units(summary)
     click.echo(json.dumps(summary, indent=2, default=str) if as_json else "\n".join(_lines(summary)))
+
+
+def _units(summary: dict[str, Any]) -> dict[str, list[str]]:
+    """Fields of objects and columns of a file by their unit, the same for every reader; without pure numbers."""
+    from hepaa.events import UNITS
+
+    fields = [*(summary.get("columns") or ()), *(f for c in (summary.get("collections") or {}).values() for f in c)]
+    units: dict[str, list[str]] = {}
+    for name in dict.fromkeys(fields):
+        if name in UNITS:
+            units.setdefault(UNITS[name], []).append(name)
+    return units
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -139,7 +151,15 @@ def _detection(name: str, seed: int) -> Callable[[Events], Events]:
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--list", "show", is_flag=True, help="List the feature sets with their columns and units.")
+@click.option(
+    "--list",
+    "listed",
+    is_flag=False,
+    flag_value="",
+    metavar="[SET]",
+    help="List the feature sets, or the columns of one with their units.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
 @click.option("--set", "feature_set", help="Name of the feature set, or ./mine.py:name for one of your own in a file.")
 @click.option(
     "--column",
@@ -156,7 +176,8 @@ def _detection(name: str, seed: int) -> Callable[[Events], Events]:
 @batch_options
 def features(
     files: tuple[str, ...],
-    show: bool,
+    listed: str | None,
+    as_json: bool,
     feature_set: str | None,
     columns: tuple[str, ...],
     output: Path | None,
@@ -173,9 +194,10 @@ def features(
     Example: hepaa features sm.lhe.gz --set zh-paper --process ZH --output sm.parquet
              hepaa features ntuple.root --column mjj --column 'log(pt1 / pt2)' --output mine.parquet
              hepaa features --list
+             hepaa features --list zh-paper
     """
-    if show:
-        _list_feature_sets()
+    if listed is not None:
+        _list_feature_sets(listed, as_json=as_json)
         return
     named = feature_set or columns
     if not files or not named or output is None:
@@ -209,14 +231,43 @@ def features(
     click.echo(f"{output}: {table.n} events, {len(table.columns)} features")
 
 
-def _list_feature_sets() -> None:
-    from hepaa.features.registry import feature_sets
+def _list_feature_sets(name: str, *, as_json: bool) -> None:
+    """Print all sets, one a line, or the columns of one, one a line."""
+    from hepaa.features.registry import feature_sets, find_set
 
-    for name, entry in feature_sets().items():
-        click.echo(f"{name}: from {' or '.join(entry.inputs)}")
-        for title, columns in (("features", entry.columns), ("spectators", entry.spectators)):
-            if columns:
-                click.echo(f"  {title}: " + ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in columns))
+    sets = {name: find_set(name)} if name else feature_sets()
+    if as_json:
+        content = {
+            key: {"from": entry.inputs, "description": entry.description}
+            | {
+                role: [{"name": c.name, "label": c.label, "unit": c.unit} for c in columns]
+                for role, columns in (("features", entry.columns), ("spectators", entry.spectators))
+            }
+            for key, entry in sets.items()
+        }
+        click.echo(json.dumps(content, indent=1))
+        return
+    if not name:
+        rows = [["set", "features", "spectators", "from", "what it is"]]
+        rows += [
+            [key, str(len(entry.columns)), str(len(entry.spectators)), _sources(entry.inputs), entry.description]
+            for key, entry in sets.items()
+        ]
+        click.echo(
+            "\n".join([*aligned(rows), "", "hepaa features --list SET prints the columns of one with their units"])
+        )
+        return
+    (entry,) = sets.values()
+    rows = [["column", "unit", "symbol", ""]]
+    rows += [[c.name, c.unit, c.label, ""] for c in entry.columns]
+    rows += [[c.name, c.unit, c.label, "spectator: not trained on"] for c in entry.spectators]
+    click.echo("\n".join([f"{name}: {entry.description} From {' or '.join(entry.inputs)}.", "", *aligned(rows)]))
+
+
+def _sources(inputs: tuple[str, ...]) -> str:
+    """What a set is computed from; many columns by their number."""
+    names = [needs.split(" + ") for needs in inputs]
+    return " or ".join(" + ".join(n) if len(n) < 4 else f"{len(n)} columns" for n in names)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hepaa.cli.common import FILE
+from hepaa.cli.common import FILE, reporter
 from hepaa.errors import InputError
 
 if TYPE_CHECKING:
@@ -192,7 +192,6 @@ def _produce(task: BlockTask, events: int, output: Path, work: str, options: dic
     from hepaa.batch import executor
     from hepaa.batch.runs import BatchSetup
     from hepaa.io.folders import refuse_output
-    from hepaa.progress import reporter
     from hepaa.simulate.production import produce
 
     if options["executor"] and options["jobs"] > 1:

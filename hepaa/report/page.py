@@ -44,7 +44,7 @@ TITLES = {
 
 
 @dataclass
-class Fold:
+class Folded:
     """Figures and tables of one detector, to unfold."""
 
     id: str
@@ -66,7 +66,7 @@ class Section:
     alarms: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: list[tuple[str, str]] = field(default_factory=list)
-    folds: list[Fold] = field(default_factory=list)
+    folds: list[Folded] = field(default_factory=list)
     blocks: dict[str, str] = field(default_factory=dict)
     links: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     top: bool = False
@@ -176,13 +176,15 @@ def sections(run: SavedRun, look: Look) -> list[Section]:
 
 def _folds(
     run: SavedRun, section: str, look: Look, figures: list[str], *makers: Callable[[SavedRun], list[Table]]
-) -> list[Fold]:
+) -> list[Folded]:
     """For each detector its figures of these names and its tables, where it has any."""
     folds = []
     for name in run.detectors:
         one = run.only(name)
         pictures = [picture for figure in figures for picture in _pictures(one, figure, look)]
-        fold = Fold(f"{section}-{run.card.file_names[name]}", name, [t for make in makers for t in make(one)], pictures)
+        fold = Folded(
+            f"{section}-{run.card.file_names[name]}", name, [t for make in makers for t in make(one)], pictures
+        )
         folds += [fold] if fold.tables or fold.figures else []
     return folds
 
