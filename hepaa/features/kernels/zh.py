@@ -29,12 +29,12 @@ ANGLES = ("yZH", "dyZH", "dphill", "dphibb", "dphiZH", "cthstar", "cthcs", "phic
 
 @kernel
 def lhe_pairs(
-    offsets: Integers, pdgid: Integers, status: Integers, px: Rows, py: Rows, pz: Rows, e: Rows,
     p: Rows, has_leptons: Flags, has_b: Flags,
+    offsets: Integers, pdgid: Integers, status: Integers, px: Rows, py: Rows, pz: Rows, e: Rows,
 ) -> None:  # fmt: skip
     """Momenta (16, n) of the chosen l-, l+, b, bbar, and whether each event has the lepton pair and the b pair.
 
-    The last three are written; they are all 0 before, for arrays take long to compile.
+    These three are written, and all 0 before: to make arrays takes long to compile.
     Final-state particles (status 1) alone. Leptons: e+e- or mu+mu- with the mass closest to m_Z. b pair: the b and the
     bbar of the largest pT. Rows of a pair that is not there are 0.
     """
@@ -63,9 +63,9 @@ def lhe_pairs(
 
 @kernel
 def object_pairs(
+    p: Rows, has_leptons: Flags, has_b: Flags,
     lepton_offsets: Integers, pdgid: Integers, lpt: Rows, leta: Rows, lphi: Rows, lm: Rows,
     jet_offsets: Integers, tagged: Integers, jpt: Rows, jeta: Rows, jphi: Rows, jm: Rows,
-    p: Rows, has_leptons: Flags, has_b: Flags,
 ) -> None:  # fmt: skip
     """The same from reconstructed objects: leptons of one flavour and opposite charge, the two leading tagged jets."""
     n = len(lepton_offsets) - 1

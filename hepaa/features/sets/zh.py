@@ -114,10 +114,10 @@ def _pairs(events: Events) -> tuple[NDArray[np.float64], Cuts]:
             "vx" in events.arrays["particles"].fields
         ):  # HepMC: partons are no final particles, leptons come from hadrons
             raise InputError(f"{label} are full records, in which b quarks became hadrons; zh takes LHE, or jets")
-        lhe_pairs(*flat(events.arrays["particles"], fields, name=label), momenta, leptons, b)
+        lhe_pairs(momenta, leptons, b, *flat(events.arrays["particles"], fields, name=label))
     else:
         objects = *_objects(events, "leptons", "pdgid"), *_objects(events, "jets", "btag")
-        object_pairs(*objects, momenta, leptons, b)
+        object_pairs(momenta, leptons, b, *objects)
     return momenta, {"lepton pair": leptons, "b pair": b}
 
 
