@@ -458,6 +458,10 @@ def luminosity_reach(
         if now is not None:
             axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)
         axes.set(xscale="log", xlim=(x[0], x[-1]), ylim=(0, top))
+        # matplotlib labels every digit of a short range, one over the other
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel=r"Luminosity [fb$^\mathrm{-1}$]", ylabel=r"Expected significance $Z$")
         header(axes, look, luminosity=False)
         add_legend(axes, loc="upper left")

@@ -241,6 +241,16 @@ def test_luminosity_reach():
         plots.luminosity_reach(x, {"VAE": [1.0]})
 
 
+def test_labels_of_a_short_range_of_luminosity_stand_apart():
+    x = np.array([14.0, 47.0, 140.0, 467.0])
+    figure = plots.luminosity_reach(x, {"AA": np.sqrt(x)}, look=LOOK)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels("both") if text.get_text()]
+    shown = [box for box in boxes if figure.axes[0].bbox.x0 <= box.x1 and box.x0 <= figure.axes[0].bbox.x1]
+    assert len(shown) >= 3
+    assert not any(one.overlaps(other) for i, one in enumerate(shown) for other in shown[i + 1 :])
+
+
 def test_loss_curves():
     history = {"total": [3.0, 2.0, 1.0], "val_total": [3.1, 2.2, 1.4], "kl": [0.1, 0.2, 0.3]}
     figure = plots.loss_curves(history, boundary=2, look=LOOK)
