@@ -245,8 +245,9 @@ def test_labels_of_a_short_range_of_luminosity_stand_apart():
     x = np.array([14.0, 47.0, 140.0, 467.0])
     figure = plots.luminosity_reach(x, {"AA": np.sqrt(x)}, look=LOOK)
     figure.canvas.draw()
-    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels("both") if text.get_text()]
-    shown = [box for box in boxes if figure.axes[0].bbox.x0 <= box.x1 and box.x0 <= figure.axes[0].bbox.x1]
+    axis = figure.axes[0].xaxis
+    ticks = [tick for tick in axis.get_major_ticks() + axis.get_minor_ticks() if x[0] <= tick.get_loc() <= x[-1]]
+    shown = [tick.label1.get_window_extent() for tick in ticks if tick.label1.get_text()]
     assert len(shown) >= 3
     assert not any(one.overlaps(other) for i, one in enumerate(shown) for other in shown[i + 1 :])
 
