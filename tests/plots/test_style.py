@@ -130,7 +130,7 @@ def test_the_luminosity_is_printed_where_it_matters():
     rng = np.random.default_rng(0)
     groups = {name: (rng.normal(size=200), np.ones(200)) for name in "AB"}
     for figure in (
-        roc_figure(look),
+        plots.roc(np.arange(50) % 2, np.arange(50.0), look=look),
         plots.luminosity_reach(x, {"VAE": np.sqrt(x)}, look=look),
         plots.latent_space({"A": np.ones((5, 2))}, look=look),
         plots.score_by_generator(groups, {}, look=look),
