@@ -58,6 +58,7 @@ for _command in (
     report.plot,
     report.cite,
     batch.batch,
+    batch.compile_loops,
     simulate.simulate,
 ):
     main.add_command(_command)

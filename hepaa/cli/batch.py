@@ -92,6 +92,9 @@ def say_missing(outcome: Any) -> None:
 def batch() -> None:
     """Work on many files in batches that can be stopped and resumed anywhere.
 
+    Files below 100 MB are computed and stored in groups. 100,000 files of 1 MB take 0.1 GB in the work folder (1,000
+    files), and the engine, status and merge 0.1 ms, 0.04 ms and 0.04 ms of CPU time for each; all grow in proportion.
+
     \b
     Example: hepaa batch plan zh.yaml --work zh-batch
              hepaa batch shard zh-batch --index 3 --of 100
@@ -283,3 +286,37 @@ def scan(card: Path, seeds: tuple[int, ...], sets: tuple[str, ...], folds: Any, 
     for name, detectors in run_all(cards, setup).items():
         click.echo("\n".join([f"== {name}", *table_of({"detectors": detectors})]))
     click.echo(f"runs: {setup.folder / 'runs'}")
+
+
+@batch.command()
+@click.argument("system", type=click.Choice(["docker", "apptainer"]))
+@click.option("--output", "-o", type=FILE, help="File to write, instead of printing.")
+def container(system: str, output: Path | None) -> None:
+    """Print the recipe of a container with this version of hepaa and its compiled loops.
+
+    \b
+    Example: hepaa batch container apptainer -o hepaa.def
+             apptainer build hepaa.sif hepaa.def
+             hepaa batch submit zh.yaml --site slurm --python "apptainer exec hepaa.sif python"
+    """
+    from hepaa.batch.containers import recipe
+    from hepaa.io.files import write_text
+
+    if output is None:
+        click.echo(recipe(system), nl=False)
+        return
+    write_text(recipe(system), output)
+    click.echo(f"{output}: a recipe for {system}")
+
+
+@click.command(name="compile")
+def compile_loops() -> None:
+    """Compile the loops of readers and feature sets into numba's cache, once for all jobs that share it.
+
+    \b
+    Example: NUMBA_CACHE_DIR=/shared/numba hepaa compile
+    """
+    from hepaa.batch.kernels import compile_all
+
+    for computed in compile_all():
+        click.echo(computed)
