@@ -130,17 +130,18 @@ def tell(shards, size, plain, engine, events):
 
 
 def test_the_engine_costs_little_with_200_shards(tmp_path):
-    """Files of 10,000 events, as generators write them: at most 10 %."""
+    """Files of 10,000 events, as generators write them: at most 6 % of CPU time."""
     plain, engine, events = overhead(tmp_path, 200, 10 * MB)
     tell(200, 10 * MB, plain, engine, events)
-    assert engine[0] <= 1.1 * plain[0]
+    assert engine[1] <= 1.06 * plain[1]
 
 
-@pytest.mark.parametrize("megabytes", [1, 2, 5, 20])
-def test_the_engine_by_size_of_shard(tmp_path, megabytes):
-    """What smaller and larger files cost; no bar but that the rows are the same."""
-    plain, engine, events = overhead(tmp_path, 40, megabytes * MB)
-    tell(40, megabytes * MB, plain, engine, events)
+@pytest.mark.parametrize(("megabytes", "bar"), [(1, 1.15), (2, 1.15), (5, None), (20, None)])
+def test_the_engine_by_size_of_file(tmp_path, megabytes, bar):
+    """What smaller and larger files cost in CPU time: at most 15 % with files of 1 and 2 MB."""
+    plain, engine, events = overhead(tmp_path, 100, megabytes * MB)
+    tell(100, megabytes * MB, plain, engine, events)
+    assert bar is None or engine[1] <= bar * plain[1]
 
 
 def cpu(action):
@@ -200,7 +201,7 @@ if __name__ == "__main__":
     plan = Plan.load(folder / "plan.json")
     work = Work(str(folder), Plan(plan.tasks, (), plan.versions))
     for shard in plan.shards:
-        assert "error" not in work(shard)[shard.key]
+        assert "error" not in work((shard,))[shard.key]
     status = Path('/proc/self/status').read_text()  # ru_maxrss would start from that of the parent
     print(status.partition('VmHWM:')[2].split()[0])
 """
