@@ -311,10 +311,10 @@ def container(system: str, output: Path | None) -> None:
 
 @click.command(name="compile")
 def compile_loops() -> None:
-    """Compile the loops of readers and feature sets into numba's cache, once for all jobs that share it.
+    """Compile the loops of readers and feature sets into the cache at NUMBA_CACHE_DIR, once for all jobs that share it.
 
     \b
-    Example: NUMBA_CACHE_DIR=/shared/numba hepaa compile
+    Example: hepaa compile
     """
     from hepaa.batch.kernels import compile_all
 
