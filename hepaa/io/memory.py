@@ -82,7 +82,7 @@ def events(
     if {"eventinfo", "particles"} <= set(ak.fields(source)):
         return _of_pylhe(source)
     plan = TreePlan(
-        _File(source), "awkward array", "", schema, columns, label, weight,
+        _ArrayFile(source), "awkward array", "", schema, columns, label, weight,
         weights=weights, needs=needs, objects=objects,
     )  # fmt: skip
     return replace(plan.events(plan.read(0, plan.n), 0, plan.n), format="awkward")
@@ -106,7 +106,7 @@ def _of_pylhe(source: ak.Array) -> Events:
     )
 
 
-class _File(Mapping[str, Any]):
+class _ArrayFile(Mapping[str, Any]):
     """An array of events with the face that uproot gives a file with one tree."""
 
     def __init__(self, source: ak.Array) -> None:

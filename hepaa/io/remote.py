@@ -211,7 +211,7 @@ def _is_passing(error: Exception) -> bool:
 
 
 @dataclass(frozen=True)
-class State:
+class FileState:
     """What a server says of a file.
 
     Attributes
@@ -226,7 +226,7 @@ class State:
     modified: str
 
 
-def state(address: str) -> State:
+def state(address: str) -> FileState:
     """Size and time of change of a file.
 
     Raises
@@ -240,7 +240,7 @@ def state(address: str) -> State:
     if described.get("size") is None:
         raise InputError(f"{address}: the server does not say how long the file is; download it first")
     modified = next((str(described[name]) for name in _MODIFIED if described.get(name)), "")
-    return State(int(described["size"]), modified)
+    return FileState(int(described["size"]), modified)
 
 
 def exists(address: str) -> bool:
@@ -361,12 +361,12 @@ class RemoteFile(io.RawIOBase):
 
 
 @lru_cache(maxsize=_BLOCKS)
-def _block(address: str, described: State, number: int) -> bytes:
+def _block(address: str, described: FileState, number: int) -> bytes:
     """One block of one state of a file; the steps that recognise, describe and read it share them."""
     return ranges(address, described, [(number * BLOCK, min((number + 1) * BLOCK, described.size))])[0]
 
 
-def ranges(address: str, described: State, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+def ranges(address: str, described: FileState, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
     """Bytes start .. stop of a file, of each range that is wanted, in one request where the protocol has one.
 
     Raises
