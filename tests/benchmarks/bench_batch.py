@@ -155,7 +155,7 @@ def cpu(action):
     [("zh/zh_sm.lhe.gz", "zh-paper", 10), ("lhco/events_anomalydetection_tiny.h5", "dijet-hl", 4)],
 )
 def test_what_a_billion_events_cost(data, tmp_path, name, feature_set, files):
-    """Events in a second of CPU time of one core, engine and all, and bytes of rows, for the table in the README."""
+    """Events in a second of CPU time of one core, engine and all, and bytes of rows, for the numbers in the guide."""
     original = data / name
     suffix = "".join(original.suffixes)
     for i in range(files):
