@@ -89,7 +89,7 @@ class Objects:
 def merged_objects(usual: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
     """The steps of a schema with those that a user changes; `null` takes a step, or all of a collection, away."""
     merged = {name: dict(steps) for name, steps in usual.items()}
-    for name, steps in (changes or {}).items():
+    for name, steps in ({} if changes is None else _mapping(changes, "objects")).items():
         if steps is None:
             merged.pop(name, None)
             continue
