@@ -123,12 +123,19 @@ class SavedRun:
         return one
 
     def model(self, name: str) -> NeuralDetector | None:
-        """The trained detector; None for one that is not saved."""
+        """The trained network; None for any other detector, and one that is not saved."""
+        model = self._model(name)
+        return model if isinstance(model, NeuralDetector) else None
+
+    def uses_labels(self, name: str) -> bool:
+        """Whether a detector learned from labelled anomalies; False for one that is not saved."""
+        return bool(getattr(self._model(name), "uses_labels", False))
+
+    def _model(self, name: str) -> Any:
         if name not in self._models:
             path = self.folder / "models" / f"{self.card.file_names[name]}.safetensors"
             self._models[name] = load_detector(path) if path.is_file() else None
-        model = self._models[name]
-        return model if isinstance(model, NeuralDetector) else None
+        return self._models[name]
 
     def score(self, name: str) -> NDArray[np.float64]:
         """Score of a detector on the test part, (n,)."""

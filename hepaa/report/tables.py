@@ -78,16 +78,27 @@ def summary(run: SavedRun) -> list[Table]:
     return expected + observed(run)
 
 
+def ceilings(run: SavedRun) -> set[str]:
+    """Detectors that learned from every label of the training part: no search has those, so they only bound the others.
+
+    None where all detectors did.
+    """
+    every_label = {entry.label for entry in run.card.detectors if entry.labelled is None}
+    names = {name for name in run.results["detectors"] if name in every_label and run.uses_labels(name)}
+    return names if len(names) < len(run.results["detectors"]) else set()
+
+
 def best(run: SavedRun) -> str:
     """The detector with the largest expected significance among those whose gate is open, all else equal the first.
 
-    Without signal the first of the card.
+    Those that know every label come last. Without signal the first of the card.
     """
-    detectors = run.results["detectors"]
+    detectors, bounds = run.results["detectors"], ceilings(run)
 
-    def worth(name: str) -> tuple[bool, float]:
+    def worth(name: str) -> tuple[bool, bool, float]:
         signals = detectors[name]["signals"].values()
-        return _open(detectors[name]), max((s["significance"]["total"] for s in signals), default=0.0)
+        z = max((s["significance"]["total"] for s in signals), default=0.0)
+        return name not in bounds, _open(detectors[name]), z
 
     name: str = max(detectors, key=worth)
     return name
@@ -96,7 +107,9 @@ def best(run: SavedRun) -> str:
 def verdict(run: SavedRun) -> list[str]:
     """What a run says, in a sentence for each signal, or of data where there is no signal."""
     detectors, luminosity = run.results["detectors"], f"{run.card.luminosity_fb:g} fb\u207b\u00b9"
-    among = f"best of {_count(len(detectors))}" if len(detectors) > 1 else ""
+    bounds = ceilings(run)
+    others = len(detectors) - len(bounds)
+    among = f"best of {_count(others)}" if others > 1 else ""
     gates = [d["sculpting"] for d in detectors.values() if d["sculpting"] is not None]
     sentences = []
     for signal in dict.fromkeys(signal for _, signal, _, _ in _of_signals(run)):
@@ -105,9 +118,12 @@ def verdict(run: SavedRun) -> list[str]:
         if not able:
             sentences.append(f"{signal}: no detector passed the sculpting gate, so no significance is quoted.")
             continue
-        name = max(able, key=lambda n: able[n]["total"])
+        name = max(able, key=lambda n: (n not in bounds, able[n]["total"]))
         z = number(able[name]["total"], able[name]["total_error"], 1)
         parts = [f"Z = {z} for {signal} expected at {luminosity}", among, "gate passed" if gates else ""]
+        if name not in bounds and (known := [n for n in able if n in bounds]):
+            ceiling = max(known, key=lambda n: able[n]["total"])
+            parts.append(f"with every label known, {ceiling}: {able[ceiling]['total']:.1f}")
         sentences.append(f"{name}: {'; '.join(filter(None, parts))}.")
     return sentences + _seen(run)
 

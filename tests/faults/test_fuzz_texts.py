@@ -223,7 +223,7 @@ def damaged(text, rng, dump):
                 case 2:
                     place[key] = rng.choice([[inner], {"x": inner}, {str(key): inner}])
                 case _:
-                    place[key] = rng.choice(HOSTILE)
+                    place[key] = copy.deepcopy(rng.choice(HOSTILE))  # the next change may go into it
             break
     return dump(content).encode("utf-8", "surrogatepass")
 

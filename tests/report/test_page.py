@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -154,7 +155,12 @@ def test_a_verdict_in_words(folder):
         f"VAE <i>2</i>: Z = 1.3 ± 0.3 for {signal} expected at 100 fb⁻¹; best of two; gate passed."
     ]
     assert tables.best(run) == "VAE <i>2</i>"
-    first["sculpting"] = {"passed": False}
+    second["sculpting"] = None
+    run._models[run.detectors[1]] = SimpleNamespace(uses_labels=True)  # no search knows every label
+    assert tables.verdict(run) == [
+        f"VAE <i>2</i>: Z = 1.3 ± 0.3 for {signal} expected at 100 fb⁻¹; with every label known, Squares: 6.7."
+    ]
+    first["sculpting"] = second["sculpting"] = {"passed": False}
     assert tables.verdict(run)[0] == f"{signal}: no detector passed the sculpting gate, so no significance is quoted."
 
 
