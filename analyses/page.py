@@ -59,6 +59,12 @@ def keys(section: Section) -> list[str]:
     return [path.stem for pattern in section.tables for path in sorted(table.RESULTS.glob(f"{pattern}.json"))]
 
 
+def scripts(section: Section, above: str = "") -> str:
+    """Links to the scripts of a section, from this folder or one that lies `above` it, such as "../"."""
+    paths = [path for pattern in section.scripts for path in sorted(HERE.glob(f"{pattern}.py"))]
+    return ", ".join(f"[`{path.name}`]({above}{path.name})" for path in paths)
+
+
 def shown(section: Section) -> str:
     """A section: the question, the answer, the tables and figures that there are."""
     said = {"Asked": section.asked, "Events": section.events, "What comes out": filled(section.outcome)}
@@ -74,10 +80,7 @@ def shown(section: Section) -> str:
     for name, caption in section.figures.items():
         if (FIGURES / f"{name}.png").is_file():
             lines += [f"![{caption}](figures/{name}.png)", "", f"*{caption}*", ""]
-    scripts = ", ".join(
-        f"[`{path.name}`]({path.name})" for pattern in section.scripts for path in sorted(HERE.glob(f"{pattern}.py"))
-    )
-    return re.sub("\n{3,}", "\n\n", "\n".join([*lines, f"Scripts: {scripts}.", ""]))
+    return re.sub("\n{3,}", "\n\n", "\n".join([*lines, f"Scripts: {scripts(section)}.", ""]))
 
 
 def page() -> str:

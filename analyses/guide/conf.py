@@ -58,6 +58,7 @@ PUBLIC = ("hepaa", "hepaa.features", "hepaa.stats", "hepaa.plots", "hepaa.search
 
 def gallery() -> str:
     """Every figure that there is, with its caption and the scripts that make it."""
+    from page import scripts
     from sections import SECTIONS, anchor
 
     lines = []
@@ -68,8 +69,7 @@ def gallery() -> str:
         for name, caption in there.items():
             lines += [f"![{caption}](../figures/{name}.png)", "", f"*{caption}*", ""]
         if there:
-            scripts = ", ".join(f"[`{name}.py`](../{name}.py)" for name in section.scripts)
-            lines += [f"Made by {scripts}; [the numbers](results.md#{anchor(section.question)}).", ""]
+            lines += [f"Made by {scripts(section, '../')}; [the numbers](results.md#{anchor(section.question)}).", ""]
     return "\n".join(lines)
 
 
