@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 from helpers.batches import computed, fingerprint, lhe_files
+from helpers.search_cards import write_card
 from helpers.services import wait_until
 
+from hepaa import demo
 from hepaa.table import EventTable
 
 pytestmark = pytest.mark.grid
@@ -103,6 +107,30 @@ def test_workers_in_jobs_give_equal_bits_and_leave_their_logs_with_the_batch(slu
     assert here == there
     assert list((tmp_path / "there.work" / "jobs").glob("*.out"))
     assert len(computed(tmp_path / "there.work")) == FILES
+
+
+def test_scores_histograms_and_the_toys_of_a_search_on_slurm(slurm, card, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fileset = {
+        "SM": {"files": sorted(map(str, card.parent.glob("*.lhe")))},
+        "O_HW": {"files": [str(demo.path("zh_chw.lhe.gz"))], "metadata": {"role": "signal"}},
+    }
+    Path("fs.json").write_text(json.dumps(fileset))
+    hepaa("features", "fs.json", "--set", "zh-paper", "-o", "parts")
+    hepaa("train", "parts/part-00000.parquet", "--detector", "VAE", "--option", "epochs=1", "-o", "v.safetensors")
+    hepaa("score", "v.safetensors", "parts", "-o", "validation.parquet", "--executor", "serial")
+    write_card(tmp_path)
+    for place, words in (("here", ["--executor", "serial"]), ("there", ["--executor", SLURM])):
+        hepaa("score", "v.safetensors", "parts", "-o", f"{place}-scored", *words)
+        hepaa("hist", "here-scored", "--validation", "validation.parquet", "--score", "v", "--luminosity-fb", 300,
+              "-o", f"{place}-hist", *words)  # fmt: skip
+        hepaa("search", "card.yaml", "-o", f"{place}-search", *words)
+    here, there = (sorted(Path(f"{place}-scored").glob("part-*")) for place in ("here", "there"))
+    assert [fingerprint(EventTable.load(f)) for f in here] == [fingerprint(EventTable.load(f)) for f in there]
+    results = {p: json.loads(Path(p, "results.json").read_text()) for p in ("here-hist", "there-hist")}
+    assert results["here-hist"] == results["there-hist"]
+    one, two = (json.loads(Path(f"{place}-search", "results.json").read_text()) for place in ("here", "there"))
+    assert one["resonant"] == two["resonant"]
 
 
 def test_an_array_job_and_its_state_in_the_queue(slurm, card, expected, tmp_path):
