@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -174,7 +175,8 @@ def _dataset_layout(node: h5py.Dataset) -> Layout | None:
 
 def _fixed_layout(group: h5py.Group) -> Layout:
     blocks: list[_Columns] = []
-    for name in ("axis0", *(f"block{i}_items" for i in range(int(group.attrs["nblocks"])))):
+    # one by one: a damaged file may state any number of blocks, and the first that is missing ends it
+    for name in chain(["axis0"], (f"block{i}_items" for i in range(int(group.attrs["nblocks"])))):
         if text(attribute(group[name], "kind")) == "object":
             raise InputError(
                 f"{group.file.filename}: column names of {_key(group)!r} are of mixed types, which pandas keeps as "

@@ -72,7 +72,7 @@ def test_array_jobs_by_command(card, tmp_path):
     index = json.loads((tmp_path / "parts" / "index.json").read_text())
     assert [part["events"] for part in index["parts"]] == [250] * 8
     parts = {part["part"] for part in index["parts"]}
-    assert len(parts) == 4  # the two files of each sample lie together
+    assert len(parts) == 2  # the files of each sample lie together
     assert sum(EventTable.load(tmp_path / "parts" / part).n for part in parts) == n
 
 
