@@ -96,7 +96,7 @@ def ratios(events: hepaa.Events) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def parts(data: Path, seed: int, pool: int) -> dict[str, hepaa.EventTable]:
+def parts(data: Path, seed: int, pool: int = DATA_POOL[3000]) -> dict[str, hepaa.EventTable]:
     """Disjoint sets: for training, as a reference, and so many events of the Standard Model to draw data from."""
     found = tables(data)
     rest = FIRST + np.random.default_rng([seed, 30]).permutation(found["SM"].n - FIRST)
