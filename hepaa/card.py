@@ -408,6 +408,12 @@ class Rules(_Section):
         return {}
 
 
+class ScoreRules(Rules):
+    """The same for one score without a card, with what figures call processes."""
+
+    process_labels: dict[str, Name] = Field(default_factory=dict)
+
+
 class Card(Rules):
     """One run, from files to significances."""
 
@@ -515,8 +521,10 @@ class Card(Rules):
 
     @property
     def process_labels(self) -> dict[str, str]:
-        """What figures call processes that have a label of their own."""
-        return {s.process: s.label for s in self.samples if s.label is not None}
+        """What figures call processes that have a label of their own, and data of any name as `data`."""
+        labels = {s.process: s.label for s in self.samples if s.label is not None}
+        data = {s.label: None for s in self.samples if s.role == "data" and s.label is not None}
+        return labels | ({"data": ", ".join(data)} if data else {})
 
     @property
     def file_names(self) -> dict[str, str]:

@@ -129,6 +129,8 @@ def test_figures_call_a_process_by_its_label(tmp_path):
     wrong = card.samples[2].model_copy(update={"label": r"$\nothing$"})
     with pytest.raises(InputError, match=r"samples.2.label: .*cannot be drawn"):
         checks.before_reading(card.model_copy(update={"samples": [*card.samples[:2], wrong]}))
+    content["samples"].append({"process": "JetHT", "role": "data", "label": "Run 2", "files": ["a.h5"]})
+    assert parse_card(content, source=tmp_path / "card.yaml").process_labels["data"] == "Run 2"
     content["samples"][0]["label"] = "QCD"
     with pytest.raises(CardError, match="'QCD dijets' has several labels"):
         parse_card(content, source=tmp_path / "card.yaml")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hepaa.batch.outcome import Outcome
     from hepaa.batch.plan import Plan
     from hepaa.batch.shard import Task
-    from hepaa.card import Card, Rules
+    from hepaa.card import Card, ScoreRules
     from hepaa.events import Role
     from hepaa.progress import Reporter
     from hepaa.table import EventTable
@@ -239,7 +239,7 @@ def histogram(
     name: str,
     validation: EventTable,
     tables: Sequence[str],
-    card: Rules,
+    card: ScoreRules,
     output: Path,
     batch: BatchSetup,
     *,
@@ -257,7 +257,7 @@ def histogram(
         Other events, weighted to the full yield; the bins are chosen on them.
     tables : sequence of str
         Parquet files or patterns.
-    card : Rules
+    card : ScoreRules
     output : Path
         Folder.
     record : mapping, optional

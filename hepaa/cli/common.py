@@ -83,14 +83,22 @@ def words(pairs: Sequence[str]) -> dict[str, Any]:
     from hepaa.io.texts import parse_yaml
 
     values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"{pair!r} is not NAME=VALUE")
+    for name, value in split_pairs(pairs).items():
         try:
             values[name] = parse_yaml(value)
         except InputError as wrong:
-            raise InputError(f"{pair!r}: the value cannot be read: {wrong}") from None
+            raise InputError(f"{name}={value}: the value cannot be read: {wrong}") from None
+    return values
+
+
+def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """NAME=TEXT words as a mapping, the text as it stands."""
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair!r} is not NAME=VALUE")
+        values[name] = text
     return values
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hepaa.cli.batch import BatchOptions, batch_options, say_missing
-from hepaa.cli.common import FILE, aligned, load, table_of, words
+from hepaa.cli.common import FILE, aligned, load, split_pairs, table_of, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,6 +116,12 @@ def score(
 @click.option("--sqrt-s-tev", type=float, default=13.0, show_default=True)
 @click.option("--background-uncertainty", type=float, default=0.1, show_default=True, help="Relative.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Bins at most.")
+@click.option(
+    "--process-label",
+    "labels",
+    multiple=True,
+    help="PROCESS=TEXT: what the figure calls a process, as text or mathtext; may be given often.",
+)
 @click.option("--unblind", is_flag=True, help="Look at all data, where the table has some; recorded in the results.")
 @click.option("--output", "-o", type=FILE, required=True, help="Folder for the results; an earlier one is replaced.")
 @batch_options
@@ -127,6 +133,7 @@ def hist(
     sqrt_s_tev: float,
     background_uncertainty: float,
     bins: int,
+    labels: tuple[str, ...],
     unblind: bool,
     output: Path,
     batch: BatchOptions,
@@ -141,20 +148,23 @@ def hist(
 
     \b
     Example: hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist
+             hepaa hist test.parquet --validation val.parquet --score AA --luminosity-fb 300 --output hist \\
+               --process-label 'O_HW=$O_{HW}$'
     """
     from hepaa.batch.runs import histogram as histogram_in_batches
     from hepaa.batch.runs import tables_in
-    from hepaa.card import HistogramCard, Rules, SignificanceCard
+    from hepaa.card import HistogramCard, ScoreRules, SignificanceCard
     from hepaa.io.folders import new_folder
     from hepaa.run.blinding import record
     from hepaa.run.one_score import histogram
 
-    rules = Rules(
+    rules = ScoreRules(
         histogram=HistogramCard(bins=bins),
         significance=SignificanceCard(background_uncertainty=background_uncertainty),
         luminosity_fb=luminosity_fb,
         sqrt_s_tev=sqrt_s_tev,
         unblind=unblind,
+        process_labels=split_pairs(labels),
     )
     looked = record(rules, output, unblind=unblind)
     tables = tables_in(scored)

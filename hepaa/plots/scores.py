@@ -141,7 +141,7 @@ def score_histogram(
                 w2=w2,
                 histtype="errorbar",
                 color="black",
-                label="Data",
+                label=look.names.get("data", "Data"),
                 markersize=5,
             )
             heights.append(np.asarray(counts))

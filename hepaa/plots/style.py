@@ -102,7 +102,7 @@ class Look:
     sqrt_s : float or None
         Centre-of-mass energy in TeV; printed beside the luminosity.
     names : mapping of process -> str
-        What processes are called in figures, as text or mathtext; by default as they are.
+        What processes are called in figures, as text or mathtext; by default as they are. Data of any name are `data`.
     """
 
     style: str = "plain"

@@ -58,6 +58,9 @@ def two_samples(
     across = min(len(names), _ACROSS)
     down = -(-len(names) // across)
     look = look or Look()
+    processes = [reference.processes[i] for i in np.unique(reference.process)]
+    named = [look.names[name] for name in processes if name in look.names]
+    called = f"reference: {', '.join(named)}" if named else "reference"
     with drawing(look) as new_figure:
         width, height = 0.5 + 2.75 * across, 1.1 + 2.75 * down
         figure = new_figure(figsize=(width, height))
@@ -78,9 +81,9 @@ def two_samples(
                     (x, reference.weight), (x, reference.weight * np.exp(f)), (y, data.weight), (y, data.weight**2),
                 )
             )  # fmt: skip
-            top.stairs(m, edges, fill=True, facecolor="#d9d9d9", edgecolor="#8c8c8c", label="reference")
+            top.stairs(m, edges, fill=True, facecolor="#d9d9d9", edgecolor="#8c8c8c", label=called)
             top.stairs(tilted, edges, color=_COLOUR, linestyle="--", linewidth=1.6, label="reference x learned ratio")
-            top.errorbar(centres, n, np.sqrt(error), fmt="o", color="black", markersize=3, label="data")
+            top.errorbar(centres, n, np.sqrt(error), fmt="o", color="black", markersize=3, label=look.called("data"))
             over = np.where(m > 0, m, np.inf)
             low.axhline(1.0, color="#8a8a8a", linewidth=0.9)
             low.stairs(tilted / over, edges, color=_COLOUR, linestyle="--", linewidth=1.4)

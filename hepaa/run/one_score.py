@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hepaa import plots
+from hepaa.errors import InputError, nearest
 from hepaa.io.files import file_name, write_json
 from hepaa.io.root.results import write_histograms_root
 from hepaa.run.results import evaluate, root_histograms
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hepaa.card import Rules
+    from hepaa.card import ScoreRules
     from hepaa.run.results import DetectorResult
     from hepaa.table import EventTable
 
@@ -23,7 +24,7 @@ def histogram(
     name: str,
     validation: EventTable,
     test: EventTable,
-    card: Rules,
+    card: ScoreRules,
     output: Path,
     *,
     record: Mapping[str, Any] | None = None,
@@ -36,7 +37,7 @@ def histogram(
         The score is the column `score_NAME` of both tables.
     validation, test : EventTable
         Disjoint, each weighted to the full yield; the bins are chosen on the first.
-    card : Rules
+    card : ScoreRules
     output : Path
         Folder.
     record : mapping, optional
@@ -48,7 +49,7 @@ def histogram(
 def write_histogram(
     result: DetectorResult,
     tally: Tally,
-    card: Rules,
+    card: ScoreRules,
     output: Path,
     *,
     missing: Sequence[dict[str, Any]] = (),
@@ -69,7 +70,17 @@ def write_histogram(
     -------
     dict
         The content of `results.json`.
+
+    Raises
+    ------
+    InputError
+        If a process has a label and no histogram, or its label cannot be drawn.
     """
+    drawn = [*result.histograms.backgrounds, *result.histograms.signals, "data"]
+    for process, text in card.process_labels.items():
+        if process not in drawn:
+            raise InputError(f"the figure has no process {process!r} to label; {nearest(process, drawn)}")
+        plots.refuse_unreadable(text)
     output.mkdir(parents=True, exist_ok=True)
     sums = {"events": tally.events, "sum_weights": tally.sum_weights, "sum_weights2": tally.sum_weights2}
     numbers = {"score": result.name, **sums, **result.to_dict(), "missing": list(missing)}
@@ -83,7 +94,7 @@ def write_histogram(
         shifts=result.shifts,
         response=result.response,
         xlabel=f"{result.name} anomaly score",
-        look=plots.Look(luminosity=card.luminosity_fb, sqrt_s=card.sqrt_s_tev),
+        look=plots.Look(luminosity=card.luminosity_fb, sqrt_s=card.sqrt_s_tev, names=card.process_labels),
     )
     plots.save_figure(figure, output / f"score-{file_name(result.name)}")
     return numbers

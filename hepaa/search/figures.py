@@ -121,8 +121,10 @@ def scan_p_values(
     return figure
 
 
-def threshold(injection: Injection, *, look: Look | None = None) -> Figure:
-    """Significance after the search against the injected one, the median of the draws and its 68 % band."""
+def threshold(injection: Injection, *, signal: str = "", look: Look | None = None) -> Figure:
+    """Significance after the search against the injected one, the median of the draws and its 68 % band; `signal` is
+    what the injected process is called.
+    """
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         x = injection.strengths
@@ -134,7 +136,9 @@ def threshold(injection: Injection, *, look: Look | None = None) -> Figure:
             top = max(top, float(high.max()))
         axes.plot(x, x, color="#8a8a8a", linestyle=":", linewidth=1.2, label="no cut")
         axes.axhline(3, color="black", linewidth=0.7)
-        axes.set(xlabel=r"Injected $S/\sqrt{B}$ in the window", ylabel="Significance found", xlim=(x.min(), x.max()))
+        injected = f"Injected {signal}," if signal else "Injected"
+        axes.set(xlabel=rf"{injected} $S/\sqrt{{B}}$ in the window", xlim=(x.min(), x.max()))
+        axes.set_ylabel("Significance found")
         axes.set_ylim(min(-1.0, float(np.nanmin(injection.z))), 1.35 * top)
         axes.legend(loc="upper left")
         header(axes, look)
@@ -172,6 +176,7 @@ def signal_panel(
     weight = kept.mean(axis=0)
     fit = result.fit(eps)
     weight *= fit.expected / max(weight.sum(), 1e-9)
+    data = (look or Look()).called("data")
     signals = [f.method.signal_ for f in result.folds if hasattr(f.method, "signal_")]
     with drawing(look) as new_figure:
         figure, panels = _panels(new_figure, len(rows.columns))
@@ -187,7 +192,7 @@ def signal_panel(
             n = np.histogram(rows.x[passing, i], edges)[0]
             low, high = _poisson(n)
             axes.errorbar((edges[1:] + edges[:-1]) / 2, n, np.stack([n - low, high - n]), fmt="o", color="black",
-                          markersize=3, linewidth=1.0, label=f"data, cut at {eps:g}")  # fmt: skip
+                          markersize=3, linewidth=1.0, label=f"{data}, cut at {eps:g}")  # fmt: skip
             _name(axes, name, labels)
         _finish(figure, panels, "Events", look)
     return figure

@@ -106,7 +106,6 @@ def search(
             folder / "report.html",
             unblind=unblind,
         )
-    progress.say(numbers["verdict"])
     return {"resonant": numbers}
 
 
@@ -340,6 +339,7 @@ def look_of(card: Card, *, unblind: bool) -> Look:
         card.label if unblind else f"{card.label} blind".strip(),
         card.luminosity_fb,
         card.sqrt_s_tev,
+        card.process_labels,
     )
 
 
@@ -360,7 +360,7 @@ def draw(
     labels = {c: (i.label, i.unit) for c in part.rows.columns if (i := feature_info(c, card.features.named))}
     info = feature_info(part.method.window.column, card.features.named)
     mass = f"{info.label} [{info.unit or 'GeV'}]"
-    title = None if unblind else "signal region: toy"
+    title = look.names.get("data") if unblind else "signal region: toy"
     drawn: dict[str, tuple[Figure, str]] = {}
     spectra = figures.spectra(part.fits(), part.method.window.signal, mass=mass, title=title, quoted=quoted, look=look)
     drawn["spectrum"] = (spectra, "Mass spectrum after each cut, and the fit of its sidebands")
@@ -368,7 +368,9 @@ def draw(
         scan = figures.scan_p_values(result, calibrated, mass=mass, look=look)
         drawn["scan"] = (scan, "Local p-value against the mass")
     if injection is not None:
-        drawn["threshold"] = (figures.threshold(injection, look=look), "Significance found against that injected")
+        signals = dict.fromkeys(look.called(s.process) for s in card.samples if s.role == "signal")
+        threshold = figures.threshold(injection, signal=" + ".join(signals), look=look)
+        drawn["threshold"] = (threshold, "Significance found against that injected")
     if unblind and quoted:
         panel = figures.signal_panel(part, labels=labels, look=look)
         drawn["signal"] = (panel, "Inputs of the events that pass, over what the background predicts")

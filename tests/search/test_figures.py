@@ -133,8 +133,9 @@ def test_all_looks_of_a_scan_and_of_an_injection_are_drawn(scanned, injection):
     axes = figures.scan_p_values(scanned, calibrated(scanned)).axes[0]
     assert len(words(axes.get_legend())) == 8 + 1
     assert words(axes.get_legend())[-1].startswith("global: $p$ ")
-    names = words(figures.threshold(injection).axes[0].get_legend())
-    assert names == [*injection.looks, "no cut"]
+    axes = figures.threshold(injection, signal="$W'$").axes[0]
+    assert words(axes.get_legend()) == [*injection.looks, "no cut"]
+    assert axes.get_xlabel() == r"Injected $W'$, $S/\sqrt{B}$ in the window"
 
 
 def test_the_p_value_of_each_window_is_that_of_its_z(scanned):
@@ -147,8 +148,8 @@ def test_the_p_value_of_each_window_is_that_of_its_z(scanned):
 
 
 def test_the_signal_panel_shows_data_background_and_the_signal_that_was_found(result):
-    figure = figures.signal_panel(result, efficiency=0.02)
-    assert words(figure.legends[0]) == ["background, predicted", "signal, as fitted", "data, cut at 0.02"]
+    figure = figures.signal_panel(result, efficiency=0.02, look=Look(names={"data": "Run 2"}))
+    assert words(figure.legends[0]) == ["background, predicted", "signal, as fitted", "Run 2, cut at 0.02"]
     fit = result.fit(0.02)
     first = figure.axes[0]
     background_steps, signal_steps = (patch.get_data().values for patch in first.patches)

@@ -322,6 +322,10 @@ def test_what_cannot_be_is_said(change, words):
 def test_the_figure_shows_the_features_that_differ_most(comparison):
     from hepaa.plots import Look
 
-    figure = comparison.test(gaussian(600, shift=0.5, seed=1), toys=40).plot(most=2, look=Look(label="Simulation"))
+    figure = comparison.test(gaussian(600, shift=0.5, seed=1), toys=40).plot(
+        most=2, look=Look(label="Simulation", names={"data": "Run 2", "unknown": "$ZH$"})
+    )
     assert len(figure.axes) == 4
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["reference: $ZH$", "reference x learned ratio", "Run 2"]
     assert figure.axes[1].get_xlabel() == "x"
