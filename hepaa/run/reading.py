@@ -67,14 +67,15 @@ def read_sample(card: Card, sample: SampleCard, progress: Reporter) -> EventTabl
     """Features of one sample of a card, weighted to cross-section x luminosity, after the card's selection."""
     from hepaa.run.variations import accepted
 
-    name = f"{sample.process} ({sample.generator})"
+    name = sample.process if sample.generator == "unknown" else f"{sample.process} ({sample.generator})"
     with progress.bar(f"reading {name}", None) as advance:
         rows, tally = SampleReading.from_card(sample, card).rows(
             sample.files, max_events=sample.max_events, advance=advance
         )
         table = normalised(card, sample, rows, tally)
     counting = accepted(table)
-    progress.say(f"{name}: {counting.n} events, {counting.sum_weights:.4g} expected")
+    expected = "" if sample.role == "data" else f", {counting.sum_weights:.4g} expected"
+    progress.say(f"{name}: {counting.n} events{expected}")
     return table
 
 

@@ -83,7 +83,6 @@ def search(
         figure = result.plot(look=look_of(card, unblind=unblind))
         save_figure(figure, folder / "figures" / "differences")
         _write_report(card, numbers, picture(figure), folder / "report.html", unblind=unblind)
-    progress.say(numbers["verdict"])
     return {"two_sample": numbers}
 
 

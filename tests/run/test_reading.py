@@ -111,8 +111,12 @@ def lhe_card(folder, **data):
 
 def test_events_of_data_count_as_one_whatever_unit_their_weight_has(tmp_path):
     card = lhe_card(tmp_path)
-    data = read(card, Silent())
+    lines = []
+    said = Silent()
+    said.say = lines.append
+    data = read(card, said)
     data = data[data.label == -1]
+    assert lines[1] == f"LHC: {data.n} events"  # no generator, and nothing is expected of data
     assert data.n > 1000
     assert np.all(data.weight == 1)
     whole = read(card, Silent())
