@@ -157,8 +157,13 @@ def source_digest() -> str:
 
 def function_digest(function: Any) -> str:
     """16 hexadecimal digits of the file a function was written in; "" for those of the package itself."""
+    source = _foreign_source(function)
+    return "" if source is None else sha256(source)[:16]
+
+
+@lru_cache(maxsize=64)
+def _foreign_source(function: Any) -> str | None:
+    """The file that a function was written in, which each shard asks for; None for those of the package."""
     module = inspect.getmodule(function)
     source = inspect.getsourcefile(function) if module is not None else None
-    if source is None or _PACKAGE in Path(source).resolve().parents:
-        return ""
-    return sha256(source)[:16]
+    return None if source is None or _PACKAGE in Path(source).resolve().parents else source

@@ -25,7 +25,7 @@ import numpy as np
 from hepaa.batch import keys
 from hepaa.errors import InputError
 from hepaa.io.files import atomic_paths, one_line, regular_file, remove_abandoned, sha256, write_json
-from hepaa.io.sealed import digest, read_sealed, require_types, sealed
+from hepaa.io.sealed import SEAL, digest, read_sealed, require_types, sealed
 from hepaa.io.texts import parse_json
 from hepaa.table import CutflowRow, EventTable, concatenate
 
@@ -45,6 +45,7 @@ _MEMBER = {
 _TABLE = {"table_bytes": int | None, "table_sha256": str | None}
 _RECEIPT = _MEMBER | _TABLE
 _GROUP = {"key": str, "members": list, **_TABLE}
+_GROUPED = {**_MEMBER, "cutflow": list}
 _FAILURE = {
     "path": str, "start": int | None, "stop": int | None, "events": int | None, "good_events": int | None,
     "attempts": int, "reason": str,
@@ -127,18 +128,13 @@ class Store:
         path = self._path(name, ".group")
         try:
             group = read_sealed(path, "remove it to redo it", _GROUP)
+            for stored in group["members"]:
+                require_types(stored, _GROUPED)
         except FileNotFoundError:
             return {}
-        table = {key: group[key] for key in _TABLE}
-        receipts: dict[str, dict[str, Any]] = {}
-        try:
-            row = 0
-            for member, stored in enumerate(group["members"]):
-                require_types(stored, {**_MEMBER, "cutflow": list})
-                receipts[stored["key"]] = {**stored, **table, "group": name, "member": member, "row": row}
-                row += stored["rows"] or 0
         except (TypeError, ValueError) as damage:
             raise InputError(f"{path}: cannot be read ({one_line(damage)}); remove it to redo it") from damage
+        receipts = _members(group)
         sums = all(_is_sum(receipt["rest"]) for receipt in receipts.values())
         if group["key"] != name or name != _name(receipts) or not sums:
             raise InputError(f"{path}: is not the receipt of these results; remove it to redo them")
@@ -249,8 +245,8 @@ class Store:
             for result in results
         ]
         name = _name(result.key for result in results)
-        self._write(name, ".group", {"key": name, "members": members}, concatenate(tables) if tables else None)
-        return self._group(name)
+        rows = concatenate(tables) if tables else None
+        return _members(self._write(name, ".group", {"key": name, "members": members}, rows))
 
     def _write(self, name: str, suffix: str, content: dict[str, Any], table: EventTable | None) -> dict[str, Any]:
         place = self._path(name, suffix)
@@ -260,8 +256,9 @@ class Store:
             if table is not None:
                 table.write(rows[0])
                 stored |= {"table_bytes": rows[0].stat().st_size, "table_sha256": sha256(rows[0])}
-            partial.write_text(json.dumps(sealed(stored)) + "\n", encoding="utf-8")
-        return stored
+            plain = sealed(stored)
+            partial.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+        return {name: value for name, value in plain.items() if name != SEAL}
 
     # -- journal ------------------------------------------------------------------------------------------------------
 
@@ -270,8 +267,8 @@ class Store:
         now = round(time.time(), 3)
         lines = ["\n" + json.dumps({"event": event, "key": key, "time": now, **more}) for key in keys]
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
-        with Path(f"{self.folder}/journal/{name}").open("a", encoding="utf-8") as stream:
-            stream.write("".join(lines))  # a line that a full disk cut short is not joined to the next
+        with open(f"{self.folder}/journal/{name}", "ab") as stream:  # noqa: PTH123  (in half the time)
+            stream.write("".join(lines).encode())  # a line that a full disk cut short is not joined to the next
 
     def journal(self) -> Iterator[dict[str, Any]]:
         """All lines of all journals; one that a killed process left half written, or is not ours, is passed over."""
@@ -309,6 +306,17 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as damage:
             raise InputError(f"{self.failures_path}: cannot be read ({one_line(damage)}); remove it") from damage
         return listed
+
+
+def _members(group: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Receipts of results that were stored together, by key, each with its place in their table."""
+    shared = {**{key: group[key] for key in _TABLE}, "group": group["key"]}
+    receipts: dict[str, dict[str, Any]] = {}
+    row = 0
+    for member, stored in enumerate(group["members"]):
+        receipts[stored["key"]] = {**stored, **shared, "member": member, "row": row}
+        row += stored["rows"] or 0
+    return receipts
 
 
 def _name(keys: Iterable[str]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 import hepaa
 from hepaa.table import EventTable, Source, concatenate
-from hepaa.table.mixing import expected_events, leave_one_generator_out
+from hepaa.table.mixing import Tally, expected_events, leave_one_generator_out
 
 
 def table(n, total=None, generator="pythia", **more):
@@ -109,3 +111,32 @@ def test_leaving_one_generator_out_partitions_the_table():
 def test_leaving_the_only_generator_out_is_refused():
     with pytest.raises(hepaa.InputError, match=r"two or more, and there is that of \['a'\]"):
         next(leave_one_generator_out(concatenate([table(5, generator="a"), table(5, generator="s", label=1)])))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.full(1000, 0.1),
+        np.random.default_rng(0).normal(1e-3, 1e-3, 3000),
+        np.exp(np.random.default_rng(1).uniform(-340, 340, 1000)) * np.where(np.arange(1000) % 3, 1, -1),
+        np.arange(-3, 50) * 5e-324,
+        np.array([1e16, 1.0, -1e16]),
+        np.zeros(0),
+    ],
+    ids=["equal", "signs", "sizes", "subnormal", "cancels", "none"],
+)
+def test_sums_of_weights_are_exact_and_so_is_what_their_rounding_lost(weights):
+    for total, lost, values in zip(
+        (Tally.of(weights).sum_weights, Tally.of(weights).sum_weights2),
+        Tally.of(weights).rest,
+        (weights, weights**2),
+        strict=False,
+    ):
+        assert total == math.fsum(values)
+        assert lost == math.fsum([*values, -total])
+
+
+def test_a_sum_of_weights_that_is_no_number_is_said_as_before():
+    assert math.isnan(Tally.of([1.0, math.nan]).sum_weights)
+    with pytest.raises(OverflowError):
+        Tally.of([1.7e308, 1.7e308])
