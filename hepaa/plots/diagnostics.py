@@ -19,6 +19,8 @@ from hepaa.plots.style import (
     drawing,
     header,
     line_colours,
+    plain_logarithm,
+    signed,
     single,
 )
 
@@ -88,7 +90,7 @@ def score_by_generator(
         low.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
         low.set(xlim=(0, len(edges) - 1), ylim=(0.55, 1.45))
         shown = np.unique(np.linspace(0, len(edges) - 1, 7).round().astype(int))
-        low.set_xticks(shown, [f"{edges[i]:.3g}" for i in shown])
+        low.set_xticks(shown, [signed(f"{edges[i]:.3g}") for i in shown])
         low.minorticks_off()
         low.set(xlabel=f"{xlabel}, bins of equal background", ylabel="Ratio to mean")
         header(top, look, luminosity=False)
@@ -191,16 +193,22 @@ def feature_pulls(
     if values.shape != (len(events), len(features)) or not values.size:
         raise InputError(f"pulls have shape {values.shape} for {len(events)} events and {len(features)} features")
     with drawing(look) as new_figure:
-        width, height = 1.9 + 0.55 * len(features), 1.5 + 0.3 * len(events)
+        width, height = 1.9 + 0.55 * len(features), 1.0 + 0.3 * len(events)
         figure = new_figure(figsize=(width, height))
         axes = figure.subplots()
-        figure.subplots_adjust(left=1.3 / width, right=1 - 0.25 / width, top=1 - 0.45 / height, bottom=0.95 / height)
+        figure.subplots_adjust(left=1.3 / width, right=1 - 0.25 / width, top=1 - 0.45 / height, bottom=0.45 / height)
         image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         for i, row in enumerate(values):
             for j, value in enumerate(row):
                 strong = abs(value) > 0.7 * limit
                 axes.text(
-                    j, i, f"{value:+.1f}", ha="center", va="center", fontsize=8, color="white" if strong else "black"
+                    j,
+                    i,
+                    signed(f"{value:+.1f}"),
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if strong else "black",
                 )
         axes.set_xticks(range(len(features)), features, rotation=45, ha="right", fontsize=9)
         axes.set_yticks(range(len(events)), events, fontsize=8.5)
@@ -229,7 +237,7 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
     with drawing(look) as new_figure:
         figure, axes = single(new_figure)
         axes.stairs(before * scale, edges, fill=True, facecolor="#d9d9d9", edgecolor="#8c8c8c",
-                    label=f"background, all (x {scale:.3g})")  # fmt: skip
+                    label=rf"background, all ($\times${scale:.3g})")  # fmt: skip
         centres = (edges[1:] + edges[:-1]) / 2
         axes.errorbar(centres, after, np.sqrt(after), fmt="o", color="black", markersize=4, label="after the cut")
         if gate.bump is not None:
@@ -239,6 +247,8 @@ def mass_sculpting(gate: Gate, *, xlabel: str = "$m$ [GeV]", look: Look | None =
         colour = "#1b5e20" if gate.passed else "#b00020"
         highest = max(float(np.max(after)), float(np.max(before)) * scale, 1.0)
         axes.set(yscale="log", xlim=(edges[0], edges[-1]), ylim=(0.3, highest * 2))
+        if highest < 100:  # powers of ten alone would be one or two ticks
+            plain_logarithm(axes.yaxis)
         axes.set(xlabel=xlabel, ylabel="Simulated events / bin")
         header(axes, look, luminosity=False)
         legend = add_legend(axes, loc="upper right", title=f"sculpting gate {verdict}",

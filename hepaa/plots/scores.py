@@ -10,7 +10,7 @@ import mplhep
 import numpy as np
 from hist.intervals import poisson_interval
 from matplotlib import patheffects
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from hepaa.errors import InputError, nearest
 from hepaa.plots.style import (
@@ -23,6 +23,8 @@ from hepaa.plots.style import (
     fills,
     header,
     line_colours,
+    plain_logarithm,
+    signed,
     single,
     thin,
 )
@@ -160,8 +162,7 @@ def score_histogram(
         if axis == "log":
             low.set_xscale("log")
             if edges[-1] < 100 * edges[0]:  # ticks at powers of ten alone would be one or two
-                low.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                low.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+                plain_logarithm(low.xaxis)
             low.xaxis.set_minor_formatter(NullFormatter())
         low.set_xlim(edges[0], edges[-1])
         low.set_xlabel((xlabel or first.axes[0].label) + (", bins of equal width" if axis == "bins" else ""))
@@ -175,7 +176,7 @@ def score_histogram(
 def _edge_ticks(axes: Axes, edges: NDArray[np.float64]) -> None:
     """The score at each edge, or at every second, third ... where they are many."""
     digits = next((d for d in range(3, 9) if len({f"{x:.{d}g}" for x in edges}) == len(edges)), 9)
-    words = [f"{x:.{digits}g}" for x in edges]
+    words = [signed(f"{x:.{digits}g}") for x in edges]
     most = max(2, 55 // (max(map(len, words)) + 1))  # characters along the axis, with a space between
     shown = range(0, len(edges), -(-len(edges) // most))
     axes.set_xticks(list(shown), labels=[words[i] for i in shown])
@@ -459,9 +460,7 @@ def luminosity_reach(
             axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)
         axes.set(xscale="log", xlim=(x[0], x[-1]), ylim=(0, top))
         # matplotlib labels every digit of a short range, one over the other
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        plain_logarithm(axes.xaxis)
         axes.set(xlabel=r"Luminosity [fb$^\mathrm{-1}$]", ylabel=r"Expected significance $Z$")
         header(axes, look, luminosity=False)
         add_legend(axes, loc="upper left")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from matplotlib.cbook import is_math_text
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hepaa.errors import InputError, nearest
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.backend_bases import RendererBase
     from matplotlib.legend import Legend
     from numpy.typing import NDArray
@@ -59,6 +62,7 @@ _COMMON: dict[str, Any] = {
     "lines.linewidth": 1.7,
     "xaxis.labellocation": "right",
     "yaxis.labellocation": "top",
+    "xtick.major.pad": 7,  # so far from the frame, numbers of both axes do not meet in its corner
     "xtick.top": True,
     "ytick.right": True,
 }
@@ -360,6 +364,18 @@ def single(new_figure: Callable[..., Figure]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def plain_logarithm(axis: Axis) -> None:
+    """Numbers 1, 2, 5, 10, 20 ... on a logarithmic axis of few decades."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def signed(number: str) -> str:
+    """A number with the minus sign that axes have."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
 def thin(x: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
     """Indices of about `most` points, evenly spread along x and dense at its start: keeps vector files small."""
     if len(x) <= most:
@@ -384,13 +400,25 @@ def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
         final = stem.with_name(f"{stem.name}.{suffix}")
         unfinished = final.with_name(f".{final.name}.partial")
         try:
-            with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+            with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}), _no_word_of_old_fonts():
                 figure.savefig(unfinished, format=suffix, dpi=200, metadata=metadata)
             unfinished.replace(final)
         finally:
             unfinished.unlink(missing_ok=True)
         written.append(final)
     return written
+
+
+@contextmanager
+def _no_word_of_old_fonts() -> Iterator[None]:
+    """Within it fontTools does not warn of the dates in matplotlib's own fonts, which say nothing of a figure."""
+    logger = logging.getLogger("fontTools.ttLib.tables._h_e_a_d")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def figure_svg(figure: Figure) -> str:

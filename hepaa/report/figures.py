@@ -167,7 +167,7 @@ def pulls(run: SavedRun, look: Look) -> Figures:
         rows = most_anomalous(run, name)
         values, _ = run.pulls(name, rows)
         symbols = [run.axis(c)[0] for c in run.test.columns]
-        events = [f"{i}. {event_name(run, row)}" for i, row in enumerate(rows, 1)]
+        events = [f"{i}. {event_name(run, row, look)}" for i, row in enumerate(rows, 1)]
         yield f"pulls-{run.card.file_names[name]}", plots.feature_pulls(values, symbols, events, look=look)
 
 
@@ -269,10 +269,11 @@ def most_anomalous(run: SavedRun, name: str, most: int = MOST_ANOMALOUS) -> NDAr
     return order
 
 
-def event_name(run: SavedRun, row: int) -> str:
-    """Process and number of an event in its file."""
+def event_name(run: SavedRun, row: int, look: Look | None = None) -> str:
+    """Process, as a figure of a look calls it, and number of an event in its file."""
     t = run.test
-    return f"{t.processes[t.process[row]]}, event {t.event[row]}"
+    process = t.processes[t.process[row]]
+    return f"{look.called(process) if look else process}, event {t.event[row]}"
 
 
 def _signals(run: SavedRun) -> list[tuple[str, str]]:

@@ -312,7 +312,7 @@ def test_latent_space_draws_every_group_and_signals_last():
 
 def test_feature_pulls_writes_every_number():
     axes = plots.feature_pulls([[0.1, -4.0], [2.5, 6.0]], ["a", "b"], ["first", "second"]).axes[0]
-    assert {"+0.1", "-4.0", "+2.5", "+6.0"} <= {t.get_text() for t in axes.texts}
+    assert {"+0.1", "−4.0", "+2.5", "+6.0"} <= {t.get_text() for t in axes.texts}
     assert [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
     with pytest.raises(InputError, match="1 events and 2 features"):
         plots.feature_pulls([[0.1, -4.0], [2.5, 6.0]], ["a", "b"], ["first"])

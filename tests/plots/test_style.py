@@ -104,6 +104,19 @@ def test_ticks_and_names_of_events_are_not_cut():
     assert figure.axes[1].get_ylabel() == "Pull [standard deviations]"
 
 
+def test_numbers_of_both_axes_do_not_meet_in_the_corner():
+    figure = plots.score_histogram(histograms())
+    axes = figure.axes[-1]
+    with mpl.rc_context(figure.settings):
+        across, up = (axis.get_ticklabels()[0].get_window_extent() for axis in (axes.xaxis, axes.yaxis))
+    assert not across.overlaps(up)
+
+
+def test_saving_a_prime_does_not_speak_of_old_fonts(tmp_path, caplog):
+    plots.save_figure(plots.roc(np.arange(50) % 2, {"$W'$": np.arange(50.0)}), tmp_path / "roc")
+    assert caplog.text == ""
+
+
 def test_the_experiment_says_where_its_label_stands():
     places = {}
     for style in plots.STYLES:
