@@ -303,7 +303,7 @@ def test_a_browser_draws_the_page_at_every_width(page):
         assert large.bounding_box()["width"] >= 1.5 * view.viewport_size["width"]
         assert view.get_by_role("link", name="Save as SVG").get_attribute("download").endswith(".svg")
         view.keyboard.press("Escape")
-        assert not large.count()
+        large.wait_for(state="detached")
         view.emulate_media(media="print")
         assert not view.get_by_role("button", name="Copy").is_visible()
         chromium.close()
