@@ -13,6 +13,7 @@ from hepaa.models.combined.trees import fit_trees, log_odds
 from hepaa.search.methods.background import DensityModel, SidebandModel, compare_samples
 from hepaa.search.methods.classifiers import Cwola
 from hepaa.search.methods.combined import Combined
+from hepaa.search.result import Together
 from hepaa.stats.performance import auc
 from hepaa.stats.sculpting import sculpting
 from hepaa.stats.significance import p_to_z
@@ -131,7 +132,9 @@ def check(result: ResonantResult | CombinedResult, toys: Array | int = 40, *, se
     """
     checks = []
     for part in result.parts:
-        checks += [*_closures(part, seed), _dependence(part, seed), *sculptings(part, seed=seed)]
+        if not isinstance(part.method, Together):  # it learns nothing of its own
+            checks += [*_closures(part, part.method, seed), _dependence(part, part.method, seed)]
+        checks += sculptings(part, seed=seed)
     values = result.toys(toys) if isinstance(toys, int) else toys
     return (*checks, *bias(result.looks, values))
 
@@ -158,8 +161,7 @@ def bias(looks: Iterable[str], toys: Array) -> list[Check]:
     return checks
 
 
-def _closures(result: ResonantResult, seed: int) -> list[Check]:
-    method = result.method
+def _closures(result: ResonantResult, method: Method, seed: int) -> list[Check]:
     if isinstance(method, Cwola) and method.decorrelate != "latent":
         return []  # it has no density
     rows = result.rows[method.window.in_sidebands(result.rows.mass)]
@@ -200,9 +202,8 @@ def _validation_window(result: ResonantResult) -> tuple[float, float]:
     return max(places, key=lambda p: int(((mass >= p[0]) & (mass < p[1])).sum()))
 
 
-def _dependence(result: ResonantResult, seed: int) -> Check:
+def _dependence(result: ResonantResult, method: Method, seed: int) -> Check:
     """How well all inputs together say on which side of its median the mass of a sideband event is."""
-    method = result.method
     rows = result.rows.of(method.inputs)[method.window.in_sidebands(result.rows.mass)]
     upper = rows.mass > np.median(rows.mass)
     rng = np.random.default_rng([seed, 2])

@@ -177,15 +177,16 @@ def signal_panel(
     fit = result.fit(eps)
     weight *= fit.expected / max(weight.sum(), 1e-9)
     data = (look or Look()).called("data")
-    signals = [f.method.signal_ for f in result.folds if hasattr(f.method, "signal_")]
     with drawing(look) as new_figure:
         figure, panels = _panels(new_figure, len(rows.columns))
         for i, (axes, name) in enumerate(zip(panels, rows.columns, strict=True)):
             edges = _edges([rows.x[inside, i]])
             axes.stairs(np.histogram(samples.x[:, i], edges, weights=weight)[0], edges, fill=True, facecolor="#d9d9d9",
                         edgecolor="#8c8c8c", label="background, predicted")  # fmt: skip
+            modelling = [m for m in result.modelling if name in m.columns]
+            signals = [m.signal_.sample(4000, rng)[:, m.columns.index(name)] for m in modelling]
             if signals:
-                x = np.concatenate([s.sample(4000, rng)[:, i] for s in signals])
+                x = np.concatenate(signals)
                 size = max(fit.observed - fit.expected, 0.0) / len(x)
                 axes.stairs(np.histogram(x, edges)[0] * size, edges, color=_SIGNAL, linestyle="--", linewidth=1.8,
                             label="signal, as fitted")  # fmt: skip

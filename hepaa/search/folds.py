@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -12,13 +13,18 @@ from hepaa.errors import InputError
 from hepaa.models.parameters import between, whole
 from hepaa.search.methods.base import mass_rows
 from hepaa.search.methods.combined import Combined
-from hepaa.search.result import CombinedResult, Fold, ResonantResult, tail_fraction
+from hepaa.search.result import CombinedResult, Fold, ResonantResult, Together, tail_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from hepaa.search.methods.base import MassRows, Method
+    from hepaa.search.result import Scorer
     from hepaa.table import EventTable
+
+    Array = NDArray[np.float64]
 
 EFFICIENCIES = (0.1, 0.01, 0.003)
 BINS = 30
@@ -82,7 +88,7 @@ def cross_fit_rows(
     if not isinstance(method, Combined):
         return _cross_fit(method, rows, seed=seed, **settings)
     parts = tuple(_cross_fit(part, rows.of(part.inputs), seed=seed, **settings) for part in method.methods)
-    return CombinedResult(method, parts, partial(cross_fit_rows, method, **settings))
+    return CombinedResult(method, (*parts, _together(parts, rows)), partial(cross_fit_rows, method, **settings))
 
 
 def _cross_fit(
@@ -101,19 +107,41 @@ def _cross_fit(
     rows = rows[(rows.mass >= low) & (rows.mass < high)]
     fold = np.random.default_rng([seed, 0]).permutation(rows.n) % folds
     sidebands = method.window.in_sidebands(rows.mass)
-    score, tail = np.empty(rows.n), np.empty(rows.n)
-    fitted = []
+    score, models = np.empty(rows.n), []
     for k in range(folds):
         test = fold == k
         if not (sidebands & test).any():
             raise InputError(f"fold {k} of {folds} holds no sideband event to take its cut from: ask for fewer folds")
         with threadpool_limits(1, user_api="blas"):  # matrices are small: a second thread waits more than it works
-            trained = method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k]))
-            score[test] = trained.score_rows(rows[test])
-        ties = np.random.default_rng([seed, 2, k])
-        tail[test] = tail_fraction(score[test & sidebands], score[test], ties, own=sidebands[test])
-        fitted.append(Fold(trained, np.sort(score[test & sidebands])))
+            models.append(method.fresh().fit_rows(rows[~test], np.random.default_rng([seed, 1, k])))
+            score[test] = models[k].score_rows(rows[test])
+    tail, fitted = _cut(score, fold, sidebands, models, seed)
     return ResonantResult(
-        method=method, rows=rows, fold=fold, score=score, tail=tail, folds=tuple(fitted), seed=seed,
+        method=method, rows=rows, fold=fold, score=score, tail=tail, folds=fitted, seed=seed,
         efficiencies=tuple(sorted(efficiencies, reverse=True)), edges=method.window.edges(bins), again=again,
     )  # fmt: skip
+
+
+def _together(parts: Sequence[ResonantResult], rows: MassRows) -> ResonantResult:
+    """What all parts of a combination say of each event, as one more search of the same folds."""
+    first = parts[0]
+    window, fold = first.method.window, first.fold
+    low, high = window.limits
+    rows = rows[(rows.mass >= low) & (rows.mass < high)]
+    models = [Together(window, tuple(part.folds[k] for part in parts), first.seed) for k in range(len(first.folds))]
+    score = -np.sum([np.log(part.tail) for part in parts], axis=0)
+    tail, fitted = _cut(score, fold, window.in_sidebands(rows.mass), models, first.seed)
+    return replace(first, method=Together(window), rows=rows, score=score, tail=tail, folds=fitted)
+
+
+def _cut(
+    score: Array, fold: NDArray[np.int64], sidebands: NDArray[np.bool_], models: Sequence[Scorer], seed: int
+) -> tuple[Array, tuple[Fold, ...]]:
+    """Tail fraction (n,) of each score within its own fold, and the folds."""
+    tail, folds = np.empty(len(score)), []
+    for k, model in enumerate(models):
+        test = fold == k
+        reference = score[test & sidebands]
+        tail[test] = tail_fraction(reference, score[test], np.random.default_rng([seed, 2, k]), own=sidebands[test])
+        folds.append(Fold(model, np.sort(reference)))
+    return tail, tuple(folds)

@@ -293,7 +293,7 @@ def record(
     tightest = part.efficiencies[-1]
     if quoted and unblind:
         numbers["found_in_folds"] = [part.found_in(tightest), len(part.folds)]
-    if hasattr(part.folds[0].method, "signal_") and quoted:
+    if part.modelling and quoted:
         fraction, error = part.strength()
         numbers["signal_fraction"] = [fraction, error]
     if quoted and injection is not None and injection.limits:

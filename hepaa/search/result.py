@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from hepaa.errors import InputError
 from hepaa.models.parameters import whole
 from hepaa.search.methods.base import MassRows
+from hepaa.search.methods.combined import TOGETHER
 from hepaa.search.toys import Background, Calibrated, ToySearch
 from hepaa.stats.sidebands import sideband_fit
 from hepaa.stats.significance import li_ma
@@ -23,15 +24,23 @@ if TYPE_CHECKING:
     from hepaa.plots.style import Look
     from hepaa.search.methods.base import Method
     from hepaa.search.methods.combined import Combined
+    from hepaa.search.windows import Window
 
     Array = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """What scores events."""
+
+    def score_rows(self, rows: MassRows) -> Array:
+        """Score (n,): higher is more signal-like."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
     """A method trained without the events of one fold, and the sorted scores of that fold's sideband events."""
 
-    method: Method
+    method: Scorer
     sideband_scores: Array
 
 
@@ -191,7 +200,7 @@ class ResonantResult(Searched):
 
     Attributes
     ----------
-    method : Method
+    method : Method or Together
         Not fitted.
     rows : MassRows
         Inputs and masses of the events.
@@ -208,7 +217,7 @@ class ResonantResult(Searched):
     seed : int
     """
 
-    method: Method
+    method: Method | Together
     rows: MassRows
     fold: NDArray[np.int64]
     score: Array
@@ -292,6 +301,12 @@ class ResonantResult(Searched):
         relative = max((fit.error / fit.expected) ** 2, 1e-12)
         return int(np.sum([li_ma(n, 1 / relative, fit.expected / k * relative) > limit for n in counts]))
 
+    @property
+    def modelling(self) -> tuple[Any, ...]:
+        """The trained method of each fold if it models a signal, as `signal_`; of several, the first that does."""
+        methods = [f.method.folds if isinstance(f.method, Together) else (f,) for f in self.folds]
+        return tuple(m for fold in methods for m in [f.method for f in fold if hasattr(f.method, "signal_")][:1])
+
     def strength(self) -> tuple[float, float]:
         """Fraction of the signal region that is signal, mean over the folds, and its error, where the method says.
 
@@ -300,12 +315,39 @@ class ResonantResult(Searched):
         InputError
             If the method does not model a signal.
         """
-        signals = [getattr(f.method, "signal_", None) for f in self.folds]
-        if None in signals:
+        signals = [method.signal_ for method in self.modelling]
+        if not signals:
             raise InputError(f"{self.method.name} scores events and models no signal: take Residual for its fraction")
-        fractions = np.array([s.fraction for s in signals if s is not None])
-        errors = np.array([s.error for s in signals if s is not None])
+        fractions, errors = np.array([s.fraction for s in signals]), np.array([s.error for s in signals])
         return float(fractions.mean()), float(np.hypot(errors.mean(), fractions.std()))
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """All methods of a combination as one: minus the sum of the logarithms of an event's tail fractions.
+
+    So R. A. Fisher combines p-values (Statistical Methods for Research Workers, 1925). Methods err on different events
+    of background and agree on signal; being correlated, their sum is no p-value, and is cut like any other score.
+
+    Attributes
+    ----------
+    window : Window
+    folds : tuple of Fold
+        Of each method, trained without the same events.
+    seed : int
+        Of the order of equal scores.
+    """
+
+    window: Window
+    folds: tuple[Fold, ...] = ()
+    seed: int = 0
+    name: ClassVar[str] = TOGETHER
+
+    def score_rows(self, rows: MassRows) -> Array:
+        """Score (n,) of events that none of the methods was trained with."""
+        rng = np.random.default_rng(self.seed)
+        tails = [tail_fraction(f.sideband_scores, f.method.score_rows(rows), rng) for f in self.folds]
+        return np.asarray(-np.sum(np.log(tails), axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,7 +358,7 @@ class CombinedResult(Searched):
     ----------
     method : Combined
     parts : tuple of ResonantResult
-        One for each method.
+        One for each method, and one for all of them together: see `Together`.
     """
 
     method: Combined

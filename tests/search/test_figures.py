@@ -131,7 +131,7 @@ def test_more_efficiencies_than_line_styles_are_all_drawn(result):
 
 def test_all_looks_of_a_scan_and_of_an_injection_are_drawn(scanned, injection):
     axes = figures.scan_p_values(scanned, calibrated(scanned)).axes[0]
-    assert len(words(axes.get_legend())) == 8 + 1
+    assert len(words(axes.get_legend())) == 12 + 1
     assert words(axes.get_legend())[-1].startswith("global: $p$ ")
     axes = figures.threshold(injection, signal="$W'$").axes[0]
     assert words(axes.get_legend()) == [*injection.looks, "no cut"]

@@ -10,7 +10,7 @@ from helpers.searches import SMALL, WINDOW, background, planted, table
 from scipy import stats
 
 from hepaa.errors import InputError
-from hepaa.search import Combined, Cwola, Residual, Window, cross_fit
+from hepaa.search import Combined, Cwola, Residual, Window, cross_fit, inject
 from hepaa.search.folds import cross_fit_rows
 from hepaa.search.methods.base import Method
 from hepaa.search.result import tail_fraction
@@ -173,8 +173,39 @@ def test_each_method_of_a_combination_sees_its_own_inputs():
     data = table(planted(1200, 40))
     parts = [Cwola(WINDOW, inputs=("b",), members=1, label="b"), Cwola(WINDOW, inputs=("a", "b"), members=1)]
     both = cross_fit(Combined(parts), data, **SMALL)
-    assert [part.rows.columns for part in both.parts] == [("b",), ("a", "b")]
+    assert [part.rows.columns for part in both.parts] == [("b",), ("a", "b"), ("b", "a")]
     assert both.parts[0].score.tobytes() == cross_fit(parts[0], data, **SMALL).score.tobytes()
+
+
+def test_all_methods_together_add_up_the_logarithms_of_their_tails():
+    data = table(planted(1200, 40))
+    parts = [
+        Residual(WINDOW, inputs=names, members=1, components=2, label=str(names)) for names in (("b",), ("a", "b"))
+    ]
+    *alone, together = cross_fit(Combined(parts), data, **SMALL).parts
+    sidebands, others = WINDOW.in_sidebands(together.rows.mass), planted(300, 30, seed=9)
+    np.testing.assert_allclose(together.score, -np.log(alone[0].tail * alone[1].tail))
+    for k, fold in enumerate(together.folds):
+        own = (together.fold == k) & sidebands
+        n = own.sum()
+        rank = stats.rankdata(-together.score[own]) / n
+        np.testing.assert_allclose(together.tail[own], rank, atol=1.1 / n)  # 2 * 6 = 3 * 4: a few are equal
+        # other events count themselves beside those of the fold
+        beyond = [(f.sideband_scores[:, None] > f.method.score_rows(others)).sum(axis=0) for f in fold.method.folds]
+        expected = -np.log((beyond[0] + 1) * (beyond[1] + 1) / (n + 1) ** 2)
+        np.testing.assert_allclose(fold.method.score_rows(others), expected)
+
+
+@pytest.mark.slow
+def test_methods_with_different_inputs_are_stronger_together():
+    """The signal is known by two inputs of which each method sees one: in the sum of both it stands out."""
+    background, signal = planted(8000, 0, seed=3), planted(0, 600, seed=4)
+    parts = [Cwola(WINDOW, inputs=(name,), label=name) for name in ("a", "b")]
+    curve = inject(
+        Combined(parts), table(background), table(signal), strengths=(3,), draws=2, folds=3, efficiencies=(0.01,)
+    )
+    alone, together = curve.sic[0, :, :2], curve.sic[0, :, 2]
+    assert (together > 1.2 * alone.max(axis=1)).all()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_a_model_of_the_background_gives_new_events_each_time():
 def test_a_combination_has_all_its_looks(events):
     both = Combined([METHOD, Cwola(WINDOW, members=1)])
     curve = inject(both, events, SIGNAL, strengths=(4,), draws=1, **SMALL)
-    assert curve.looks == ("Residual at 0.1", "Residual at 0.02", "Cwola at 0.1", "Cwola at 0.02")
+    names = ("Residual", "Cwola", "all methods")
+    assert curve.looks == tuple(f"{name} at {efficiency}" for name in names for efficiency in (0.1, 0.02))
     assert np.isfinite(curve.sic).all()
 
 

@@ -145,7 +145,7 @@ class Method(ABC):
 
     def score(self, table: EventTable) -> Array:
         """Score (n,) of each event: higher is more signal-like. Inputs are found by name, in any order."""
-        return self._score(mass_rows(table, self.window, self._learned()))
+        return self._score(mass_rows(table, self.window, self.columns))
 
     def fit_rows(self, rows: MassRows, rng: np.random.Generator) -> Self:
         """`fit` on arrays; events outside all regions are left out."""
@@ -164,9 +164,10 @@ class Method(ABC):
 
     def score_rows(self, rows: MassRows) -> Array:
         """`score` on arrays."""
-        return self._score(rows.of(self._learned()))
+        return self._score(rows.of(self.columns))
 
-    def _learned(self) -> tuple[str, ...]:
+    @property
+    def columns(self) -> tuple[str, ...]:
         """Names of the inputs in the order in which they were learned."""
         columns: tuple[str, ...] | None = getattr(self, "_columns", None)
         if columns is None:

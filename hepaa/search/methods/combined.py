@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from hepaa.search.windows import Window
 
 
+TOGETHER = "all methods"
+"""Name of the look at all scores of an event together."""
+
+
 class Combined:
     """The smallest p-value of several methods in one window, calibrated on the same toys (arXiv:2408.12296).
+
+    What all methods together say of an event is looked at too: see `hepaa.search.result.Together`.
 
     `hepaa.search.cross_fit` gives a `CombinedResult`, and everything that takes a method takes this.
 
@@ -38,6 +44,8 @@ class Combined:
         if len({m.window for m in self.methods}) > 1:
             raise InputError("the methods of a combination look at different windows: give all the same")
         names = [m.name for m in self.methods]
+        if TOGETHER in names:
+            raise InputError(f"{TOGETHER!r} is the name of all methods together: give the method another `label`")
         if len(set(names)) < len(names):
             raise InputError(
                 f"two methods of a combination have the same name ({', '.join(names)}): give one a `label`"

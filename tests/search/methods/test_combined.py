@@ -18,6 +18,7 @@ from hepaa.search import Combined, Cwola, Residual
         ([Residual(WINDOW)], "1 method is nothing to combine"),
         ([Residual(WINDOW), Cwola(WINDOW.moved((3000, 3300)))], "look at different windows"),
         ([Cwola(WINDOW), Cwola(WINDOW, members=3)], r"same name \(Cwola, Cwola\): give one a `label`"),
+        ([Cwola(WINDOW), Residual(WINDOW, label="all methods")], "give the method another `label`"),
     ],
 )
 def test_what_cannot_be_combined_is_refused(methods, message):
