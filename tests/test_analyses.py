@@ -146,6 +146,29 @@ def test_the_front_table_links_to_sections_that_are_there():
         assert all(list(ANALYSES.glob(f"{script}.py")) for script in section.scripts), section.question
 
 
+def test_the_bead_map_measures_as_the_package_does():
+    from bead_map import CUTS, GENERATORS, compare, separation
+
+    from hepaa.stats.performance import auc
+
+    rng = np.random.default_rng(0)
+    scores = {name: {"kl": rng.normal(size=4000).round(2)} for name in GENERATORS}  # rounded: there are ties
+    scores["sherpa_css"]["kl"] += 0.5
+    scores["signal"] = {"kl": rng.normal(1, 1, 3000).round(2)}
+    background = np.concatenate([scores[name]["kl"] for name in GENERATORS])
+    expected = auc(np.repeat([0, 1], [20_000, 3000]), np.concatenate([background, scores["signal"]["kl"]]))
+    assert separation(np.sort(background), scores["signal"]["kl"]) == pytest.approx(expected, abs=1e-12)
+    found = compare(scores, tuple(name for name in GENERATORS if name != "sherpa_css"))
+    assert found["auc kl signal"] == found["auc kl"] == pytest.approx(expected, abs=1e-12)
+    for cut in CUTS:
+        above = scores["signal"]["kl"] > np.sort(background)[19_999 - int(cut * 20_000)]
+        assert found[f"kept kl signal {cut:g}"] == pytest.approx(100 * above.mean())
+    # the cut is fixed on the four that were trained on, and the one left out passes it more often
+    own = np.mean([found[f"false kl {name} 0.01"] for name in GENERATORS if name != "sherpa_css"])
+    assert 0.8 < own <= 1.0
+    assert found["false kl sherpa_css 0.01"] > 2
+
+
 def test_an_unknown_script_is_named():
     done = subprocess.run(
         [sys.executable, str(ANALYSES / "run.py"), "aa_zz"], capture_output=True, text=True, check=False
