@@ -453,8 +453,8 @@ def luminosity_reach(
         for level in (3, 5):
             axes.axhline(level, color="#7a7a7a", linewidth=0.9)
             axes.annotate(
-                rf"{level}$\sigma$", (1, level), (-4, 2), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", va="bottom", color="#4a4a4a", fontsize=10.5,
+                rf"{level}$\sigma$", (1, level), (4, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="left", va="center", color="#4a4a4a", fontsize=10.5,
             )  # fmt: skip
         if now is not None:
             axes.axvline(now, color="#7a7a7a", linestyle=(0, (1, 2)), linewidth=1.2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepaa import html
+from hepaa import detectors, html
 from hepaa.card import Card, load_card
 from hepaa.detectors import NeuralDetector, load_detector
 from hepaa.errors import InputError, nearest
@@ -128,8 +128,9 @@ class SavedRun:
         return model if isinstance(model, NeuralDetector) else None
 
     def uses_labels(self, name: str) -> bool:
-        """Whether a detector learned from labelled anomalies; False for one that is not saved."""
-        return bool(getattr(self._model(name), "uses_labels", False))
+        """Whether a detector learns from labelled anomalies; the card says which it is, for not all are saved."""
+        (entry,) = (d for d in self.card.detectors if d.label == name)
+        return bool(detectors.detector(entry.detector, **entry.options).uses_labels)
 
     def _model(self, name: str) -> Any:
         if name not in self._models:

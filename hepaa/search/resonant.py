@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,6 @@ from hepaa.table import DATA, SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -412,7 +412,7 @@ def write_report(
     tests = make_table("Checks", ["check", "passed", "value", "limit", "what was seen"], rows, (0, 1, 4))
     images = {name: (picture(figure), title) for name, (figure, title) in pictures.items()}
     sections = [
-        Section("summary", "Summary", [numbers["verdict"]], failed, [looks], [images["spectrum"]]),
+        Section("summary", "Summary", [numbers["verdict"]], failed, [looks], [images["spectrum"]], top=True),
         Section("scan", "Scan", figures=_only(images, "scan")),
         Section(
             "signal",
@@ -441,7 +441,11 @@ def _events(data: EventTable, part: ResonantResult) -> list[Any]:
     rows = part.most_signal_like(10)
     columns = [part.method.window.column, *part.rows.columns]
     values = np.column_stack([part.rows.mass[rows], part.rows.x[rows]])
-    names = [f"{data.sources[data.file[i]].path} #{data.event[i]}" for i in rows] if data.n == part.rows.n else rows
+    names = (
+        [f"{Path(data.sources[data.file[i]].path).name} #{data.event[i]}" for i in rows]
+        if data.n == part.rows.n
+        else rows
+    )
     return [
         make_table(
             "Events most like the signal",
