@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hepaa._version import __version__
 
 if TYPE_CHECKING:
-    from hepaa import features
+    from hepaa import batch, features, plots, search, stats
     from hepaa.detectors import (
         VAE,
         AnomalyAwareFlow,
@@ -83,6 +83,7 @@ __all__ = [
     "TreeEnsemble",
     "TruncatedInputError",
     "__version__",
+    "batch",
     "concatenate",
     "conformal_pvalues",
     "detector",
@@ -93,10 +94,13 @@ __all__ = [
     "load_detector",
     "mix",
     "open",
+    "plots",
     "probe",
+    "search",
     "select_objects",
     "significance",
     "split",
+    "stats",
 ]
 
 _HOME = {
@@ -117,7 +121,8 @@ _HOME = {
     "hepaa.stats.calibration": ("conformal_pvalues",),
     "hepaa.table": ("EventTable", "Source", "concatenate"),
 }  # fmt: skip
-_MODULES = {"features": "hepaa.features", "significance": "hepaa.stats.significance"}
+_MODULES = {name: f"hepaa.{name}" for name in ("batch", "features", "plots", "search", "stats")}
+_MODULES |= {"significance": "hepaa.stats.significance"}
 
 
 def __getattr__(name: str) -> Any:

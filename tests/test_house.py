@@ -22,9 +22,9 @@ FACE = [
     "Ensemble", "EventTable", "Events", "Flow", "GaussianMixture", "HepaaError", "IncompleteError", "InputError",
     "IsolationForest", "NearestNeighbours", "NeuralClassifier", "OutlierModel", "PseudoLabelled", "RelevantDensity",
     "Sample", "SkewLogStandardize", "Source", "StreamedTable", "SumOfSquares", "SupervisedBoosting", "TreeEnsemble",
-    "TruncatedInputError", "VAE", "__version__", "concatenate", "conformal_pvalues", "detector", "features",
-    "from_pylhe", "iterate", "leave_one_generator_out", "load_detector", "mix", "open", "probe", "select_objects",
-    "significance", "split",
+    "TruncatedInputError", "VAE", "__version__", "batch", "concatenate", "conformal_pvalues", "detector", "features",
+    "from_pylhe", "iterate", "leave_one_generator_out", "load_detector", "mix", "open", "plots", "probe",
+    "search", "select_objects", "significance", "split", "stats",
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_start_up_imports_nothing_heavy(words):
 def test_the_public_face_is_a_list_that_is_kept():
     assert sorted(hepaa.__all__) == sorted(FACE)
     for name in FACE:
-        assert getattr(hepaa, name) is not None
+        assert name == "__version__" or hepaa.__getattr__(name) is getattr(hepaa, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = hepaa.nothing
 
