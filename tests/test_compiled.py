@@ -1,9 +1,11 @@
-"""vector's extension of numba costs a process nothing that has not imported vector, and is there once it has."""
+"""Compilation: vector's extension of numba is loaded where vector is imported alone; garbage waits."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from typing import ClassVar
 
 from hepaa.demo import path
 
@@ -48,3 +50,23 @@ def test_a_command_imports_what_it_needs(tmp_path):
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
     assert (tmp_path / "x.parquet").is_file()
+
+
+def test_no_garbage_is_looked_for_while_a_loop_compiles():
+    from numba.core import event
+
+    from hepaa.compiled import compiled
+
+    class Collecting(event.Listener):
+        seen: ClassVar[set[bool]] = set()
+
+        def on_start(self, _event):
+            self.seen.add(gc.isenabled())
+
+        def on_end(self, _event):
+            self.seen.add(gc.isenabled())
+
+    with event.install_listener("numba:run_pass", Collecting()):
+        assert compiled(cache=False)(lambda x: x + 1)(1) == 2
+    assert Collecting.seen == {False}
+    assert gc.isenabled()

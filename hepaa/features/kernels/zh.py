@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hepaa.compiled import helper, kernel
+from hepaa.compiled import kernel
 from hepaa.features.kernels import momentum
 
 if TYPE_CHECKING:
@@ -40,14 +40,16 @@ def lhe_pairs(
     """
     n = len(offsets) - 1
     for i in range(n):
-        best, minus, plus, b, bbar = np.inf, -1, -1, -1, -1
+        best, minus, plus, b, bbar, pt_b, pt_bbar = np.inf, -1, -1, -1, -1, 0.0, 0.0
         for j in range(offsets[i], offsets[i + 1]):
             if status[j] != 1:
                 continue
-            if pdgid[j] == 5 and (b < 0 or momentum.pt(px[j], py[j]) > momentum.pt(px[b], py[b])):
-                b = j
-            elif pdgid[j] == -5 and (bbar < 0 or momentum.pt(px[j], py[j]) > momentum.pt(px[bbar], py[bbar])):
-                bbar = j
+            if abs(pdgid[j]) == 5:
+                pt = momentum.pt(px[j], py[j])
+                if pdgid[j] == 5 and (b < 0 or pt > pt_b):
+                    b, pt_b = j, pt
+                elif pdgid[j] == -5 and (bbar < 0 or pt > pt_bbar):
+                    bbar, pt_bbar = j, pt
             elif pdgid[j] == 11 or pdgid[j] == 13:
                 for k in range(offsets[i], offsets[i + 1]):
                     if status[k] == 1 and pdgid[k] == -pdgid[j]:
@@ -106,25 +108,20 @@ def zh_rows(p: Rows, out: Rows) -> None:
     `momentum`.
     """
     for i in range(p.shape[1]):
-        zx, zy, zz, ze = _pair(p[:8, i], out[:, i], 2, 5, 8, 10, 13)
-        hx, hy, hz, he = _pair(p[8:, i], out[:, i], 0, 4, 6, 11, 14)
-        out[12, i] = momentum.mass(zx + hx, zy + hy, zz + hz, ze + he)
-
-
-@helper
-def _pair(
-    p: Rows, out: Rows, first: int, pt: int, direction: int, delta_r: int, mass: int
-) -> tuple[float, float, float, float]:
-    """Write pT of both particles, harder first, pT, eta, phi, distance and mass of their pair; give its momentum."""
-    pt1, pt2 = momentum.pt(p[0], p[1]), momentum.pt(p[4], p[5])
-    out[first], out[first + 1] = max(pt1, pt2), min(pt1, pt2)
-    x, y, z, e = p[0] + p[4], p[1] + p[5], p[2] + p[6], p[3] + p[7]
-    out[pt] = momentum.pt(x, y)
-    out[direction], out[direction + 1] = momentum.eta(z, out[pt]), momentum.phi(x, y)
-    phi1, phi2 = momentum.phi(p[0], p[1]), momentum.phi(p[4], p[5])
-    out[delta_r] = momentum.delta_r(momentum.eta(p[2], pt1), phi1, momentum.eta(p[6], pt2), phi2)
-    out[mass] = momentum.mass(x, y, z, e)
-    return x, y, z, e
+        zh_x, zh_y, zh_z, zh_e = 0.0, 0.0, 0.0, 0.0
+        for a, first, pt, direction, delta_r, mass in ((0, 2, 5, 8, 10, 13), (8, 0, 4, 6, 11, 14)):
+            b = a + 4
+            pt1, pt2 = momentum.pt(p[a, i], p[a + 1, i]), momentum.pt(p[b, i], p[b + 1, i])
+            out[first, i], out[first + 1, i] = (pt2, pt1) if pt2 > pt1 else (pt1, pt2)
+            x, y, z = p[a, i] + p[b, i], p[a + 1, i] + p[b + 1, i], p[a + 2, i] + p[b + 2, i]
+            e, pair_pt = p[a + 3, i] + p[b + 3, i], momentum.pt(x, y)
+            out[pt, i], out[direction, i], out[direction + 1, i] = pair_pt, momentum.eta(z, pair_pt), momentum.phi(x, y)
+            eta1, phi1 = momentum.eta(p[a + 2, i], pt1), momentum.phi(p[a, i], p[a + 1, i])
+            eta2, phi2 = momentum.eta(p[b + 2, i], pt2), momentum.phi(p[b, i], p[b + 1, i])
+            out[delta_r, i] = momentum.delta_r(eta1, phi1, eta2, phi2)
+            out[mass, i] = momentum.mass(x, y, z, e)
+            zh_x, zh_y, zh_z, zh_e = zh_x + x, zh_y + y, zh_z + z, zh_e + e
+        out[12, i] = momentum.mass(zh_x, zh_y, zh_z, zh_e)
 
 
 @kernel

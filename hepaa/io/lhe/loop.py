@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -66,7 +68,7 @@ class Reader:
         self._texts: list[bytes] | None = [] if texts else None
         self.good, self.waiting, self.complete = 0, 0, False
         self.names: dict[str, int] = {}
-        self._spellings: set[bytes] = set()
+        self._spellings: dict[bytes, int] = {}
         # a table of tags for the kernel: the first `len(self._spellings)` rows are taken
         self._tags = np.empty(0, np.uint8)
         self._bounds = np.zeros(1, np.int64)
@@ -156,8 +158,6 @@ class Reader:
 
     def _enter(self, new: dict[bytes, int]) -> None:
         # Tags and their columns, into the kernel's table; arrays grow to twice the size, so that it takes linear time.
-        from hepaa.io.lhe.kernel.scan import enter_tags
-
         old, rows = len(self._spellings), len(self._spellings) + len(new)
         bounds = self._bounds[old] + np.cumsum([0, *map(len, new)], dtype=np.int64)
         self._tags = _with_room(self._tags, int(bounds[-1]))
@@ -169,8 +169,13 @@ class Reader:
         if 2 * rows > len(self._slots):
             self._slots = np.full(1 << (4 * rows).bit_length(), -1, np.int64)
             old = 0
-        enter_tags(self._tags, self._bounds, old, rows, self._slots)  # type: ignore[no-untyped-call]
-        self._spellings.update(new)
+        self._spellings |= new
+        mask = len(self._slots) - 1
+        for row, tag in enumerate(islice(self._spellings, old, None), old):
+            at = zlib.crc32(tag) & mask
+            while self._slots[at] >= 0:
+                at = (at + 1) & mask
+            self._slots[at] = row
 
     def _column(self, name: str, at: int) -> int:
         if name not in self.names:

@@ -10,7 +10,7 @@ Bytes are compared as numbers: 9 tab, 10 and 13 line ends, 32 space, 33 !, 34 an
 """
 
 # Chains of comparisons and reused names are what numba compiles fast; its types are not Python's.
-# ruff: noqa: PLR1714
+# ruff: noqa: PLR1714, SIM109
 # mypy: disable-error-code="assignment,call-arg,call-overload,import-untyped,no-untyped-def,unreachable,var-annotated"
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ from hepaa.io.lhe.kernel.numbers import ends_number, integer, pointer, real
 from hepaa.io.lhe.kernel.scan import (
     EVENT_END,
     EVENT_TAG,
+    LINES,
     RWGT_END,
     RWGT_TAG,
+    SPACES,
     WEIGHTS_END,
     WEIGHTS_TAG,
     WGT_END,
@@ -67,9 +69,8 @@ from hepaa.io.lhe.kernel.scan import (
     is_word,
     known_tag,
     same_text,
-    space,
     tag_end,
-    token_end,
+    which_word,
 )
 
 _LINE, _TAIL, _RWGT, _WEIGHTS = range(4)
@@ -110,9 +111,12 @@ def parse(
     state : int64 (SLOTS,)
         Result; EVENTS, PARTICLES and STAMP go on from call to call.
     """
-    width, rows = len(seen), len(columns)
-    buf, tags, flat = pointer(buf), pointer(tags), pointer(flat)
-    bounds, columns, seen = pointer(bounds), pointer(columns), pointer(seen)
+    width, rows, (_, room), (_, event_room) = len(seen), len(columns), ints.shape, head.shape
+    most_events, most_slow, bares, size = len(spans), len(slow), len(positions), len(slots)
+    buf, tags, flat, seen, state = pointer(buf), pointer(tags), pointer(flat), pointer(seen), pointer(state)
+    ints, reals, head, offsets, spans = pointer(ints), pointer(reals), pointer(head), pointer(offsets), pointer(spans)
+    bounds, slots, columns, positions = pointer(bounds), pointer(slots), pointer(columns), pointer(positions)
+    slow = pointer(slow)
     n, particles = state[EVENTS], state[PARTICLES]
     noted = kept = 0
     stamp = 2 * state[STAMP]
@@ -135,7 +139,7 @@ def parse(
         if close == end or buf[close - 1] == 47:
             status = TAG
             break
-        at = gap(buf, close + 1, end)
+        at = gap(buf, close + 1, end, LINES)
         if at >= end or buf[at] == 60:
             status = EMPTY
             break
@@ -147,7 +151,7 @@ def parse(
             status = COUNT
             break
         most = (end - at) // LEAST + 1  # whatever an absurd count says
-        if n == len(spans) or particles + (count if count < most else most) > ints.shape[1]:
+        if n == most_events or particles + (count if count < most else most) > room:
             status = FULL
             break
         # ---- all other numbers of the event
@@ -167,7 +171,7 @@ def parse(
             else:
                 value, at, good = real(buf, first)
             if not good:
-                behind = space(buf, first, end) if place == _LINE else gap(buf, first, end)
+                behind = gap(buf, first, end, place != _LINE)
                 if behind != first:
                     at = behind
                     if at >= end:
@@ -179,34 +183,36 @@ def parse(
                 if c == 62 or ends_line(c):
                     status = SHORT_LINE
                     break
-                at = token_end(buf, at)
-                if noted == len(slow):
+                while c != 32 and c != 10 and c != 9 and c != 13 and c != 60 and c != 62:
+                    at += 1
+                    c = buf[at]
+                if noted == most_slow:
                     status = SLOW_FULL
                     break
-                slow[noted, 0] = target
-                slow[noted, 1] = index
-                slow[noted, 2] = first
-                slow[noted, 3] = at
+                slow[4 * noted] = target
+                slow[4 * noted + 1] = index
+                slow[4 * noted + 2] = first
+                slow[4 * noted + 3] = at
                 noted += 1
                 value = np.nan
             # its place
             if target < TO_REAL:
-                ints[target, index] = number
+                ints[target * room + index] = number
                 target += 1
                 continue
             if target < TO_EVENT - 1:
-                reals[target - TO_REAL, index] = value
+                reals[(target - TO_REAL) * room + index] = value
                 target += 1
                 continue
             if target < TO_NAMED and target != TO_EVENT - 1:
                 if target == TO_EVENT:
                     value = np.float64(number)
-                head[target - TO_EVENT, index] = value
+                head[(target - TO_EVENT) * event_room + index] = value
                 target += 1
                 if target < TO_NAMED:
                     continue
             elif target == TO_EVENT - 1:
-                reals[TO_EVENT - 1 - TO_REAL, index] = value
+                reals[(TO_EVENT - 1 - TO_REAL) * room + index] = value
                 left -= 1
             elif target != TO_NOWHERE:
                 column = index - row
@@ -219,14 +225,14 @@ def parse(
                 seen[column] = mark
             # ---- what comes behind it
             if place == _LINE:
-                at = space(buf, at, end)
+                at = gap(buf, at, end, SPACES)
                 if at >= end:
                     status = OPEN
                     break
                 if not ends_line(buf[at]):
                     status = LONG_LINE
                     break
-                at = gap(buf, at, end)
+                at = gap(buf, at, end, LINES)
                 if left > 0:
                     if at >= end or buf[at] == 60:
                         status = FEW
@@ -236,7 +242,7 @@ def parse(
                     continue
                 place = _TAIL
             elif place == _RWGT:
-                at = gap(buf, at, end)
+                at = gap(buf, at, end, LINES)
                 if not is_word(buf, at, end, WGT_END):
                     status = TAG
                     break
@@ -246,14 +252,14 @@ def parse(
                 if place == _RWGT:
                     entry = following  # the tag of the weight that comes next
                     if entry == rows or not same_text(buf, at, end, tags, bounds[entry], bounds[entry + 1]):
-                        entry = known_tag(buf, at, end, tags, bounds, slots)
+                        entry = known_tag(buf, at, end, tags, bounds, slots, size)
                     if entry >= 0:
                         index = row + columns[entry]
                         at += bounds[entry + 1] - bounds[entry]
                         following = entry + 1 if entry + 1 < rows else 0
                         target = TO_NAMED
                         break
-                behind = space(buf, at, end) if left < 0 else gap(buf, at, end)
+                behind = gap(buf, at, end, left >= 0)
                 if behind >= end:
                     status = OPEN
                     break
@@ -262,7 +268,7 @@ def parse(
                     continue
                 if buf[at] != 60:
                     if place == _WEIGHTS:
-                        if bare == len(positions):
+                        if bare == bares:
                             status = NEW_POSITION
                             break
                         index = row + positions[bare]
@@ -280,10 +286,11 @@ def parse(
                     status = TAG
                     break
                 alone = buf[close - 1] == 47
+                word = which_word(buf, at, end)
                 if place == _RWGT:
-                    if is_word(buf, at, end, RWGT_END):
+                    if word == RWGT_END:
                         place = _TAIL
-                    elif is_word(buf, at, end, WGT_TAG) and not alone:
+                    elif word == WGT_TAG and not alone:
                         state[STATE_A] = at
                         state[STATE_B] = close + 1
                         status = NEW_ID
@@ -292,22 +299,18 @@ def parse(
                         status = TAG
                         break
                 elif place == _WEIGHTS:
-                    if not is_word(buf, at, end, WEIGHTS_END):
+                    if word != WEIGHTS_END:
                         status = TAG
                         break
                     place = _TAIL
-                elif left == 0 and is_word(buf, at, end, EVENT_END):
+                elif left == 0 and word == EVENT_END:
                     break
-                elif (
-                    is_word(buf, at, end, WGT_TAG)
-                    or is_word(buf, at, end, EVENT_TAG)
-                    or is_word(buf, at, end, EVENT_END)
-                ):
+                elif word == WGT_TAG or word == EVENT_TAG or word == EVENT_END:
                     status = TAG
                     break
-                elif left == 0 and not alone and is_word(buf, at, end, RWGT_TAG):
+                elif left == 0 and not alone and word == RWGT_TAG:
                     place = _RWGT
-                elif left == 0 and not alone and is_word(buf, at, end, WEIGHTS_TAG):
+                elif left == 0 and not alone and word == WEIGHTS_TAG:
                     place, bare = _WEIGHTS, 0
                 elif buf[at + 1] == 47:
                     left += 1  # below the particles, `left` counts the open elements, downwards
@@ -323,8 +326,8 @@ def parse(
             break
         # ---- </event>
         for k in range(kept, noted):  # bare weights left to float() must not come back where a named one stands
-            if slow[k, 0] == TO_BARE and seen[slow[k, 1] - row] == stamp + 1:
-                slow[k, 0] = TO_NOWHERE
+            if slow[4 * k] == TO_BARE and seen[slow[4 * k + 1] - row] == stamp + 1:
+                slow[4 * k] = TO_NOWHERE
         column = 0
         while column < width and seen[column] >= stamp:
             column += 1
@@ -332,8 +335,8 @@ def parse(
             state[STATE_A] = column
             status = LACKS
             break
-        spans[n, 0] = p
-        spans[n, 1] = at
+        spans[2 * n] = p
+        spans[2 * n + 1] = at
         particles += count
         n += 1
         offsets[n] = particles

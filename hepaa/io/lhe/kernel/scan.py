@@ -9,10 +9,11 @@ Bytes are compared as numbers; `hepaa.io.lhe.kernel.parse` lists them.
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
-from hepaa.compiled import helper, kernel
-from hepaa.io.lhe.kernel.numbers import pointer
+from hepaa.compiled import helper
 
 _WORDS = (b"<event", b"</event", b"<rwgt", b"</rwgt", b"<wgt", b"</wgt", b"<weights", b"</weights")
 EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS_END = np.arange(len(_WORDS))
@@ -20,6 +21,7 @@ EVENT_TAG, EVENT_END, RWGT_TAG, RWGT_END, WGT_TAG, WGT_END, WEIGHTS_TAG, WEIGHTS
 
 _LETTERS = np.frombuffer(b"".join(_WORDS), np.uint8)
 _STARTS = np.cumsum([0, *map(len, _WORDS)])
+_CRC = np.array([zlib.crc32(bytes([255 - i])) ^ 0xFF000000 for i in range(256)])
 
 
 @helper
@@ -37,20 +39,19 @@ def is_word(buf, p, end, word):
 
 
 @helper
+def which_word(buf, p, end):
+    """The word that stands at p, -1 if none does: one place in a loop compiles faster than a chain of them."""
+    for word in range(len(_STARTS) - 1):
+        if is_word(buf, p, end, word):
+            return word
+    return -1
+
+
+@helper
 def blanks(buf, p, end):
     """Position behind white space, at most `end`."""
     while p < end and (buf[p] == 10 or buf[p] == 32 or buf[p] == 13 or buf[p] == 9):
         p += 1
-    return p
-
-
-@helper
-def token_end(buf, p):
-    """Position of the white space, '<' or '>' behind a token."""
-    c = buf[p]
-    while c != 32 and c != 10 and c != 9 and c != 13 and c != 60 and c != 62:
-        p += 1
-        c = buf[p]
     return p
 
 
@@ -60,13 +61,24 @@ def ends_line(c):
     return c == 10 or c == 13 or c == 60 or c == 35
 
 
+SPACES, LINES = np.array([False, True])
+"""For `gap`: on the line alone, or over the ends of lines too. Plain constants would make it compile twice."""
+
+
 @helper
-def space(buf, p, end):
-    """Position behind spaces and XML comments; a comment that does not end leads to `end`."""
+def gap(buf, p, end, lines):
+    """Position behind spaces and XML comments; a comment that does not end leads to `end`.
+
+    Behind `lines` too: line ends and '#' comments, which end before a tag as well.
+    """
     while p < end:
         c = buf[p]
-        if c == 32 or c == 9:
+        if c == 32 or c == 9 or (lines and (c == 10 or c == 13)):
             p += 1
+        elif lines and c == 35:
+            while c != 10 and c != 13 and c != 60:
+                p += 1
+                c = buf[p]
         elif c == 60 and p + 4 < end and buf[p + 1] == 33 and buf[p + 2] == 45 and buf[p + 3] == 45:
             p += 6
             while p < end and not (buf[p] == 62 and buf[p - 1] == 45 and buf[p - 2] == 45):
@@ -75,24 +87,6 @@ def space(buf, p, end):
         else:
             return p
     return end
-
-
-@helper
-def gap(buf, p, end):
-    """Position behind spaces, XML comments, line ends and '#' comments, which end before a tag as well."""
-    while True:
-        p = space(buf, p, end)
-        if p >= end:
-            return end
-        c = buf[p]
-        if c == 10 or c == 13:
-            p += 1
-        elif c == 35:
-            while c != 10 and c != 13 and c != 60:
-                p += 1
-                c = buf[p]
-        else:
-            return p
 
 
 @helper
@@ -127,40 +121,23 @@ def same_text(buf, p, end, tags, first, last):
 
 
 @helper
-def _slot(text, first, last, slots):
-    """Where the search for `text[first:last]` begins in a table of slots, by its FNV-1a hash."""
-    code = np.uint64(0xCBF29CE484222325)
-    for i in range(first, last):
-        code = (code ^ np.uint64(text[i])) * np.uint64(0x100000001B3)
-    return np.int64((code ^ (code >> np.uint64(32))) & np.uint64(len(slots) - 1))
-
-
-@kernel
-def enter_tags(tags, bounds, first, last, slots):
-    """Note the rows first .. last of a table of tags in `slots`, more than twice as many, -1 where there is none."""
-    tags = pointer(tags)
-    for row in range(first, last):
-        at = _slot(tags, bounds[row], bounds[row + 1], slots)
-        while slots[at] >= 0:
-            at = (at + 1) & (len(slots) - 1)
-        slots[at] = row
-
-
-@helper
-def known_tag(buf, p, end, tags, bounds, slots):
-    """Row of the table whose text stands at p; -1: none."""
+def known_tag(buf, p, end, tags, bounds, slots, size):
+    """Row of the table whose text stands at p; -1: none. A search in the slots begins at the CRC-32 of the text."""
     if p + 1 < end and buf[p + 1] == 47:  # a closing tag, and so none of these
         return np.int64(-1)
     close = tag_end(buf, p + 1, end)
     if close == end:
         return np.int64(-1)
-    at = _slot(buf, p, close + 1, slots)
+    code = 0xFFFFFFFF
+    for i in range(p, close + 1):
+        code = _CRC[(code ^ buf[i]) & 0xFF] ^ (code >> 8)
+    at = (code ^ 0xFFFFFFFF) & (size - 1)
     row = slots[at]
     while row >= 0:
         if bounds[row + 1] - bounds[row] == close + 1 - p and same_text(
             buf, p, end, tags, bounds[row], bounds[row + 1]
         ):
             return row
-        at = (at + 1) & (len(slots) - 1)
+        at = (at + 1) & (size - 1)
         row = slots[at]
     return np.int64(-1)
