@@ -44,11 +44,11 @@ def destination(address: str, ctx: click.Context) -> Path:
 
 
 def _fetched(address: str, ctx: click.Context) -> Path:
-    """A copy of a file, and of the description beside a detector, for as long as a command runs."""
+    """A copy of a file or folder, and of the description beside a detector, for as long as a command runs."""
     from hepaa.io.remote import fetch
 
     folder = Path(ctx.with_resource(TemporaryDirectory(prefix="hepaa-")))
-    name = address.rpartition("/")[2]
+    name = address.rstrip("/").rpartition("/")[2]
     fetch(address, folder / name)
     if name.endswith(".safetensors"):
         fetch(f"{address.removesuffix('.safetensors')}.json", (folder / name).with_suffix(".json"))

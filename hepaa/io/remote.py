@@ -402,8 +402,33 @@ def handle(path: str | os.PathLike[str]) -> Any:
     return RemoteFile(name) if is_remote(name) else name
 
 
+def is_folder(address: str) -> bool:
+    """Whether there is a folder at an address; of the web, none is known."""
+    return bool(_attempt(address, _described).get("type") == "directory")
+
+
+def files_in(address: str) -> list[str]:
+    """Addresses of all files in a folder and below, sorted, at all places of the folder; as the first has them."""
+
+    def listed(filesystem: Any, path: str) -> list[str]:
+        filesystem.dircache.clear()
+        folder = path.strip("/") + "/"
+        return sorted(str(name).lstrip("/").removeprefix(folder) for name in filesystem.find(path.rstrip("/")))
+
+    places = [place.rstrip("/") for place in alternatives(address)]
+    return ["|".join(f"{place}/{name}" for place in places) for name in _attempt(address, listed)]
+
+
 def fetch(address: str, target: Path) -> None:
-    """Copy a file from a server."""
+    """Copy a file from a server, or a folder with all files in it and below."""
+    if is_folder(address):
+        places = len(alternatives(address)[0].rstrip("/")) + 1
+        target.mkdir()
+        for part in files_in(address):
+            copy = target / alternatives(part)[0][places:]
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            fetch(part, copy)
+        return
     with RemoteFile(address) as stream, target.open("wb") as file:
         shutil.copyfileobj(stream, file, BLOCK)
 

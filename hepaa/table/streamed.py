@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepaa.errors import InputError
+from hepaa.io import remote
 from hepaa.io.parquet import columns
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class StreamedTable:
 
     def __init__(self, paths: str | Path | Sequence[str | Path], *, window: int = 1_000_000) -> None:
         places = [paths] if isinstance(paths, str | Path) else list(paths)
-        self.paths = tuple(part for path in places for part in _parts(Path(path)))
+        self.paths = tuple(part for path in places for part in _parts(str(path)))
         if not self.paths:
             raise InputError("a streamed table needs one Parquet file at least")
         if not isinstance(window, int) or window < 2:
@@ -125,10 +126,11 @@ def is_streamed(X: Any) -> bool:
     return isinstance(X, StreamedTable | str | Path)
 
 
-def _parts(path: Path) -> list[Path]:
-    if not path.is_dir():
+def _parts(path: str) -> list[str]:
+    there = remote.is_remote(path)
+    if not (remote.is_folder(path) if there else Path(path).is_dir()):
         return [path]
-    parts = sorted(path.glob("*.parquet"))
+    parts = sorted(remote.glob(f"{path.rstrip('/')}/*.parquet") if there else map(str, Path(path).glob("*.parquet")))
     if not parts:
         raise InputError(f"{path}: no .parquet file in this folder")
     return parts

@@ -95,6 +95,21 @@ def test_tables_and_patterns(server, tmp_path):
         hepaa.open("memory://d")
 
 
+def test_a_folder_of_tables_is_read_and_fetched_as_one_here_is(server, tmp_path):
+    table = hepaa.EventTable.build(np.arange(12.0)[:, None], ["x"], label=np.arange(12) % 2)
+    for i in range(2):
+        table[6 * i : 6 * i + 6].save(tmp_path / f"part-{i}.parquet")
+        server.pipe_file(f"/d/parts/part-{i}.parquet", (tmp_path / f"part-{i}.parquet").read_bytes())
+    server.pipe_file("/d/parts/below/notes.txt", b"of somebody")
+    streamed = hepaa.StreamedTable("memory://d/parts/", window=5)
+    assert [streamed.n, *streamed.paths] == [12, *(f"memory://d/parts/part-{i}.parquet" for i in range(2))]
+    np.testing.assert_array_equal(np.concatenate([c.X for c in streamed.chunks()]), table.X)
+    remote.fetch("memory://d/parts/", tmp_path / "copy")
+    names = sorted(p.relative_to(tmp_path / "copy").as_posix() for p in (tmp_path / "copy").rglob("*.*"))
+    assert names == ["below/notes.txt", "part-0.parquet", "part-1.parquet"]
+    assert (tmp_path / "copy/part-1.parquet").read_bytes() == (tmp_path / "part-1.parquet").read_bytes()
+
+
 def test_a_failing_server_is_asked_again_and_that_is_said(server, monkeypatch, waits, capsys):
     server.pipe_file("/d/a.csv", CSV)
     fail(monkeypatch, server, 2)
