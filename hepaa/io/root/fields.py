@@ -15,15 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 
-def with_fields(
-    schema: Schema,
-    *,
-    columns: Mapping[str, Field],
-    branches: Collection[str],
-    single: Callable[[str], bool],
-    has: Callable[[Field], bool],
-    path: str,
-) -> tuple[Schema, Objects | None]:
+class NamedFields:
     """The schema with all that its `objects` name, and those of them that the file can have.
 
     Parameters
@@ -38,22 +30,23 @@ def with_fields(
         Whether a branch has one number an event.
     has : function of a Field
         Whether the file has its branch.
+    path : str
+        For messages.
+
+    Attributes
+    ----------
+    objects : Objects
 
     Raises
     ------
     InputError
         If a cut names what is not there, or a branch with several numbers where one an event is needed.
     """
-    if not schema.objects:
-        return schema, None
-    resolver = _Resolver(schema, columns, branches, single, has, path)
-    return resolver.schema(), resolver.objects
 
-
-class _Resolver:
     def __init__(
         self,
         schema: Schema,
+        *,
         columns: Mapping[str, Field],
         branches: Collection[str],
         single: Callable[[str], bool],
@@ -73,6 +66,7 @@ class _Resolver:
         self.objects = replace(parsed, collections=self.cuts)
 
     def schema(self) -> Schema:
+        """The schema with them."""
         return replace(self.source, collections=self.members, columns=self.columns)
 
     def _beginning(self, fields: Mapping[str, Field]) -> str:

@@ -17,7 +17,7 @@ from hepaa.io.files import one_line
 from hepaa.io.objects import united, warn_of_mev
 from hepaa.io.root.asked import narrowed, with_varied, with_weights
 from hepaa.io.root.branches import AS_RNTUPLE, is_scalar, known, names
-from hepaa.io.root.fields import with_fields
+from hepaa.io.root.fields import NamedFields
 from hepaa.io.root.totals import generated
 from hepaa.io.schemas import Field, Schema, schema_of, schemas, with_objects
 from hepaa.io.texts import parse_json
@@ -91,14 +91,17 @@ class TreePlan:
             mapping = narrowed(mapping, needs)
         absent = {c for c in mapping.optional if not self._has(next(iter(mapping.collections[c].values())))}
         mapping = replace(mapping, collections={c: m for c, m in mapping.collections.items() if c not in absent})
-        self.schema, self._objects = with_fields(
-            mapping,
-            columns=every_column,
-            branches=self._known,
-            single=lambda name: is_scalar(self._tree[self._known[name]]),
-            has=self._has,
-            path=path,
-        )
+        self.schema, self._objects = mapping, None
+        if mapping.objects:
+            named_fields = NamedFields(
+                mapping,
+                columns=every_column,
+                branches=self._known,
+                single=lambda name: is_scalar(self._tree[self._known[name]]),
+                has=self._has,
+                path=path,
+            )
+            self.schema, self._objects = named_fields.schema(), named_fields.objects
         self.n = int(self._tree.num_entries)
         self._units_unseen = True
         self._sources: dict[str, str] = {}

@@ -150,6 +150,7 @@ class AnoRand(NeuralDetector):
     """
 
     uses_labels: ClassVar[bool] = True
+    scores_in_float64: ClassVar[bool] = True
     fitted_numbers: ClassVar[tuple[str, ...]] = ("supervised_",)
     sources: ClassVar[dict[str, str]] = {"": "AnoRand2023", "pseudo smote": "Chawla2002"}
 
@@ -224,14 +225,6 @@ class AnoRand(NeuralDetector):
         w = self.classifier_weight
         terms = (Classification(Fixed(w)), InlierDistance(Fixed(1 - w)))
         return [Stage(self.epochs, terms, anomaly_fraction=self._share)]
-
-    def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        # in float64 and rounded, for the threshold is the score of an event, and no event's depends on those beside it
-        precise = x.double()
-        return self._event_score(precise, self.model_({name: t.double() for name, t in p.items()}, precise)).float()
-
-    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return self._event_score(x, self.model_(p, x))
 
     def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         x_hat, logit = out["x_hat"].double(), out["logit"].double()

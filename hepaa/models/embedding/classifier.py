@@ -66,6 +66,7 @@ class NeuralClassifier(NeuralDetector):
     """
 
     uses_labels: ClassVar[bool] = True
+    scores_in_float64: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
     own_encoders: ClassVar[tuple[str, ...]] = ENCODERS
 
@@ -98,14 +99,6 @@ class NeuralClassifier(NeuralDetector):
 
     def _stages(self) -> list[Stage]:
         return [Stage(self.epochs, (Classification(ONE),), anomaly_fraction=0.5)]
-
-    def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        # in float64 and rounded, for the threshold is the score of an event, and no event's depends on those beside it
-        precise = x.double()
-        return self._event_score(precise, self.model_({name: t.double() for name, t in p.items()}, precise)).float()
-
-    def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return self._event_score(x, self.model_(p, x))
 
     def _event_score(self, x: Tensor, out: Mapping[str, Tensor]) -> Tensor:
         del x

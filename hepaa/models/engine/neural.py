@@ -96,6 +96,8 @@ class NeuralDetector(Detector, abstract=True):
 
     savable: ClassVar[bool] = True
     fitted_numbers: ClassVar[tuple[str, ...]] = ()
+    scores_in_float64: ClassVar[bool] = False
+    """Then rounded: where the threshold is the score of an event, and no event's may depend on those beside it."""
 
     epochs: int = 50
     batch_size: int = 128
@@ -291,7 +293,10 @@ class NeuralDetector(Detector, abstract=True):
 
     def _piece_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Score (..., B) of x (..., B, d); a subclass may leave out outputs that the score does not need."""
-        return self._event_score(x, self.model_(p, x))
+        if not self.scores_in_float64:
+            return self._event_score(x, self.model_(p, x))
+        precise = x.double()
+        return self._event_score(precise, self.model_({name: t.double() for name, t in p.items()}, precise)).float()
 
     def outputs(self, X: Any) -> dict[str, NDArray[np.float32]]:
         """All outputs of the model, by name, of shape (members, n, ...), and "x": the preprocessed rows (n, d).
@@ -324,7 +329,7 @@ class NeuralDetector(Detector, abstract=True):
 
     def _traced_score(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Score (n,) of preprocessed x (n, d) with one member's parameters, in operations that ONNX knows."""
-        return self._piece_score(p, x)
+        return self._event_score(x, self.model_(p, x)) if self.scores_in_float64 else self._piece_score(p, x)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {"parameters": self.parameters_.flat.detach().cpu().numpy()}
