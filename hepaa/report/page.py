@@ -14,7 +14,7 @@ from hepaa._version import __version__
 from hepaa.io.files import write_text
 from hepaa.plots import figure_svg
 from hepaa.report import tables
-from hepaa.report.figures import FIGURES, look_of
+from hepaa.report.figures import FIGURES, OF_ALL_DETECTORS, look_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,7 +211,12 @@ def _pictures(run: SavedRun, name: str, look: Look) -> list[tuple[str, str]]:
     pictures = []
     title = "Score histogram with data over prediction" if name == "score" and run.card.has_data else TITLES[name]
     for stem, figure in FIGURES[name](run, look):
-        rest = stem.removeprefix(name).lstrip("-").replace("-", " ")
+        rest = stem.removeprefix(name).lstrip("-")
+        of_one = rest.removesuffix(run.card.file_names[run.detectors[0]])
+        if name not in OF_ALL_DETECTORS and of_one != rest:
+            rest = f"{of_one.replace('-', ' ')}{run.detectors[0]}"
+        else:
+            rest = rest.replace("-", " ")
         pictures.append((picture(figure), f"{title}: {rest}".rstrip(": ")))
     return pictures
 

@@ -409,7 +409,7 @@ def write_report(
         ],
     )
     rows = [[c.name, "yes" if c.passed else "NO", f"{c.value:.3f}", f"{c.limit:g}", c.message] for c in checks]
-    tests = make_table("Checks", ["check", "passed", "value", "limit", "what was seen"], rows, (0, 1, 4))
+    tests = make_table("What each check saw", ["check", "passed", "value", "limit", "what was seen"], rows, (0, 1, 4))
     images = {name: (picture(figure), title) for name, (figure, title) in pictures.items()}
     sections = [
         Section("summary", "Summary", [numbers["verdict"]], failed, [looks], [images["spectrum"]], top=True),

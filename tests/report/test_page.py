@@ -135,6 +135,7 @@ def test_results_come_first_and_panels_are_folded(folder, parsed):
         tag for tag, attrs in parsed.tags if tag in ("img", "details") or attrs.get("id") in ("separation", "features")
     ]
     assert order[:2] == ["img", "section"]  # the best score stands before anything else
+    assert "Features before and after the cut: VAE <i>2</i>" in words  # the name of the detector, not of its file
     folded = {d["id"] for d in parsed.of("details") if "id" in d}
     detectors = ("VAE-i-2-i", "Squares")
     assert {f"features-{name}" for name in detectors} | {f"events-{name}" for name in detectors} <= folded
