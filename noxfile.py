@@ -52,9 +52,8 @@ def grid(session: nox.Session) -> None:
             ("install", "--yes", "--no-install-recommends", "munge", "slurm-wlm", "xrootd-server"),
         ):
             session.run("apt-get", "-qq", *words, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
-    _install(
-        session, "-e", ".[test,hepmc]", "xrootd==6.2.1", "fsspec-xrootd==0.5.5", "aiohttp==3.14.5", "htcondor==25.14.1"
-    )
+    clients = ("xrootd==6.2.1", "fsspec-xrootd==0.5.5", "aiohttp==3.14.5", "s3fs==2026.9.0", "htcondor==25.14.1")
+    _install(session, "-e", ".[test,hepmc]", *clients, "moto[server]==5.2.5", "trustme==1.2.1")
     session.run("python", "-m", "pytest", "-m", "grid", "tests/grid", *session.posargs, env=KEEP_BYTECODE)
 
 

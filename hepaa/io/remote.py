@@ -39,8 +39,9 @@ _TIMEOUT_S = 30
 
 _SCHEME = r"[a-z][a-z0-9+]+://"
 _ABSENT = re.compile(r"\[3011\]|no such file|\[Errno 2\]", re.IGNORECASE)
-_REFUSED = re.compile(r"\[30(?!15|24)\d\d\]|Invalid address")
-"""How XRootD numbers a refusal; another try helps only where no server has the file now (3015), or one is busy."""
+_REFUSED = re.compile(r"\[30(?!15|24)\d\d\]|Invalid address|CERTIFICATE_VERIFY_FAILED")
+"""How XRootD numbers a refusal; another try helps only where no server has the file now (3015), or one is busy. And how
+TLS says that a server is not trusted here; the environment's SSL_CERT_FILE names certificates to trust."""
 _BUSY, _GONE = (408, 429), (404, 410)
 _PACKAGES = {"root": "fsspec-xrootd", "http": "aiohttp", "https": "aiohttp", "s3": "s3fs"}
 _MODIFIED = ("mtime", "LastModified", "Last-Modified", "ETag", "created")
@@ -193,15 +194,22 @@ def _cause(error: Exception) -> Exception:
     return cause if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) else error
 
 
+def _status(error: Exception) -> Any:
+    """Number of the answer of a web server, or of S3."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return getattr(error, "status", metadata.get("HTTPStatusCode"))
+
+
 def _is_absent(error: Exception) -> bool:
-    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in _GONE:
+    if isinstance(error, FileNotFoundError) or _status(error) in _GONE:
         return True
     return isinstance(error, OSError) and bool(_ABSENT.search(str(error)))
 
 
 def _is_passing(error: Exception) -> bool:
     """Whether another try may help: the server is not reached, or is busy."""
-    status = getattr(error, "status", None)
+    status = _status(error)
     if isinstance(status, int):
         return status >= 500 or status in _BUSY
     if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) or _REFUSED.search(str(error)):
