@@ -23,7 +23,7 @@ from hepaa.io.files import one_line
 from hepaa.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from hepaa.batch.executors.local import Executor
@@ -106,12 +106,12 @@ def collect(folder: Path, *, allow_missing: int = 0) -> Outcome:
     """
     store, plan = Store(str(folder)), Plan.load(folder / "plan.json")
     receipts = store.receipts(plan.shards)
-    last_failures = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
-    tried = Counter(line["key"] for line in store.journal() if line["event"] == "began")
     ledger = _Ledger({s.key: s for s in plan.shards}, 0)
-    for key in ledger.shards.keys() - receipts.keys():
-        ledger.attempts[key] = tried[key]
-        why = "its worker was killed" if tried[key] else "no job has begun it"
+    absent = ledger.shards.keys() - receipts.keys()
+    counts, last_failures = _journal_of(store, absent)
+    for key in absent:
+        ledger.attempts[key] = counts["began", key]
+        why = "its worker was killed" if counts["began", key] else "no job has begun it"
         ledger.reasons[key] = last_failures.get(key, {"error": f"{why}; see `hepaa batch status`"})
     missing = ledger.failures(receipts)
     _report(store, missing, len(ledger.shards), allow_missing)
@@ -124,7 +124,7 @@ class _Ledger:
     def __init__(self, shards: dict[str, Shard], retries: int) -> None:
         self.shards, self.retries = shards, retries
         self.attempts: Counter[str] = Counter()
-        self.reasons: dict[str, dict[str, Any]] = {}
+        self.reasons: dict[str, Mapping[str, Any]] = {}
 
     def pending(self, receipts: dict[str, Any]) -> list[Shard]:
         return [s for key, s in self.shards.items() if key not in receipts and self.attempts[key] <= self.retries]
@@ -147,14 +147,13 @@ def _rounds(
         if number:
             time.sleep(min(pause_s * number, 60.0))
         number += 1
-        before = _journal_counts(store)
+        before, _ = _journal_of(store, {s.key for s in pending})
         # what failed, or was lost with its worker, is tried again by itself, so that it takes no other file with it
         together = groups(pending, work.plan.tasks, _workers(executor)) if number == 1 else [(s,) for s in pending]
         answers, lost = _ask(executor, together, work, meter)
-        after = _journal_counts(store)
-        last_failures = {line["key"]: line for line in store.journal() if line["event"] == "failed"}
         moved = False
         unanswered = [s for s in pending if "error" in answers.get(s.key, {"error": ""})]
+        after, last_failures = _journal_of(store, {s.key for s in unanswered})
         answers |= store.receipts(unanswered) if unanswered else {}  # done after all, by another
         for shard in pending:
             key, answer = shard.key, answers.get(shard.key)
@@ -182,9 +181,15 @@ def _workers(executor: Executor) -> int:
     return next((n for n in said if isinstance(n, int)), _UNKNOWN_WORKERS)
 
 
-def _journal_counts(store: Store) -> Counter[tuple[str, str]]:
-    """How often each shard was begun, and how often it failed."""
-    return Counter((line["event"], line["key"]) for line in store.journal())
+def _journal_of(store: Store, keys: Set[str]) -> tuple[Counter[tuple[str, str]], dict[str, dict[str, Any]]]:
+    """How often each of some shards was begun and failed, and how it failed last."""
+    counts, failures = Counter[tuple[str, str]](), dict[str, dict[str, Any]]()
+    for line in store.journal() if keys else ():
+        if line["key"] in keys:
+            counts[line["event"], line["key"]] += 1
+            if line["event"] == "failed":
+                failures[line["key"]] = line
+    return counts, failures
 
 
 def _ask(

@@ -19,6 +19,7 @@ from hepaa.table import EventTable, concatenate
 from hepaa.table.mixing import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hepaa.batch.outcome import Outcome
@@ -77,7 +78,7 @@ def write_parts(outcome: Outcome, folder: Path) -> int:
     return sum(receipts[shard.key]["rows"] for shard in stored)
 
 
-def _write_part(store: Store, entries: list[tuple[str, dict[str, Any]]], path: Path) -> None:
+def _write_part(store: Store, entries: list[tuple[str, Mapping[str, Any]]], path: Path) -> None:
     """Write the rows of some results: a link to the file that has them and no others, where there is one."""
     source = store.checked_table(*entries[0])
     if not store.is_whole_table(entries):

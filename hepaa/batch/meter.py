@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hepaa.batch.plan import Plan
@@ -34,14 +35,14 @@ class Meter:
         self._bar.__exit__(None, None, None)
         self._log()
 
-    def update(self, receipts: dict[str, dict[str, Any]]) -> None:
+    def update(self, receipts: dict[str, Mapping[str, Any]]) -> None:
         """More receipts came."""
         self._count(receipts)
         self._advance(self._done, self._words())
         if time.monotonic() - self._logged >= _LOG_EVERY_S:
             self._log()
 
-    def _count(self, receipts: dict[str, dict[str, Any]]) -> None:
+    def _count(self, receipts: dict[str, Mapping[str, Any]]) -> None:
         for receipt in receipts.values():
             if "error" not in receipt:
                 self._done += 1

@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hepaa.batch.plan import Plan
     from hepaa.batch.shard import Shard
     from hepaa.batch.store import Store
@@ -55,11 +57,11 @@ class Outcome:
 
     plan: Plan
     store: Store
-    receipts: dict[str, dict[str, Any]]
+    receipts: dict[str, Mapping[str, Any]]
     missing: tuple[Failure, ...]
     computed: int
 
-    def of_task(self, number: int) -> list[tuple[str, dict[str, Any]]]:
+    def of_task(self, number: int) -> list[tuple[str, Mapping[str, Any]]]:
         """Keys and receipts of one task, in the order of the plan."""
         return [(shard.key, self.receipts[shard.key]) for shard in self._stored.get(number, ())]
 

@@ -52,7 +52,7 @@ class Plan:
         content = {
             "versions": self.versions,
             "tasks": [task.to_dict() for task in self.tasks],
-            "shards": [vars(shard) for shard in self.shards],
+            "shards": [{name: getattr(shard, name) for name in _SHARD} for shard in self.shards],
         }
         write_sealed(content, path)
 
@@ -69,7 +69,9 @@ class Plan:
         try:
             content = read_sealed(path, remedy, _PLAN)
             tasks = tuple(_task(entry, path.parent) for entry in content["tasks"])
-            shards = tuple(_shard(entry, len(tasks)) for entry in content["shards"])
+            entries = content["shards"][::-1]
+            content["shards"].clear()
+            shards = tuple(_shard(entries.pop(), len(tasks)) for _ in range(len(entries)))  # each in place of its entry
         except FileNotFoundError:
             raise InputError(f"{path.parent}: there is no plan of a batch here; `hepaa batch plan` makes one") from None
         except (ValueError, KeyError, TypeError, AttributeError) as damage:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hepaa.table.mixing import Tally
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """A piece of work.
 

@@ -65,15 +65,15 @@ def status(folder: Path) -> Status:
     receipts = store.receipts(plan.shards)
     open_files = {s.path for s in plan.shards if s.key not in receipts}
     files = {s.path for s in plan.shards}
-    begun: dict[str, str] = {}
+    last: dict[str, tuple[float, str]] = {}  # of each shard: when it was begun, and its name, "" where it ended since
     times = []
-    for line in sorted(store.journal(), key=lambda line: float(line["time"])):
-        if line["event"] == "began":
-            begun[line["key"]] = line["shard"]
-        else:
-            begun.pop(line["key"], None)
-            if line["event"] == "stored" and line["key"] in receipts:
-                times.append((float(line["time"]), line["key"]))
+    for line in store.journal():
+        when, key = float(line["time"]), line["key"]
+        if line["event"] == "stored" and key in receipts:
+            times.append((when, key))
+        if key not in receipts and when >= last.get(key, (when,))[0]:
+            last[key] = when, line["shard"] if line["event"] == "began" else ""
+    times.sort()
     since = time.time() - _RECENT_S
     recent = [(when, key) for when, key in times if when >= since]
     span = max(time.time() - max(since, times[0][0] - receipts[times[0][1]]["seconds"]), 1e-9) if times else 0.0
@@ -87,7 +87,7 @@ def status(folder: Path) -> Status:
         sum_weights=math.fsum(receipt["sum_weights"] for receipt in receipts.values()),
         events_per_s=rate,
         left_s=sum(s.key not in receipts for s in plan.shards) * span / len(recent) if recent else None,
-        working=tuple(shard for key, shard in begun.items() if key not in receipts),
+        working=tuple(shard for _, shard in sorted(last.values()) if shard),
         failures=tuple(store.failures()),
     )
 

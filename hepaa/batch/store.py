@@ -14,7 +14,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +32,7 @@ from hepaa.io.texts import parse_json
 from hepaa.table import CutflowRow, EventTable, concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from hepaa.batch.shard import Shard
 
@@ -61,6 +63,35 @@ class Result:
     key: str
     receipt: dict[str, Any]
     table: EventTable | None
+
+
+class Receipt(Mapping[str, Any]):
+    """The receipt of a stored result, in a third of the memory of a dict: a batch holds one for each of its shards.
+
+    Parameters
+    ----------
+    content : dict
+    """
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._places, self._values = _places(tuple(content)), tuple(content.values())
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@lru_cache(maxsize=16)
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    """Where each value of a receipt lies; one dict for all that have the same names."""
+    return {name: place for place, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -99,7 +130,7 @@ class Store:
         """Keys of all results that are there."""
         return self._names(".json").union(*(self._group(name) for name in self._names(".group")))
 
-    def receipt(self, key: str) -> dict[str, Any] | None:
+    def receipt(self, key: str) -> Mapping[str, Any] | None:
         """Receipt of a result that was stored by itself, or None where there is no whole one.
 
         Raises
@@ -114,7 +145,7 @@ class Store:
             return None
         if receipt["key"] != key or not _is_sum(receipt["rest"]):
             raise InputError(f"{path}: is not the receipt of this result; remove it to redo it")
-        return receipt if self._has_table(key, receipt) else None
+        return Receipt(receipt) if self._has_table(key, receipt) else None
 
     def _has_table(self, name: str, receipt: dict[str, Any]) -> bool:
         size = receipt["table_bytes"]
@@ -123,7 +154,7 @@ class Store:
         except FileNotFoundError:
             return False
 
-    def _group(self, name: str) -> dict[str, dict[str, Any]]:
+    def _group(self, name: str) -> dict[str, Mapping[str, Any]]:
         """Receipts of the results that were stored together under a name, by key; none where they are not whole."""
         path = self._path(name, ".group")
         try:
@@ -140,9 +171,9 @@ class Store:
             raise InputError(f"{path}: is not the receipt of these results; remove it to redo them")
         return receipts if self._has_table(name, group) else {}
 
-    def receipts(self, shards: Iterable[Shard]) -> dict[str, dict[str, Any]]:
+    def receipts(self, shards: Iterable[Shard]) -> dict[str, Mapping[str, Any]]:
         """Receipts of those shards that have a whole result, by key, in their order."""
-        alone, grouped = self._names(".json"), dict[str, dict[str, Any]]()
+        alone, grouped = self._names(".json"), dict[str, Mapping[str, Any]]()
         for name in self._names(".group"):
             grouped.update(self._group(name))
         stored = (
@@ -150,16 +181,16 @@ class Store:
         )
         return {key: receipt for key, receipt in stored if receipt is not None}
 
-    def group(self, shards: Sequence[Shard]) -> dict[str, dict[str, Any]]:
+    def group(self, shards: Sequence[Shard]) -> dict[str, Mapping[str, Any]]:
         """Receipts of shards if they were stored together, or of the one if it was stored by itself; else none."""
         if len(shards) > 1:
             return self._group(_name(shard.key for shard in shards))
         alone = self.receipt(shards[0].key)
         return {} if alone is None else {shards[0].key: alone}
 
-    def new_receipts(self, read: set[str]) -> dict[str, dict[str, Any]]:
+    def new_receipts(self, read: set[str]) -> dict[str, Mapping[str, Any]]:
         """Receipts in the files that are not in `read`, which gets their names."""
-        receipts: dict[str, dict[str, Any]] = {}
+        receipts: dict[str, Mapping[str, Any]] = {}
         for suffix in (".json", ".group"):
             for name in self._names(suffix):
                 if name not in read:
@@ -168,7 +199,7 @@ class Store:
                     receipts.update(self._group(name) if suffix == ".group" else {name: alone} if alone else {})
         return receipts
 
-    def table(self, key: str, receipt: dict[str, Any]) -> EventTable:
+    def table(self, key: str, receipt: Mapping[str, Any]) -> EventTable:
         """Table of a result; errors as `checked_table`."""
         path = self.checked_table(key, receipt)
         if "group" not in receipt:
@@ -182,7 +213,7 @@ class Store:
             cutflow=tuple(CutflowRow(*row) for row in receipt["cutflow"]),
         )
 
-    def checked_table(self, key: str, receipt: dict[str, Any]) -> Path:
+    def checked_table(self, key: str, receipt: Mapping[str, Any]) -> Path:
         """File of the table of a result, or of those that were stored with it.
 
         Raises
@@ -197,7 +228,7 @@ class Store:
             raise InputError(f"{path}: is not what was stored (SHA-256); remove it and run again to redo it")
         return path
 
-    def is_whole_table(self, entries: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    def is_whole_table(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
         """Whether these results, in this order, are all that is in one file of rows."""
         group = entries[0][1].get("group")
         if group is None:
@@ -212,7 +243,7 @@ class Store:
         """File of the table of a result."""
         return self._path(key, ".parquet")
 
-    def put(self, key: str, receipt: dict[str, Any], table: EventTable | None) -> dict[str, Any]:
+    def put(self, key: str, receipt: dict[str, Any], table: EventTable | None) -> Mapping[str, Any]:
         """Store a result whole or not at all: temporary file, fsync, rename; the receipt last.
 
         Returns
@@ -225,9 +256,10 @@ class Store:
         OSError
             If the disk is full, or not to be written to.
         """
-        return self._write(key, ".json", {"key": key, **receipt, "rows": None if table is None else table.n}, table)
+        stored = {"key": key, **receipt, "rows": None if table is None else table.n}
+        return Receipt(self._write(key, ".json", stored, table))
 
-    def put_all(self, results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+    def put_all(self, results: Sequence[Result]) -> dict[str, Mapping[str, Any]]:
         """Store results: those of several shards together, if their tables differ in nothing but their rows.
 
         Returns and raises as `put`, for each of them.
@@ -308,13 +340,14 @@ class Store:
         return listed
 
 
-def _members(group: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _members(group: dict[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Receipts of results that were stored together, by key, each with its place in their table."""
     shared = {**{key: group[key] for key in _TABLE}, "group": group["key"]}
-    receipts: dict[str, dict[str, Any]] = {}
+    receipts: dict[str, Mapping[str, Any]] = {}
     row = 0
     for member, stored in enumerate(group["members"]):
-        receipts[stored["key"]] = {**stored, **shared, "member": member, "row": row}
+        shared["host"] = sys.intern(stored["host"])
+        receipts[stored["key"]] = Receipt({**stored, **shared, "member": member, "row": row})
         row += stored["rows"] or 0
     return receipts
 

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -33,13 +34,13 @@ _UNTIDY_S = 5.0
 """How long a worker works before it looks for the first time."""
 
 
-class Receipts(dict[str, dict[str, Any]]):
+class Receipts(dict[str, Mapping[str, Any]]):
     """Receipts of shards by key: the accumulator of a batch. They add up in any order, for no key comes twice."""
 
-    def __add__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+    def __add__(self, other: dict[str, Mapping[str, Any]]) -> Receipts:
         return Receipts({**self, **other})
 
-    def __iadd__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+    def __iadd__(self, other: dict[str, Mapping[str, Any]]) -> Receipts:
         self.update(other)
         return self
 
@@ -47,11 +48,11 @@ class Receipts(dict[str, dict[str, Any]]):
 class Watched(Receipts):
     """Receipts that tell of every addition."""
 
-    def __init__(self, tell: Callable[[dict[str, dict[str, Any]]], None]) -> None:
+    def __init__(self, tell: Callable[[dict[str, Mapping[str, Any]]], None]) -> None:
         super().__init__()
         self._tell = tell
 
-    def __iadd__(self, other: dict[str, dict[str, Any]]) -> Receipts:
+    def __iadd__(self, other: dict[str, Mapping[str, Any]]) -> Receipts:
         self.update(other)
         self._tell(other)
         return self

@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line, regular_file, write_json
+from hepaa.io.files import atomic_path, one_line, regular_file
 from hepaa.io.texts import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SEAL = "sha256"
@@ -20,8 +20,32 @@ SEAL = "sha256"
 
 def digest(content: Any) -> str:
     """SHA-256 of JSON content in its one canonical spelling; NaN and infinity have none."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = hashlib.sha256()
+    for part in _spelled(content):
+        text.update(part.encode())
+    return text.hexdigest()
+
+
+def _spelled(content: Any) -> Iterator[str]:
+    """The canonical spelling; of a mapping with long lists, such as a plan, one entry at a time, for it is large."""
+    if not isinstance(content, dict):
+        yield _canonical(content)
+        return
+    start = "{"
+    for name in sorted(content):
+        yield f"{start}{_canonical(name)}:"
+        start = ","
+        if isinstance(content[name], list) and content[name]:
+            for i, entry in enumerate(content[name]):
+                yield ("," if i else "[") + _canonical(entry)
+            yield "]"
+        else:
+            yield _canonical(content[name])
+    yield "}" if content else "{}"
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +55,12 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_sealed(content: Mapping[str, Any], path: Path) -> None:
-    """Write a mapping as JSON with its checksum."""
-    write_json(sealed(content), path, indent=None)
+    """Write a mapping with names as keys, at all depths, as JSON with its checksum, and no second copy in memory."""
+    text = hashlib.sha256()
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        for part in _spelled(content):
+            text.update(part.encode())
+            stream.write(f',"{SEAL}":"{text.hexdigest()}"}}\n' if part == "}" else part)  # no other is a brace
 
 
 def read_sealed(path: Path, remedy: str, types: Mapping[str, Any] | None = None) -> dict[str, Any]:

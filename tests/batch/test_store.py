@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hepaa.batch import HistogramTask, Plan, Store, make_plan, merge, process, s
 from hepaa.batch.engine import collect
 from hepaa.batch.scans import TrialTask
 from hepaa.batch.status import status
+from hepaa.batch.store import Receipt
 from hepaa.errors import HepaaError, InputError
 from hepaa.io.sealed import sealed
 from hepaa.table import EventTable
@@ -221,3 +224,13 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(batch):
         path.write_bytes(before)
     assert refused > 250
     assert values(batch) == whole
+
+
+def test_a_receipt_is_small_and_travels_between_processes():
+    content = {name: i for i, name in enumerate("abcdefghijklmnopqrstuv")}
+    receipt, other = Receipt(content), Receipt({**content, "a": 7})
+    assert dict(pickle.loads(pickle.dumps(receipt))) == content
+    assert (other["a"], other.get("none"), "error" in other, len(other)) == (7, None, False, 22)
+    sizes = [sum(map(sys.getsizeof, parts)) for parts in ((receipt, receipt._values), (content,))]
+    assert receipt._places is other._places
+    assert sizes[0] < 0.4 * sizes[1]
