@@ -2,11 +2,11 @@
 
 Run with `pytest -m bench -s tests/benchmarks/bench_scale.py`. CPU time and memory of fresh processes.
 
-Measured with 10,000, 30,000 and 100,000 files of 10 MB, memory above the 101 MB of the imports: engine 17, 54 and 180 MB
-and 0.19 ms of CPU time a file; status 23, 71 and 240 MB and 0.04 ms; merge of tallies 18, 56 and 190 MB and 0.04 ms; 1.0
-kB of work folder a file, and one file there for ten. So 1e6 files of 10,000 events, 1e10 events in all, take on paper: a
-work folder of 1.0 GB in 100,000 files beside 520 GB of rows in as many, 3 minutes of engine in a driver of 1.9 GB, 45 s
-and 2.5 GB for a status, 45 s and 2.0 GB for a merge.
+Measured with 10,000, 30,000 and 100,000 files of 10 MB, memory above the 101 MB of the imports: engine 17, 54 and 180
+MB and 0.19 ms of CPU time a file; status 23, 71 and 240 MB and 0.04 ms; merge of tallies 18, 56 and 190 MB and 0.04 ms;
+1.0 kB of work folder a file, and one file there for ten. So 1e6 files of 10,000 events, 1e10 events in all, take on
+paper: a work folder of 1.0 GB in 100,000 files beside 520 GB of rows in as many, 3 minutes of engine in a driver of 1.9
+GB, 45 s and 2.5 GB for a status, 45 s and 2.0 GB for a merge.
 """
 
 from __future__ import annotations
