@@ -8,7 +8,7 @@ import socket
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ class Work:
             "path": shard.path,
             "start": shard.start,
             "stop": shard.stop,
-            **asdict(part.tally),
+            **vars(part.tally),
             "result": part.result,
             "seconds": round(time.monotonic() - began, 6),
             **here,
