@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepaa.search.methods.base import MassRows, Method
-    from hepaa.search.result import Scorer
+    from hepaa.search.result import RowScorer
     from hepaa.table import EventTable
 
     Array = NDArray[np.float64]
@@ -135,7 +135,7 @@ def _together(parts: Sequence[ResonantResult], rows: MassRows) -> ResonantResult
 
 
 def _cut(
-    score: Array, fold: NDArray[np.int64], sidebands: NDArray[np.bool_], models: Sequence[Scorer], seed: int
+    score: Array, fold: NDArray[np.int64], sidebands: NDArray[np.bool_], models: Sequence[RowScorer], seed: int
 ) -> tuple[Array, tuple[Fold, ...]]:
     """Tail fraction (n,) of each score within its own fold, and the folds."""
     tail, folds = np.empty(len(score)), []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-class Scorer(Protocol):
+class RowScorer(Protocol):
     """What scores events."""
 
     def score_rows(self, rows: MassRows) -> Array:
@@ -40,7 +40,7 @@ class Scorer(Protocol):
 class Fold:
     """A method trained without the events of one fold, and the sorted scores of that fold's sideband events."""
 
-    method: Scorer
+    method: RowScorer
     sideband_scores: Array
 
 
