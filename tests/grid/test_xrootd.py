@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 import awkward as ak
 import numpy as np
 import pytest
-import trustme
 import yaml
 from helpers import services
 from helpers.batches import computed, lhe_files
@@ -373,6 +372,8 @@ def test_events_over_the_web_are_those_of_the_file_here(name, local):
 
 
 def test_a_server_with_tls_is_read_where_its_certificate_is_trusted(local, tmp_path, monkeypatch):
+    import trustme  # of `nox -s grid` alone
+
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
