@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hepaa.errors import InputError
-from hepaa.io.files import one_line, sha256
+from hepaa.io.files import is_file, one_line, sha256
 
 PREFIX = "hepaa_own_"
 """Of the names that such files have as modules; the SHA-256 of their content follows."""
@@ -28,7 +28,7 @@ def module_of(file: str) -> str:
     InputError
         If the file is missing, or cannot be imported.
     """
-    if not Path(file).is_file():
+    if not is_file(file):
         raise InputError(f"{file}: no such file; a feature set of one's own is `file.py:name`")
     return _imported(str(Path(file).resolve()), f"{PREFIX}{sha256(file)}")
 

@@ -371,12 +371,12 @@ def _check_inputs(events: Events, feature_set: FeatureSet) -> None:
 
 def _source(events: Events, feature_set: FeatureSet, values: Values, cuts: Cuts) -> Source:
     """Provenance. Events that were made in memory are identified by their weights, numbers and features."""
-    from hepaa.io.files import sha256
+    from hepaa.io.files import is_file, sha256
     from hepaa.io.remote import is_remote
     from hepaa.io.sniff import split_key
 
     file, _ = split_key(events.path)
-    on_disk = file if is_remote(file) or Path(file).is_file() else None
+    on_disk = file if is_remote(file) or is_file(file) else None
     if on_disk is not None:
         digest = sha256(on_disk)
     else:

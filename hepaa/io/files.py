@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a file has this name; one that no file can have, as it is too long, is no file's."""
+    return os.path.isfile(path)  # noqa: PTH113  (pathlib raises for such a name)
+
+
 def refuse_input_as_output(output: str | Path, inputs: Iterable[str | Path]) -> None:
     """Raise InputError if `output` is one of the files that are read, whatever it is called there."""
     for path in inputs:

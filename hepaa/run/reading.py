@@ -13,6 +13,7 @@ from hepaa.errors import InputError, nearest
 from hepaa.events import LABEL, Role, Sample
 from hepaa.features.own import split_own
 from hepaa.features.registry import features, find_set
+from hepaa.io.files import is_file
 from hepaa.io.objects import with_masks
 from hepaa.io.sniff import split_key
 from hepaa.table import CutflowRow, EventTable, concatenate
@@ -60,7 +61,7 @@ def input_files(card: Card) -> list[str]:
     own = split_own(card.features.set or "")
     events += [own[0]] if own else []
     events += [card.features.luminosity_mask] if card.features.luminosity_mask else []
-    return events + [s.schema_ for s in card.samples if isinstance(s.schema_, str) and Path(s.schema_).is_file()]
+    return events + [s.schema_ for s in card.samples if isinstance(s.schema_, str) and is_file(s.schema_)]
 
 
 def read_sample(card: Card, sample: SampleCard, progress: Reporter) -> EventTable:
@@ -124,7 +125,7 @@ class SampleReading:
     def __post_init__(self) -> None:
         if self.role not in LABEL:
             raise InputError(f"{self.process}: there is no role {self.role!r}; {nearest(str(self.role), LABEL)}")
-        if isinstance(self.schema, str) and Path(self.schema).is_file():
+        if isinstance(self.schema, str) and is_file(self.schema):
             from hepaa.io.schemas import read_schema
 
             object.__setattr__(self, "schema", read_schema(Path(self.schema)))

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from hepaa.io.files import _host, distinct, file_name, file_names, write_text
+from hepaa.io.files import _host, distinct, file_name, file_names, is_file, write_text
 
 
 def test_names_that_fall_together_stay_apart():
@@ -53,3 +53,9 @@ def test_unfinished_files_go_at_the_next_write_if_their_process_is_dead(tmp_path
     write_text("whole", tmp_path / "a.txt")
     assert not (tmp_path / ".a.txt.hepaa-01234567-1-abcd_123.txt").exists()
     assert (tmp_path / f".a.txt.hepaa-{_host()}-{gone.pid}-abcd_124.txt").is_symlink()
+
+
+def test_a_name_that_no_file_can_have_is_no_file(tmp_path):
+    (tmp_path / "a.txt").write_text("words")
+    assert is_file(tmp_path / "a.txt")
+    assert not any(map(is_file, (tmp_path, tmp_path / "b.txt", "9" * 5000)))
