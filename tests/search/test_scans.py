@@ -90,5 +90,5 @@ def test_sliding_windows_and_combinations_are_taken():
     both = Combined([METHOD, Cwola(WINDOW, members=1)])
     result = scan(both, table(planted(1500, 40)), windows=sliding(3000, 4200, width=0.15, step=1), **SMALL)
     assert len(result.windows) == 2
-    assert len(result.looks) == 8
+    assert len(result.looks) == 2 * (2 + 1) * 2  # windows, methods and all together, cuts
     assert result.best_window in result.results
