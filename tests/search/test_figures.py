@@ -163,3 +163,11 @@ def test_the_signal_panel_shows_data_background_and_the_signal_that_was_found(re
 def test_a_method_without_a_signal_has_a_panel_without(result):
     other = cross_fit(Cwola(WINDOW, members=1), table(planted()), **SMALL)
     assert words(figures.signal_panel(other).legends[0]) == ["background, predicted", "data, cut at 0.02"]
+
+
+def test_the_signal_panel_of_all_methods_shows_the_signal_in_the_inputs_of_the_method_that_models_it():
+    both = Combined([METHOD.fresh(inputs=("b",)), Cwola(WINDOW, inputs=("a", "b"), members=1)])
+    together = cross_fit(both, table(planted()), **SMALL).parts[-1]
+    figure = figures.signal_panel(together, efficiency=0.02)
+    shown = {axes.get_xlabel(): len(axes.patches) for axes in figure.axes if axes.get_xlabel()}
+    assert shown == {"b": 2, "a": 1}  # steps: the background predicted, and the signal where it is modelled

@@ -237,6 +237,11 @@ class TestCombination:
         calibrated = Calibrated.of(z, rng.normal(centres, 1, (200, 6)))
         assert both.best(calibrated) is both.parts[1]
 
+    def test_the_signal_of_all_together_is_that_of_the_method_that_models_one(self, both):
+        residual, _, together = both.parts
+        assert together.strength() == residual.strength()
+        assert [m.columns for m in together.modelling] == [("a", "b")] * 2
+
     @pytest.mark.slow
     def test_overall_p_value_is_no_smaller_than_that_of_the_best(self, both):
         p = both.p_value(20, seed=1)
