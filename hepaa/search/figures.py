@@ -112,13 +112,17 @@ def scan_p_values(
             axes.axhline(calibrated.overall.p, color="black", linestyle=(0, (6, 2)), linewidth=1.2,
                          label=f"global: $p$ {sign} {calibrated.overall.p:.2g}")  # fmt: skip
         _sigma_lines(axes, lowest)
-        entries = len(names) + (calibrated is not None)
-        share = 0.08 + 0.065 * -(-entries // 2)  # of the height, for the legend
+        share = _legend_share(len(names) + (calibrated is not None))
         top = (0.05 * lowest) ** (-share / (1 - share))
         axes.set(yscale="log", ylim=(0.05 * lowest, top), xlabel=mass, ylabel="Local $p$-value")
         axes.legend(loc="upper left", ncols=2)
         header(axes, look)
     return figure
+
+
+def _legend_share(entries: int) -> float:
+    """Part of the height that a legend of so many entries takes, in two columns."""
+    return 0.08 + 0.065 * -(-entries // 2)
 
 
 def threshold(injection: Injection, *, signal: str = "", look: Look | None = None) -> Figure:
@@ -139,8 +143,9 @@ def threshold(injection: Injection, *, signal: str = "", look: Look | None = Non
         injected = f"Injected {signal}," if signal else "Injected"
         axes.set(xlabel=rf"{injected} $S/\sqrt{{B}}$ in the window", xlim=(x.min(), x.max()))
         axes.set_ylabel("Significance found")
-        axes.set_ylim(min(-1.0, float(np.nanmin(injection.z))), 1.35 * top)
-        axes.legend(loc="upper left")
+        bottom = min(-1.0, float(np.nanmin(injection.z)))
+        axes.set_ylim(bottom, bottom + (top - bottom) / (1 - _legend_share(len(injection.looks) + 1)))
+        axes.legend(loc="upper left", ncols=2)
         header(axes, look)
     return figure
 
