@@ -16,7 +16,7 @@ from hepaa.search.methods.combined import Combined
 from hepaa.search.result import CombinedResult, Fold, ResonantResult, Together, tail_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -88,7 +88,13 @@ def cross_fit_rows(
     if not isinstance(method, Combined):
         return _cross_fit(method, rows, seed=seed, **settings)
     parts = tuple(_cross_fit(part, rows.of(part.inputs), seed=seed, **settings) for part in method.methods)
-    return CombinedResult(method, (*parts, _together(parts, rows)), partial(cross_fit_rows, method, **settings))
+    together = _together(parts, rows, partial(_all_together, method, **settings))
+    return CombinedResult(method, (*parts, together), partial(cross_fit_rows, method, **settings))
+
+
+def _all_together(method: Combined, rows: MassRows, *, seed: int, **settings: Any) -> ResonantResult:
+    """The search of all methods together alone, for its toys: every method is trained for it."""
+    return cross_fit_rows(method, rows, seed=seed, **settings).parts[-1]
 
 
 def _cross_fit(
@@ -122,7 +128,7 @@ def _cross_fit(
     )  # fmt: skip
 
 
-def _together(parts: Sequence[ResonantResult], rows: MassRows) -> ResonantResult:
+def _together(parts: Sequence[ResonantResult], rows: MassRows, again: Callable[..., ResonantResult]) -> ResonantResult:
     """What all parts of a combination say of each event, as one more search of the same folds."""
     first = parts[0]
     window, fold = first.method.window, first.fold
@@ -131,7 +137,7 @@ def _together(parts: Sequence[ResonantResult], rows: MassRows) -> ResonantResult
     models = [Together(window, tuple(part.folds[k] for part in parts), first.seed) for k in range(len(first.folds))]
     score = -np.sum([np.log(part.tail) for part in parts], axis=0)
     tail, fitted = _cut(score, fold, window.in_sidebands(rows.mass), models, first.seed)
-    return replace(first, method=Together(window), rows=rows, score=score, tail=tail, folds=fitted)
+    return replace(first, method=Together(window), rows=rows, score=score, tail=tail, folds=fitted, again=again)
 
 
 def _cut(

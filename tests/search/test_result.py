@@ -242,6 +242,14 @@ class TestCombination:
         assert together.strength() == residual.strength()
         assert [m.columns for m in together.modelling] == [("a", "b")] * 2
 
+    def test_toys_of_all_together_are_those_of_their_own_look(self, both):
+        together = both.parts[-1]
+        rows = both.background().draw(np.random.default_rng(3))
+        looks = together.again(rows, seed=4).looks
+        assert {name: fit.z for name, fit in looks.items()} == {
+            name: fit.z for name, fit in both.again(rows, seed=4).looks.items() if name.startswith("all methods")
+        }
+
     @pytest.mark.slow
     def test_overall_p_value_is_no_smaller_than_that_of_the_best(self, both):
         p = both.p_value(20, seed=1)
