@@ -416,27 +416,39 @@ def is_folder(address: str) -> bool:
 
 
 def files_in(address: str) -> list[str]:
-    """Addresses of all files in a folder and below, sorted, at all places of the folder; as the first has them."""
+    """Names of all files in a folder and below, from there, sorted.
+
+    Raises
+    ------
+    InputError
+        If a name leads out of the folder: a copy would be written beside it.
+    """
 
     def listed(filesystem: Any, path: str) -> list[str]:
         filesystem.dircache.clear()
         folder = path.strip("/") + "/"
         return sorted(str(name).lstrip("/").removeprefix(folder) for name in filesystem.find(path.rstrip("/")))
 
-    places = [place.rstrip("/") for place in alternatives(address)]
-    return ["|".join(f"{place}/{name}" for place in places) for name in _attempt(address, listed)]
+    names = _attempt(address, listed)
+    for name in names:
+        if ".." in name.split("/"):
+            raise InputError(f"{address}: a file there is called {name!r}, which leads out of it; fetch files by name")
+    return names
 
 
 def fetch(address: str, target: Path) -> None:
     """Copy a file from a server, or a folder with all files in it and below."""
-    if is_folder(address):
-        places = len(alternatives(address)[0].rstrip("/")) + 1
-        target.mkdir()
-        for part in files_in(address):
-            copy = target / alternatives(part)[0][places:]
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            fetch(part, copy)
+    if not is_folder(address):
+        _copy(address, target)
         return
+    target.mkdir()
+    for name in files_in(address):
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy("|".join(f"{place.rstrip('/')}/{name}" for place in alternatives(address)), copy)
+
+
+def _copy(address: str, target: Path) -> None:
     with RemoteFile(address) as stream, target.open("wb") as file:
         shutil.copyfileobj(stream, file, BLOCK)
 

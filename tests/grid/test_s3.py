@@ -85,4 +85,4 @@ def test_what_is_not_there_is_said_at_once_and_what_is_damaged_does_not_stay(buc
     monkeypatch.setattr(remote, "checksum", lambda _address: "md5:" + 32 * "0")
     with pytest.raises(HepaaError, match="arrived damaged"):
         remote.put(path("zh_chw.lhe.gz"), f"{bucket}/damaged/zh.lhe.gz")
-    assert remote.files_in(f"{bucket}") == [f for f in remote.files_in(f"{bucket}") if "damaged" not in f]
+    assert not any("damaged" in name for name in remote.files_in(bucket))

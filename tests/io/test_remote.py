@@ -110,6 +110,14 @@ def test_a_folder_of_tables_is_read_and_fetched_as_one_here_is(server, tmp_path)
     assert (tmp_path / "copy/part-1.parquet").read_bytes() == (tmp_path / "part-1.parquet").read_bytes()
 
 
+def test_no_name_on_a_server_leads_out_of_the_folder_that_is_fetched(server, tmp_path, monkeypatch):
+    server.pipe_file("/d/parts/a.csv", CSV)
+    monkeypatch.setattr(type(server), "find", lambda *_args, **_options: ["/d/parts/a.csv", "/d/parts/../../b.csv"])
+    with pytest.raises(InputError, match=r"'\.\./\.\./b\.csv', which leads out of it"):
+        remote.fetch("memory://d/parts", tmp_path / "copy")
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def test_a_failing_server_is_asked_again_and_that_is_said(server, monkeypatch, waits, capsys):
     server.pipe_file("/d/a.csv", CSV)
     fail(monkeypatch, server, 2)
