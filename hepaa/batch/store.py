@@ -299,8 +299,8 @@ class Store:
         now = round(time.time(), 3)
         lines = ["\n" + json.dumps({"event": event, "key": key, "time": now, **more}) for key in keys]
         name = f"{socket.gethostname()}-{os.getpid()}.jsonl"
-        with open(f"{self.folder}/journal/{name}", "ab") as stream:  # noqa: PTH123  (in half the time)
-            stream.write("".join(lines).encode())  # a line that a full disk cut short is not joined to the next
+        with Path(f"{self.folder}/journal/{name}").open("a", encoding="utf-8") as stream:
+            stream.write("".join(lines))  # a line that a full disk cut short is not joined to the next
 
     def journal(self) -> Iterator[dict[str, Any]]:
         """All lines of all journals; one that a killed process left half written, or is not ours, is passed over."""
