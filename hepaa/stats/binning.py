@@ -146,7 +146,7 @@ def choose_binning(
     cells = _Cells.of(fine, xb, wb, xs, ws, rules)
     if not cells.allowed(0, len(fine) - 1):
         raise InputError(
-            f"all background together ({len(xb)} events, yield {np.sum(wb):.4g}) does not make one bin: the rules ask for "
+            f"all background together ({len(xb)} events, yield {np.sum(wb):.4g}) make no bin: the rules ask for "
             f"a yield of {min_b:g} (min_b; in a card min_background), {min_events} events (min_events) and a relative "
             f"error of {max_error:g} at most (max_error; max_relative_error); relax them or use more simulation"
         )

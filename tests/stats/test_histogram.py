@@ -217,7 +217,7 @@ def test_a_usable_histogram_is_left_alone(table):
         (lambda: choose_binning([1.0, 2.0]), "needs signal"),
         (lambda: choose_binning([], None, [1.0, 2.0]), "no background"),
         (lambda: choose_binning([2.0, 2.0], method="quantile"), "all scores equal 2"),
-        (lambda: choose_binning([1.0, 2.0], method="quantile"), "does not make one bin: .* in a card min_background"),
+        (lambda: choose_binning([1.0, 2.0], method="quantile"), "make no bin: .* in a card min_background"),
         (lambda: choose_binning([1.0, np.nan], method="quantile"), "score of event 1 is nan"),
         (lambda: choose_binning([1.0, 2.0], [1.0], method="quantile"), "shape"),
         (lambda: choose_binning([1.0, 2.0], bins=0), "at least 1 bin"),
