@@ -21,6 +21,7 @@ class Meter:
     def __init__(self, plan: Plan, stored: dict[str, Any], folder: Path, progress: Reporter) -> None:
         self._total, self._done = len({shard.key for shard in plan.shards}), 0
         self._events, self._weights, self._files = 0, 0.0, set[str]()
+        self._unit = plan.tasks[0].unit  # all tasks of a plan count the same
         self._count(stored)
         self._done_before, self._events_before = self._done, self._events
         self._path, self._progress = folder / "log.txt", progress
@@ -54,10 +55,10 @@ class Meter:
         spent, new = max(time.monotonic() - self._began, 1e-9), self._done - self._done_before
         left = f"{spent / new * (self._total - self._done):.0f} s" if new else "unknown"
         rate = (self._events - self._events_before) / spent
-        return (
-            f"{len(self._files)} files, {self._events} events, {rate:.4g} events/s, "
-            f"sum of weights {self._weights:.6g}, left {left}"
-        )
+        counted = f"{self._events} {self._unit}, {rate:.4g} {self._unit}/s"
+        if self._unit == "events":  # toys share one file, and have no weights
+            counted = f"{len(self._files)} files, {counted}, sum of weights {self._weights:.6g}"
+        return f"{counted}, left {left}"
 
     def _log(self) -> None:
         self._logged = time.monotonic()

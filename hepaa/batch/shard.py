@@ -146,6 +146,8 @@ class Task:
     """Modules whose threads have to be known before it starts."""
     grouped: ClassVar[bool] = False
     """Whether its time goes as the size of the file, so that small files make one piece of work; see `groups`."""
+    unit: ClassVar[str] = "events"
+    """What its tally counts, in the words of the progress: events of files, or toys of a search."""
 
     def to_dict(self) -> dict[str, Any]:
         """All options, for JSON and for keys."""

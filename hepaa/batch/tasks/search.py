@@ -52,6 +52,7 @@ class SearchTask(Task):
 
     kind: ClassVar[str] = "search"
     needs: ClassVar[tuple[str, ...]] = ("hepaa.search.resonant",)
+    unit: ClassVar[str] = "toys"
     section: dict[str, Any]
     seed: int
     background: dict[str, Any]

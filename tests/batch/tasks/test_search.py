@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -139,6 +140,8 @@ def test_a_toy_that_fails_is_named_and_others_stay(toys, tmp_path, monkeypatch):
     with pytest.raises(IncompleteError, match=r"1 of 2 shards are missing.*the sideband fit did not converge"):
         StoredMap(BatchSetup(tmp_path, retries=0), SECTION)(toys, range(2))
     assert len(Store(str(tmp_path)).keys()) == 1
+    # the progress counts toys: all of them share one file of the background's model, and none has a weight
+    assert re.search(r" 1/2 shards, 1 toys, \S+ toys/s, left \d+ s$", (tmp_path / "log.txt").read_text())
 
 
 @pytest.mark.slow
