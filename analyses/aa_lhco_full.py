@@ -41,9 +41,14 @@ ROWS = (
 )
 
 
-def aucs(study: Study, file: Path, preset: str, labels: int, seed: int) -> dict[str, float]:
+def parts(data: Path, seed: int) -> samples.Parts:
+    """Both parts of the file, if it is there."""
+    return samples.lhco(data / FILE, seed) if (data / FILE).is_file() else {}
+
+
+def aucs(study: Study, preset: str, labels: int, seed: int) -> dict[str, float]:
     """AUC on the test events."""
-    events = samples.lhco(file, seed)
+    events = parts(study.data, seed)
     events["train background"] = events["train background"][: 3000 if study.quick else MOST]
     if preset.endswith("invariant"):
         events = {part: invariant(table) for part, table in events.items()}
@@ -57,12 +62,11 @@ def aucs(study: Study, file: Path, preset: str, labels: int, seed: int) -> dict[
 def main() -> None:
     """Train, score, print the table; or say what is missing."""
     study = Study.from_command_line(__doc__)
-    file = study.data / FILE
-    if not file.is_file():
-        print(f"{study.key}: nothing measured, for {file.name} is not in the folder of --data; hepaa fetch lhco-rd")
+    if not (study.data / FILE).is_file():
+        print(f"{study.key}: nothing measured, for {FILE} is not in the folder of --data; hepaa fetch lhco-rd")
         return
     rows = [
-        Row(name, published, study.over_seeds(name, partial(aucs, study, file, preset, labels))["auc"])
+        Row(name, published, study.over_seeds(name, partial(aucs, study, preset, labels))["auc"])
         for name, published, preset, labels in ROWS
     ]
     study.publish("LHCO R&D, 14 features, full range: AUC", rows)

@@ -62,6 +62,8 @@ GENERATORS = {
 SHERPA = "sherpa_css"
 ALL, NO_SHERPA = tuple(GENERATORS), tuple(name for name in GENERATORS if name != SHERPA)
 EVENTS, CHOICE, PROBED = 5000, 1500, 1000
+RAW_SIGNALS = {samples.W500: "wprime_500_100", samples.SVJ: "svj"}
+RAW_EVENTS, PARTICLES = 750, 20
 NETWORKS = {"16-2": ((16,), 2), "64-8": ((64,), 8), "64-15": ((64,), 15)}
 SPELLED = {name: f"{hidden[0]} hidden, {latent} latent" for name, (hidden, latent) in NETWORKS.items()}
 HOUSEHOLDER = "sylvester-householder"
@@ -133,7 +135,7 @@ WITHOUT = [Training(n, c, generators=NO_SHERPA) for n, c in product(NETWORKS, CO
 
 
 def parts(data: Path, seed: int) -> samples.Parts:
-    """Generators and signals: for training, for the choice of weight and temperature, for the test."""
+    """Generators and signals: for training, for the choice of weight and temperature, for the test; raw ones apart."""
     found = {}
     for name in GENERATORS:
         events = samples.dijets(data, seed, background=name)
@@ -141,9 +143,12 @@ def parts(data: Path, seed: int) -> samples.Parts:
         found[f"train {name}"] = learned[:EVENTS]
         found[f"train choice {name}"] = learned[EVENTS : EVENTS + CHOICE]
         found[f"test {name}"] = hepaa.concatenate([learned[EVENTS + CHOICE :], events["test background"]])
+        raw = foundation.pack(data, name)
+        order = subset(raw.n, raw.n, seed)
+        found[f"train raw {name}"], found[f"test raw {name}"] = raw[order[:RAW_EVENTS]], raw[order[RAW_EVENTS:]]
     for signal in samples.DIJETS:
         found |= {f"train choice {signal}": events[f"train {signal}"], f"test {signal}": events[f"test {signal}"]}
-    return found
+    return found | {f"test raw {signal}": foundation.pack(data, file) for signal, file in RAW_SIGNALS.items()}
 
 
 _PARTS: dict[int, samples.Parts] = {}
@@ -307,8 +312,6 @@ def without_network(study: Study, preset: str, seed: int) -> dict[str, float]:
 
 
 BASELINES = {"gaussian-mixture": "Gaussian mixture (no network)", "sum-of-squares": "sum of z^2 (no model)"}
-RAW_SIGNALS = {samples.W500: "wprime_500_100", samples.SVJ: "svj"}
-RAW_EVENTS, PARTICLES = 750, 20
 OF_JETS = {"particles": PARTICLES, "preprocess": None, "reconstruction": "pt-weighted", "latent": 8, "epochs": 20}
 INPUTS: dict[str, dict[str, Any]] = {
     "14 features": {"hidden": (64,), "latent": 8, "epochs": 50},
@@ -327,19 +330,10 @@ def clouds(table: hepaa.EventTable, name: str) -> NDArray[np.float32]:
 
 def from_raw(study: Study, name: str, contrast: str, seed: int) -> dict[str, float]:
     """Of a training on raw events: AUC of two signals and the linear probe."""
-    size = 60 if study.quick else RAW_EVENTS
-    rows: dict[str, NDArray[np.float32]] = {}
-    learned = []
-    for generator in GENERATORS:
-        X = clouds(foundation.pack(study.data, generator), name)
-        order = subset(len(X), len(X), seed)
-        learned.append(X[order[:size]])
-        rows[generator] = X[order[size:]]
-    for signal, file in RAW_SIGNALS.items():
-        rows[signal] = clouds(foundation.pack(study.data, file), name)
-    if study.quick:
-        rows = {key: X[:60] for key, X in rows.items()}
-    groups = np.repeat(np.arange(len(learned)), size)
+    events = events_of(study, seed)
+    learned = [clouds(events[f"train raw {generator}"], name) for generator in GENERATORS]
+    rows = {key: clouds(events[f"test raw {key}"], name) for key in (*GENERATORS, *RAW_SIGNALS)}
+    groups = np.repeat(np.arange(len(learned)), [len(X) for X in learned])
     choice = chosen(study, "64-8", contrast, seed) if contrast else (0.0, 0.0)
     options = INPUTS[name] | {"epochs": study.epochs(INPUTS[name]["epochs"]), "seed": seed, "batch_size": 128}
     model = vae(contrast, choice, options).fit(np.concatenate(learned), groups=groups)

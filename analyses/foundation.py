@@ -67,7 +67,7 @@ MONASH, SHERPA = PACK[0], PACK[-1]
 SIGNALS = {"W'(500, 100)": "wprime_500_100", "SVJ": "svj"}
 NAMES = {"SVJ": "semi-visible jets"}
 LABELS = (10, 30, 100, 300, 1000, 3000, 10_000)
-POOL, TEST = 5000, 1500
+POOL, TEST, QUICK = 5000, 1500, 600
 FEW = 100
 NETWORK = {"encoder": "deepsets", "particles": 30, "hidden": (64, 64), "preprocess": None}
 CONTRASTS = {"ntxent": "NT-Xent", "supcon": "SupCon", "both": "both"}
@@ -89,28 +89,46 @@ def features(table: hepaa.EventTable) -> NDArray[np.float32]:
     return np.column_stack([table[name] for name in FEATURES])
 
 
+def divided(data: Path, seed: int, store: Path | None) -> dict[str, hepaa.EventTable]:
+    """Training and test events of the labelled classes, which are simulated, and of the data pack's generators.
+
+    Without a store the first events of the pack's files are the labelled ones, and the others the pack's: that works
+    without the extra `simulate`.
+    """
+    few, found = 0 if store else QUICK, {}
+
+    def divide(name: str, table: hepaa.EventTable, held_out: int) -> None:
+        order = subset(table.n, table.n, seed)
+        found[f"train {name}"], found[f"test {name}"] = table[order[held_out:]], table[order[:held_out]]
+
+    for name in simulated.PROCESSES:
+        if store:
+            divide(name, simulated.jets(store, name, POOL + TEST), TEST)
+        else:
+            divide(name, pack(data, SIGNALS.get(name, MONASH))[:few], few // 3)
+    for name in PACK:
+        table = pack(data, name)[few:]
+        divide(name, table, int(0.3 * table.n))
+    return found | {f"test {name}": pack(data, name)[few:] for name in SIGNALS.values()}
+
+
+def parts(data: Path, seed: int, store: Path) -> dict[str, hepaa.EventTable]:
+    """For the audit, which simulates nothing."""
+    there = simulated.are_kept(store, POOL + TEST)
+    if not there:
+        print("foundation: events of the data pack alone, for the simulated ones are not in the store")
+    return divided(data, seed, store if there else None)
+
+
 class Events:
-    """What a seed draws: `train` and `test` of the simulated classes, and of the data pack's generators."""
+    """What a seed draws: `train` and `test` events by name."""
 
     def __init__(self, study: Study, seed: int) -> None:
-        self.study, self.seed = study, seed
-        self.train: dict[str, hepaa.EventTable] = {}
-        self.test: dict[str, hepaa.EventTable] = {}
-        for name in ("monash", *SIGNALS):
-            table = self._labelled(name)
-            order = subset(table.n, table.n, seed)
-            held_out = min(TEST, table.n // 3)
-            self.test[name], self.train[name] = table[order[:held_out]], table[order[held_out:]]
-        for name in PACK:
-            table = pack(study.data, name)
-            order = subset(table.n, table.n, seed)
-            held_out = int(0.3 * table.n)
-            self.test[name], self.train[name] = table[order[:held_out]], table[order[held_out:]]
-
-    def _labelled(self, name: str) -> hepaa.EventTable:
-        if self.study.quick:  # works without the extra `simulate`
-            return pack(self.study.data, SIGNALS.get(name, MONASH))[:600]
-        return simulated.jets(self.study.store.parent, name, POOL + TEST)
+        found = divided(study.data, seed, None if study.quick else study.store.parent)
+        self.train, self.test = (
+            {name.removeprefix(part): table for name, table in found.items() if name.startswith(part)}
+            for part in ("train ", "test ")
+        )
 
     def labels(self, signal: str, n: int) -> tuple[hepaa.EventTable, NDArray[np.int64]]:
         """n labelled events, half of them signal; fewer are a subset of more."""
@@ -250,7 +268,7 @@ def transfer(study: Study, method: str, seed: int) -> dict[str, float]:
     """(e) AUC of W' against Monash and against Sherpa, and the share of Sherpa above a cut for 10 % of Monash."""
     test, signal = events_of(study, seed).test, next(iter(SIGNALS))
     score = trained(study, method, CHOSEN, signal, LABELS[4] if not study.quick else 200, seed)
-    anomalies = pack(study.data, SIGNALS[signal])
+    anomalies = test[SIGNALS[signal]]
     cut = np.quantile(score(test[MONASH]), 0.9)
     return {
         "AUC, Monash": separation(score, test[MONASH], anomalies),

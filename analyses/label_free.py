@@ -51,15 +51,20 @@ def parts_of(task: str, data: Path, seed: int) -> samples.Parts:
     return {name: invariant(table) if symmetric else table for name, table in read(data, seed).items()}
 
 
+def parts(data: Path, seed: int) -> dict[str, samples.Parts]:
+    """The same of each task, for the audit."""
+    return {task: parts_of(task, data, seed) for task in TASKS}
+
+
 def aucs(study: Study, task: str, preset: str, options: dict[str, int], seed: int) -> dict[str, float]:
     """AUC of each signal."""
-    parts = parts_of(task, study.data, seed)
+    events = parts_of(task, study.data, seed)
     if study.quick:
-        parts = {name: table[:1500] for name, table in parts.items()}
+        events = {name: table[:1500] for name, table in events.items()}
         preset = {"density": "gaussian-mixture"}.get(preset, preset)
     given = {key: study.epochs(value) for key, value in options.items()}
-    model = hepaa.detector(preset, seed=seed, **given).fit(parts["train background"])
-    scores = {name: model.anomaly_score(table) for name, table in samples.tested(parts).items()}
+    model = hepaa.detector(preset, seed=seed, **given).fit(events["train background"])
+    scores = {name: model.anomaly_score(table) for name, table in samples.tested(events).items()}
     common = scores.pop("background")
     return {
         signal: float(roc_auc_score(np.repeat([0, 1], [len(common), len(s)]), np.concatenate([common, s])))

@@ -65,18 +65,27 @@ def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return values[:, 1:5] * GEV, values[:, 5].astype(int)
 
 
+def parts(data: Path, seed: int) -> dict[str, np.ndarray]:
+    """Mixed data, labelled anomalies in the order in which they become known, and the test events."""
+    extra, label = load(data, "extrasig_train")
+    known = extra[label == 1]
+    return {
+        "train mixed": load(data, "train")[0],
+        "train known": known[np.random.default_rng(seed).permutation(len(known))],
+        "test": load(data, "test")[0],
+    }
+
+
 def scored(study: Study, preset: str, options: dict[str, Any], labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Truth and score of the test events."""
-    mixed, _ = load(study.data, "train")
-    extra, extra_label = load(study.data, "extrasig_train")
-    test, truth = load(study.data, "test")
-    known = extra[extra_label == 1][np.random.default_rng(seed).permutation(int(np.sum(extra_label)))][:labels]
+    mixed, known, test = parts(study.data, seed).values()
+    known = known[:labels]
     X, y = np.concatenate([mixed, known]), np.repeat([0, 1], [len(mixed), len(known)])
     if study.quick:
         X, y = X[-23_000::4], y[-23_000::4]
     short = {"epochs": 2} if study.quick and preset in ("vae-lhco", "aa-lhco", "aa-invariant", "flow") else {}
     model = hepaa.detector(preset, seed=seed, **options | short)
-    return truth, model.fit(X, y if labels else None).anomaly_score(test)
+    return load(study.data, "test")[1], model.fit(X, y if labels else None).anomaly_score(test)
 
 
 def main() -> None:

@@ -23,8 +23,12 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 
 
 def scripts() -> list[str]:
-    """Names of the analyses: every script of this folder that is not a tool of theirs."""
-    return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in TOOLS)
+    """Names of the analyses: every script of this folder that is not a tool of theirs; the audit last.
+
+    So the audit sees events that another one simulates.
+    """
+    names = {path.stem for path in HERE.glob("*.py")} - set(TOOLS)
+    return sorted(names, key=lambda name: (name == "audit", name))
 
 
 def run(name: str, words: list[str]) -> int:

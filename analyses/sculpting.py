@@ -54,13 +54,28 @@ def events(data: Path) -> tuple[np.ndarray, np.ndarray]:
     return X[~signal], X[signal]
 
 
+def divided(data: Path, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Row numbers of the three parts of the background, and of the signal events that become known."""
+    background, signal = events(data)
+    names = ("train background", "train calibration", "test background")
+    found = dict(zip(names, np.array_split(rng.permutation(len(background)), 3), strict=True))
+    return found | {"train known": rng.permutation(len(signal))[:LABELS]}
+
+
+def parts(data: Path, seed: int) -> dict[str, np.ndarray]:
+    """Events of the parts, for the audit."""
+    background, signal = events(data)
+    rows = divided(data, np.random.default_rng([seed, 7]))
+    return {name: (signal if name == "train known" else background)[part] for name, part in rows.items()}
+
+
 def closed(study: Study, seed: int) -> dict[str, float]:
     """Share of the cuts at which the gate closes, for each score."""
     background, signal = events(study.data)
     mass = background[:, 0]
     rng = np.random.default_rng([seed, 7])
-    train, calibration, test = np.array_split(rng.permutation(len(background)), 3)
-    known = signal[rng.permutation(len(signal))[:LABELS]]
+    train, calibration, test, labelled_rows = divided(study.data, rng).values()
+    known = signal[labelled_rows]
     scores = {"random score": rng.uniform(size=len(background))}
     for name, (kind, options, labelled) in DETECTORS.items():
         X = np.concatenate([background[train], known]) if labelled else background[train]

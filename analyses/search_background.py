@@ -43,7 +43,7 @@ def main() -> None:
     """Search every toy, print the table."""
     study = Study.from_command_line(__doc__, seeds=200)
     window = WINDOWS[W500]
-    rows = mass_rows(table_of(study, *GENERATORS), window, FOUR)
+    rows = mass_rows(table_of(study.data, *GENERATORS), window, FOUR)
     model = search.Background.of(rows[: 20_000 if study.quick else rows.n], window)
     few = {"members": 2} if study.quick else {}
     lines = []

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from samples import DIJETS, SVJ, W500, W1000
@@ -31,6 +32,9 @@ import hepaa
 from hepaa import search
 from hepaa.search.folds import cross_fit_rows
 from hepaa.search.methods.base import mass_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WINDOWS = {
     W500: search.Window("mjj", (3300, 3700), ((2600, 3300), (3700, 5500))),
@@ -46,13 +50,13 @@ EFFICIENCIES = (0.01, 0.003)
 FIRST = 2000  # seed: other draws than those on which anything was chosen
 
 
-def table_of(study: Study, *files: str) -> hepaa.EventTable:
+def table_of(data: Path, *files: str) -> hepaa.EventTable:
     """Events of the data pack as data: m_jj, fourteen inputs, no label; j1 is the lighter jet."""
-    parts = []
+    rows = []
     for file in files:
-        with np.load(study.data / "dijets" / "features" / f"{file}.npz") as content:
-            parts.append(content["F"].astype(np.float64))
-    jets = np.concatenate(parts).reshape(-1, 2, 7)
+        with np.load(data / "dijets" / "features" / f"{file}.npz") as content:
+            rows.append(content["F"].astype(np.float64))
+    jets = np.concatenate(rows).reshape(-1, 2, 7)
     order = np.argsort(jets[:, :, 3], axis=1)[:, :, None]
     px, py, pz, m, tau1, tau2, tau3 = np.moveaxis(np.take_along_axis(jets, order, axis=1), 2, 0)
     pt, phi = np.hypot(px, py), np.arctan2(py, px)
@@ -85,16 +89,33 @@ def methods(window: search.Window, *, quick: bool) -> search.Combined:
     )
 
 
+Half = tuple[hepaa.EventTable, np.ndarray]
+
+
+def halves(events: list[hepaa.EventTable], window: search.Window, seed: int) -> list[Half]:
+    """Background and signal of the window with their labels, in two random halves: for training, and for the test."""
+    inside = [t[window.in_signal(t["mjj"])] for t in events]
+    y = np.repeat([0, 1], [t.n for t in inside])
+    half = np.random.default_rng([seed, 7]).permutation(len(y)) % 2 == 0
+    return [(hepaa.concatenate(inside)[part], y[part]) for part in (half, ~half)]
+
+
+def parts(data: Path, seed: int) -> dict[str, dict[str, hepaa.EventTable]]:
+    """Both halves of each signal, for the audit: the searches themselves are cross-fitted by the package."""
+    background, found = table_of(data, *GENERATORS), {}
+    for signal, window in WINDOWS.items():
+        (learned, _), (held_out, _) = halves([background, table_of(data, DIJETS[signal])], window, seed)
+        found[signal] = {"train": learned, "test": held_out}
+    return found
+
+
 def supervised(
     study: Study, events: list[hepaa.EventTable], window: search.Window, inputs: tuple[str, ...], seed: int
 ) -> float:
     """SIC at 1 % of trees that know the labels of half of all events of the window, on the other half."""
-    inside = [t[window.in_signal(t["mjj"])] for t in events]
-    x = np.concatenate([t.select(list(inputs)).X for t in inside])
-    y = np.repeat([0, 1], [t.n for t in inside])
-    half = np.random.default_rng([seed, 7]).permutation(len(y)) % 2 == 0
-    model = hepaa.TreeEnsemble(seed=seed, preprocess=None, members=2 if study.quick else 10).fit(x[half], y[half])
-    score, truth = model.anomaly_score(x[~half]), y[~half]
+    (learned, y), (held_out, truth) = halves(events, window, seed)
+    model = hepaa.TreeEnsemble(seed=seed, preprocess=None, members=2 if study.quick else 10)
+    score = model.fit(learned.select(list(inputs)).X, y).anomaly_score(held_out.select(list(inputs)).X)
     return float((score[truth == 1] > np.quantile(score[truth == 0], 0.99)).mean() / 0.1)
 
 
@@ -120,7 +141,7 @@ class Search:
 
     def draw(self, seed: int) -> dict[str, float]:
         """z and SIC of every look, and those of the ceilings."""
-        events = [self.background, table_of(self.study, DIJETS[self.name])]
+        events = [self.background, table_of(self.study.data, DIJETS[self.name])]
         found = search.inject(
             self.methods, *events, strengths=(STRENGTH,), draws=1, folds=self.folds, efficiencies=EFFICIENCIES,
             seed=FIRST + seed,
@@ -192,7 +213,7 @@ class Search:
 def main() -> None:
     """Search every draw of every signal, print the table."""
     study = Study.from_command_line(__doc__, seeds=10)
-    background = table_of(study, *GENERATORS)
+    background = table_of(study.data, *GENERATORS)
     background = background[: 20_000 if study.quick else background.n]
     lines = [line for name in WINDOWS for line in Search(name, study, background).lines()]
     study.publish("Dijets at S/sqrt(B) = 2.2, searches without labels", lines)

@@ -43,17 +43,17 @@ def draw(
 def main() -> None:
     """Search every draw of every signal, print the table."""
     study = Study.from_command_line(__doc__, seeds=10)
-    background = table_of(study, *GENERATORS)
+    background = table_of(study.data, *GENERATORS)
     background = background[: 20_000 if study.quick else background.n]
     few = {"members": 2} if study.quick else {}
     lines = []
     for signal, window in WINDOWS.items():
-        events = [background, table_of(study, DIJETS[signal])]
+        events = [background, table_of(study.data, DIJETS[signal])]
         for inputs in (SIX, EIGHT, FOURTEEN):
             name = f"{signal}, {len(inputs)} inputs: residual search"
             method = search.Residual(window, inputs, shrinkage=0.05, **few)
             lines.append(Line(name, study.over_seeds(name, partial(draw, study, method, events)), 2))
-    events = [background, table_of(study, DIJETS[SVJ])]
+    events = [background, table_of(study.data, DIJETS[SVJ])]
     for inputs in (EIGHT, FOURTEEN)[: 1 if study.quick else 2]:
         name = f"{SVJ}, {len(inputs)} inputs: CATHODE with a flow"
         method = search.Cathode(WINDOWS[SVJ], inputs, background="flow", **few)

@@ -15,7 +15,7 @@ Run: python analyses/search_lhco.py [--data FOLDER] [--seeds 10] [--quick]
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ from hepaa import search
 from hepaa.stats.performance import sic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hepaa.search.methods.base import Method
 
 IDEALISED = search.Window("mjj", (3300, 3700), ((2600, 3300), (3700, 5500)))
@@ -43,15 +45,22 @@ def table_of(values: np.ndarray) -> hepaa.EventTable:
     )
 
 
-def load(study: Study) -> dict[str, np.ndarray]:
+@cache
+def load(data: Path) -> dict[str, np.ndarray]:
     """Background and signal to search in, and those to test on."""
-    arrays = {name: np.load(study.data / "lhco" / f"cathode_innerdata_{name}.npy") for name in ("train", "test")}
-    extra = np.load(study.data / "lhco" / "cathode_innerdata_extrasig_train.npy")
+    arrays = {name: np.load(data / "lhco" / f"cathode_innerdata_{name}.npy") for name in ("train", "test")}
+    extra = np.load(data / "lhco" / "cathode_innerdata_extrasig_train.npy")
     return {
-        "background": arrays["train"][arrays["train"][:, 5] == 0],
-        "signal": np.concatenate([extra[extra[:, 5] == 1], arrays["train"][arrays["train"][:, 5] == 1]]),
+        "train background": arrays["train"][arrays["train"][:, 5] == 0],
+        "train signal": np.concatenate([extra[extra[:, 5] == 1], arrays["train"][arrays["train"][:, 5] == 1]]),
         "test": arrays["test"],
     }
+
+
+def parts(data: Path, seed: int) -> dict[str, np.ndarray]:
+    """The same without labels, for the audit; a seed takes some of it."""
+    del seed
+    return {name: values[:, :5] for name, values in load(data).items()}
 
 
 def judged(score: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -67,23 +76,23 @@ def judged(score: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def idealised(study: Study, by: str, seed: int) -> dict[str, float]:
     """One draw against a template."""
-    events = load(study)
+    events = load(study.data)
     rng = np.random.default_rng([seed, 1])
-    order = rng.permutation(len(events["background"]))
+    order = rng.permutation(len(events["train background"]))
     n = len(order) // (8 if study.quick else 2)
-    background, template = events["background"][order[: n - SIGNAL]], events["background"][order[n : 2 * n]]
-    signal = events["signal"][rng.permutation(len(events["signal"]))[:SIGNAL]]
+    background, template = events["train background"][order[: n - SIGNAL]], events["train background"][order[n : 2 * n]]
+    signal = events["train signal"][rng.permutation(len(events["train signal"]))[:SIGNAL]]
     method = search.Idealised(IDEALISED, template=table_of(template), by=by, members=8 if by == "residual" else 20)
     # the sidebands of the window are not used, but have to be there
-    sidebands = events["background"][order[-500:]] * np.array([0.9, 1, 1, 1, 1, 1])
+    sidebands = events["train background"][order[-500:]] * np.array([0.9, 1, 1, 1, 1, 1])
     method.fit(table_of(np.concatenate([background, signal, sidebands])), seed=seed)
     return judged(method.score(table_of(events["test"])), events["test"][:, 5])
 
 
 def supervised(study: Study, seed: int) -> dict[str, float]:
     """The ceiling: all labels known."""
-    events = load(study)
-    x = np.concatenate([events["background"], events["signal"][:20_000]])
+    events = load(study.data)
+    x = np.concatenate([events["train background"], events["train signal"][:20_000]])
     model = hepaa.TreeEnsemble(seed=seed, preprocess=None, members=2 if study.quick else 20)
     model.fit(x[:, 1:5], x[:, 5].astype(int))
     return judged(model.anomaly_score(events["test"][:, 1:5]), events["test"][:, 5])
@@ -91,9 +100,11 @@ def supervised(study: Study, seed: int) -> dict[str, float]:
 
 def mini(study: Study, method: Method, seed: int) -> dict[str, float]:
     """One draw with sidebands inside the signal region's file."""
-    events = load(study)
+    events = load(study.data)
     rng = np.random.default_rng([seed, 2])
-    background, signal = (events[name][rng.permutation(len(events[name]))] for name in ("background", "signal"))
+    background, signal = (
+        events[name][rng.permutation(len(events[name]))] for name in ("train background", "train signal")
+    )
     background = background[: len(background) // (4 if study.quick else 1)]
     inside = MINI.in_signal(signal[:, 0] * 1000).mean()
     expected = STRENGTH * np.sqrt(MINI.in_signal(background[:, 0] * 1000).sum()) / inside

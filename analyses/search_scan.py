@@ -36,7 +36,7 @@ TOYS = 500  # of the one window
 
 def mixed(study: Study, background: hepaa.EventTable) -> hepaa.EventTable:
     """Background, and a draw of the signal."""
-    signal, window = table_of(study, DIJETS[W500]), WINDOWS[W500]
+    signal, window = table_of(study.data, DIJETS[W500]), WINDOWS[W500]
     rng = np.random.default_rng(71)
     expected = STRENGTH * np.sqrt(window.in_signal(background["mjj"]).sum()) / window.in_signal(signal["mjj"]).mean()
     return hepaa.concatenate([background, signal[rng.permutation(signal.n)[: rng.poisson(expected)]]])
@@ -57,7 +57,7 @@ def main() -> None:
     """Search the events with and without signal, and the toys; print the table, draw the scan."""
     study = Study.from_command_line(__doc__, seeds=60)
     window = WINDOWS[W500]
-    background = table_of(study, *GENERATORS)
+    background = table_of(study.data, *GENERATORS)
     background = background[: 20_000 if study.quick else background.n]
     data = mixed(study, background)
     method = search.Residual(window, FOUR, members=3, label="residual search")

@@ -88,7 +88,7 @@ def main() -> None:
     """Search every toy and half, print the table."""
     study = Study.from_command_line(__doc__, seeds=40)
     window = WINDOWS[W500]
-    rows = mass_rows(table_of(study, *GENERATORS), window, FOUR)
+    rows = mass_rows(table_of(study.data, *GENERATORS), window, FOUR)
     low, high = window.limits
     rows = rows[(rows.mass >= low) & (rows.mass < high)][: 20_000 if study.quick else rows.n]
     model = search.Background.of(rows, window)

@@ -25,6 +25,16 @@ PROCESSES: dict[str, JetProcess] = {"monash": Dijets(pt_hat_min=1000.0), "W'(500
 BLOCK = 500
 
 
+def _path(store: Path, name: str, block: int) -> Path:
+    key = hashlib.sha256(repr(PROCESSES[name].settings()).encode()).hexdigest()[:12]
+    return store / "simulated" / f"{key}-{block}.parquet"
+
+
+def are_kept(store: Path, n: int) -> bool:
+    """Whether the first n events of all PROCESSES are in the store."""
+    return all(_path(store, name, block).is_file() for name in PROCESSES for block in range(-(-n // BLOCK)))
+
+
 def jets(store: Path, name: str, n: int) -> hepaa.EventTable:
     """The first n events of one of PROCESSES: `constituents-2x30`, and the features `dijet` and `dijet-hl` beside it.
 
@@ -33,16 +43,13 @@ def jets(store: Path, name: str, n: int) -> hepaa.EventTable:
     store : Path
         Folder of all stores: events do not depend on the code of an analysis.
     """
-    process = PROCESSES[name]
-    key = hashlib.sha256(repr(process.settings()).encode()).hexdigest()[:12]
-    folder = store / "simulated"
-    folder.mkdir(parents=True, exist_ok=True)
     blocks = []
     for block in range(-(-n // BLOCK)):
-        path = folder / f"{key}-{block}.parquet"
+        path = _path(store, name, block)
         if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as partial:
-                _block(process, block).save(partial)
+                _block(PROCESSES[name], block).save(partial)
         blocks.append(hepaa.EventTable.load(path))
     return hepaa.concatenate(blocks)[:n]
 

@@ -15,7 +15,7 @@ Run: python analyses/zh_luminosity.py [--data FOLDER] [--seeds 5] [--quick]
 from __future__ import annotations
 
 import tempfile
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,11 +43,11 @@ LUMINOSITY = np.geomspace(10, 10_000, 40)
 TARGETS = ((C_HW, 3.0), (C_HW, 5.0), (1.0, 3.0), (1.0, 5.0))
 
 
-def card(study: Study, seed: int) -> Card:
+def card(data: Path, seed: int, *, quick: bool = False) -> Card:
     """The run: two generators of the background, three detectors."""
-    zh, events = study.data / "zh", 3000 if study.quick else None
+    zh, events = data / "zh", 3000 if quick else None
     background = {"process": "ZH (SM)", "cross_section_pb": SM_PB, "max_events": events}
-    neural = {"epochs": study.epochs(50)}
+    neural = {"epochs": 2 if quick else 50}
     return Card.model_validate(
         {
             "name": "ZH -> llbb: luminosity for 3 and 5 sigma",
@@ -74,13 +74,25 @@ def card(study: Study, seed: int) -> Card:
     )  # fmt: skip
 
 
-def measured(study: Study, table: EventTable, seed: int) -> dict[str, float]:
+@cache
+def events(data: Path, *, quick: bool = False) -> EventTable:
+    """All of them."""
+    return pipeline.read(card(data, 0, quick=quick), Silent())
+
+
+def parts(data: Path, seed: int, *, quick: bool = False) -> dict[str, EventTable]:
+    """For the training, the choice of bins, and the test."""
+    found = pipeline.divide(card(data, seed, quick=quick), events(data, quick=quick))
+    return {"train": found["train"], "train bins": found["validation"], "test": found["test"]}
+
+
+def measured(study: Study, seed: int) -> dict[str, float]:
     """Z at `AT`, luminosities, and both curves of each detector, one number a name."""
-    chosen = card(study, seed)
-    parts = pipeline.divide(chosen, table)
+    chosen = card(study.data, seed, quick=study.quick)
+    train, *others = parts(study.data, seed, quick=study.quick).values()
     with tempfile.TemporaryDirectory() as folder:
-        models = pipeline.train(chosen, parts["train"], Path(folder) / "models", Silent())
-    validation, test = (pipeline.score(models, parts[name]) for name in ("validation", "test"))
+        models = pipeline.train(chosen, train, Path(folder) / "models", Silent())
+    validation, test = (pipeline.score(models, table) for table in others)
     found = {}
     for name in DETECTORS:
         z = evaluate(name, validation, test, chosen).significance[SIGNAL]
@@ -106,8 +118,7 @@ def reached(values: list[float]) -> list[float]:
 def main() -> None:
     """Run, print, draw one figure."""
     study = Study.from_command_line(__doc__)
-    table = pipeline.read(card(study, 0), Silent())
-    found = study.over_seeds("run", partial(measured, study, table))
+    found = study.over_seeds("run", partial(measured, study))
     lines = [
         Line(
             name,

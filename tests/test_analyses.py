@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,48 @@ def test_the_audit_counts_rows_in_both_parts(dtype):
     assert shared(parts) == 0
     leaked = np.concatenate([rows[6000:], rows[5990:6000], -rows[:1]])
     assert shared(parts | {"test": leaked}) == 10
+
+
+def test_a_script_shows_the_audit_its_parts_or_says_why_it_has_none():
+    """Their sources are read and not run: all imports together take seconds."""
+    import audit
+    from run import scripts
+
+    divides = re.compile(r"^(def parts\(|parts = )", re.MULTILINE)
+    undivided = {name for name in scripts() if not divides.search((ANALYSES / f"{name}.py").read_text("utf-8"))}
+    assert undivided == set(audit.UNDIVIDED)
+    assert len(undivided) < 8
+    assert all(audit.UNDIVIDED.values())
+    assert scripts()[-1] == "audit"  # it looks at what another one simulates
+
+
+def test_the_audit_asks_for_each_question_apart(study, tmp_path):
+    from audit import questions, shared
+
+    rows = np.random.default_rng(1).normal(size=(10, 3))
+    one, other = {"train": rows[:5], "test": rows[5:]}, {"train": rows[5:], "test": rows[:5]}
+    asked = questions(lambda data, seed: {"one": one, "other": other}, study, 0)
+    assert [shared(parts) for parts in asked.values()] == [0, 0]
+    assert questions(lambda data, seed: one, study, 0) == {"": one}
+    assert questions(lambda data, seed: {}, study, 0) == {}
+    stored = questions(lambda data, seed, store: {"train": store, "test": rows}, study, 0)
+    assert stored[""]["train"] == tmp_path
+
+
+def test_jets_of_the_foundation_model_are_in_one_part_alone(monkeypatch, tmp_path, capsys):
+    """A quick run labels the first events of the files that the others are of."""
+    import foundation
+    from audit import shared
+
+    rng = np.random.default_rng(0)
+    files = (*foundation.PACK, *foundation.SIGNALS.values())
+    events = {name: hepaa.EventTable.build(rng.normal(size=(900, 3)), ("a", "b", "c"), label=-1) for name in files}
+    monkeypatch.setattr(foundation, "pack", lambda _, name: events[name])
+    parts = foundation.parts(tmp_path, 0, tmp_path)
+    assert "simulated ones are not in the store" in capsys.readouterr().out
+    assert shared(parts) == 0
+    assert parts["train monash"].n + parts["test monash"].n == foundation.QUICK
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_row_of_the_table_gives_mean_spread_and_number():
