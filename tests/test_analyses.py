@@ -212,6 +212,46 @@ def test_the_bead_map_measures_as_the_package_does():
     assert found["false kl sherpa_css 0.01"] > 2
 
 
+def test_a_peer_that_is_not_installed_is_named_with_the_extra_that_has_it(monkeypatch):
+    import anorand_supervised
+
+    for name in ("catboost", "xgboost"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SystemExit, match=r"^xgboost, catboost .*hepaa\[baselines\]"):
+        anorand_supervised.need_libraries()
+
+
+@pytest.mark.slow
+def test_boosted_peers_repeat_themselves_and_write_no_files(monkeypatch, tmp_path):
+    from anorand_supervised import peers, precision
+
+    boosted = ("gradient boosting", "LightGBM", "XGBoost", "CatBoost")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = (rng.uniform(size=400) < 0.1).astype(int)
+    X = rng.normal(size=(400, 6)) + y[:, None]
+    for wide in (False, True):
+        first, again = (
+            {name: precision(models[name], X[:200], X[200:], y[:200], y[200:]) for name in boosted}
+            for models in (peers(3, y[:200], wide=wide), peers(3, y[:200], wide=wide))
+        )
+        assert first == again
+        assert min(first.values()) > 20
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_scans_on_real_data_train_on_few_rows_and_test_on_all_others(tmp_path):
+    from anorand_scans import MOST_ROWS, real
+
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.arange(3000.0), rng.normal(size=(3000, 2)), np.ones(3000)])
+    np.savez(tmp_path / "1_one.npz", X=X, y=np.arange(3000) % 10 == 0)
+    for train, test, y, truth in real(tmp_path / "1_one.npz", range(2)):
+        assert (train.shape, test.shape) == ((MOST_ROWS, 3), (900, 3))  # a constant column is left out
+        assert not set(train[:, 0]) & set(test[:, 0])
+        assert (y.mean(), truth.mean()) == (0.1, 0.1)
+
+
 def test_an_unknown_script_is_named():
     done = subprocess.run(
         [sys.executable, str(ANALYSES / "run.py"), "aa_zz"], capture_output=True, text=True, check=False
