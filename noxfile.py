@@ -84,7 +84,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def analyses(session: nox.Session) -> None:
     """The published results, measured here, and the page of them; `-- --quick` shows only that all work."""
-    _install(session, ".[baselines]")
+    _install(session, ".[baselines,simulate]")
     session.run("python", "analyses/run.py", *session.posargs)
 
 

@@ -25,7 +25,7 @@ machine 72.3 %, 39.7 % and 30.1 %, a perceptron 40.2 % and 40.3 % on the last tw
 1,000, and splits them then, so that most test rows are training rows too. A line of the table shows what comes of that,
 with 20 epochs and nothing chosen; it is no measurement of a detector. Of the sets here, MVTec-AD's alone are as small.
 
-Run: python analyses/anorand_adbench.py [--data FOLDER] [--seeds 10] [--quick]
+Run: python analyses/anorand_adbench.py [--data FOLDER] [--seeds 5] [--quick]
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def line(name: str, published: float, columns: list[list[float]]) -> Line:
 
 def main() -> None:
     """Train, score, print the table."""
-    study = Study.from_command_line(__doc__, seeds=10)
+    study = Study.from_command_line(__doc__)
     files = sets(study.data)
     lines, n = [], len(study.seeds)
     for name in QUICK if study.quick else PRINTED:

@@ -1,7 +1,7 @@
 """AnoRand without labels (arXiv:2305.18389) among 15 detectors of PyOD: ADBench's data sets at hand, identical splits.
 
 ADBench's protocol (`adbench.py`): detectors are fitted to the training part with the anomalies in it, and scored on the
-test part by AUC-PR and AUC-ROC. What differs from it, to keep ten seeds in bounds: of both parts 1,000 rows at most,
+test part by AUC-PR and AUC-ROC. What differs from it, to keep the whole in bounds: of both parts 1,000 rows at most,
 the same for all detectors, with one anomaly at least. PyOD's detectors have its defaults, but for
 
 - principal components without variance (PCA divides by them) and a floor to the covariance (GMM);
@@ -28,7 +28,7 @@ among the first by mean rank, not by mean AUC-PR: ranks count sets, means count 
 `results/anorand_peers.csv` has every set and detector; the box plots are those of the source's Fig. 8, the columns
 "first" and "second" its counts.
 
-Run: python analyses/anorand_peers.py [--data FOLDER] [--seeds 10] [--quick]
+Run: python analyses/anorand_peers.py [--data FOLDER] [--seeds 5] [--quick]
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def boxes(values: dict[str, np.ndarray], order: list[str]) -> Figure:
 
 def main() -> None:
     """Fit, score, print the ranks, draw the diagram."""
-    study = Study.from_command_line(__doc__, seeds=10)
+    study = Study.from_command_line(__doc__)
     files = {name: paths for name, paths in sets(study.data).items() if not study.quick or name in QUICK}
     n = len(study.seeds)
     found = {

@@ -1,10 +1,10 @@
 """AnoRand with labels among classifiers with labels: the peers of Table 2 of arXiv:2305.18389, by precision and rank.
 
 Naive Bayes, a support vector machine, a perceptron, a random forest and gradient boosting of scikit-learn, LightGBM,
-XGBoost and CatBoost on the splits of `anorand_adbench.py` (seeds 0 to 4 of its ten), whose results file gives AnoRand's
-numbers, so run that first. Defaults, on standardised features, but for balanced classes where the classifier knows the
-word and early stopping of the perceptron; nothing was tuned, where AnoRand chose epochs and combination on a quarter of
-each training part. On the embeddings of images, of more than 200 features, two peers would take over half an hour with
+XGBoost and CatBoost on the splits of `anorand_adbench.py`, whose results file gives AnoRand's numbers, so run that
+first. Defaults, on standardised features, but for balanced classes where the classifier knows the word and early
+stopping of the perceptron; nothing was tuned, where AnoRand chose epochs and combination on a quarter of each training
+part. On the embeddings of images, of more than 200 features, two peers would take over half an hour with
 their defaults: there scikit-learn's boosting and CatBoost have 32 bins in place of 255 and 254, and CatBoost 200 trees
 in place of 1,000. On one split of CIFAR10 these bins change the AUC-PR of the first from 43.8 to 47.1 %, and that of
 200 trees of CatBoost from 45.3 to 42.9 %; from split to split boosting varies by 2.

@@ -1,9 +1,8 @@
 """Density-based resonant searches in dijets with 6, 8 and 14 inputs: more is learned, less is found.
 
 Events, windows, injection (S/sqrt(B) = 2.2), inputs and measures are those of `search_dijets.py`, the draws too. Six
-inputs: the eight without those of pT. Residual search: mixtures with shrinkage 0.05. CATHODE with the spline flow as
-density, three draws of semi-visible jets alone, for a search of fourteen inputs takes five CPU-minutes. Shrinkage was
-chosen on one other draw of the semi-visible jets.
+inputs: the eight without those of pT. Residual search: mixtures with shrinkage 0.05, which was chosen on one other draw
+of the semi-visible jets.
 
 Run: python analyses/search_inputs.py [--data FOLDER] [--seeds 10] [--quick]
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from samples import DIJETS, SVJ
+from samples import DIJETS
 from search_dijets import EFFICIENCIES, EIGHT, FIRST, FOURTEEN, GENERATORS, STRENGTH, WINDOWS, supervised, table_of
 from study import Study
 from table import Line
@@ -24,12 +23,9 @@ if TYPE_CHECKING:
     import hepaa
 
 SIX = EIGHT[:6]
-FLOW_DRAWS = 3
 
 
-def draw(
-    study: Study, method: search.Residual | search.Cathode, events: list[hepaa.EventTable], number: int
-) -> dict[str, float]:
+def draw(study: Study, method: search.Residual, events: list[hepaa.EventTable], number: int) -> dict[str, float]:
     """z and SIC of one draw, over that of supervised trees."""
     found = search.inject(
         method, *events, strengths=(STRENGTH,), draws=1, folds=2 if study.quick else 5, efficiencies=EFFICIENCIES,
@@ -53,12 +49,6 @@ def main() -> None:
             name = f"{signal}, {len(inputs)} inputs: residual search"
             method = search.Residual(window, inputs, shrinkage=0.05, **few)
             lines.append(Line(name, study.over_seeds(name, partial(draw, study, method, events)), 2))
-    events = [background, table_of(study.data, DIJETS[SVJ])]
-    for inputs in (EIGHT, FOURTEEN)[: 1 if study.quick else 2]:
-        name = f"{SVJ}, {len(inputs)} inputs: CATHODE with a flow"
-        method = search.Cathode(WINDOWS[SVJ], inputs, background="flow", **few)
-        rounds = [study.values(name, k, partial(draw, study, method, events, k)) for k in study.seeds[:FLOW_DRAWS]]
-        lines.append(Line(name, {key: [found[key] for found in rounds] for key in rounds[0]}, 2))
     study.publish("Dijets at S/sqrt(B) = 2.2, densities of many inputs", lines)
 
 
