@@ -275,7 +275,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(where)], check=True)
 
 
-@pytest.mark.parametrize("chosen", [serial, Processes(2)], ids=["serial", "processes"])
+@pytest.mark.parametrize(
+    "chosen", [serial, pytest.param(Processes(2), marks=pytest.mark.slow)], ids=["serial", "processes"]
+)
 def test_a_full_disk(small_disk, tmp_path, chosen):
     plan = make_plan([(TASK, lhe_files(tmp_path, 30, 50))], folder=tmp_path)
     reference = undisturbed(plan, tmp_path / "reference")

@@ -144,6 +144,7 @@ def same(one, two, path=""):
         assert one == (pytest.approx(two, rel=1e-9) if isinstance(two, float) else two), path
 
 
+@pytest.mark.slow
 def test_a_histogram_is_the_same_in_batches(tmp_path):
     rng = np.random.default_rng(2)
 

@@ -132,6 +132,7 @@ def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path):
         assert pq.read_table(out / name).select(again.column_names).equals(again, check_metadata=False)
 
 
+@pytest.mark.slow
 def test_a_run_scores_each_part_once_and_sorts_its_events_once(tmp_path, monkeypatch):
     scored, sorted_events = [], []
     squares, ranked = SumOfSquares.anomaly_score, _Ranked.of.__func__
@@ -204,11 +205,25 @@ def test_a_root_ntuple_gives_the_features_of_the_lhe_file_with_the_same_events(t
     np.testing.assert_allclose(root["drll"], lhe["drll"], atol=2e-3)
 
 
-def test_two_generators_share_the_yield_of_their_process(tmp_path):
-    out = tmp_path / "out"
-    detectors = [{"name": "Squares", "detector": "SumOfSquares"}]
-    done = hepaa("run", write_card(tmp_path, "lhco", detectors=detectors), "--output", out)
+@pytest.fixture(scope="module")
+def lhco_run(tmp_path_factory):
+    """Folder of a run on two generators, of which one is not trained on."""
+    folder = tmp_path_factory.mktemp("lhco")
+    content = yaml.safe_load(demo_path("lhco.yaml").read_text())
+    card = write_card(
+        folder,
+        "lhco",
+        detectors=[{"name": "Squares", "detector": "SumOfSquares"}],
+        split=content.get("split", {}) | {"train_without": ["Pythia 8 Vincia"]},
+        histogram=content.get("histogram", {}) | {"min_events": 5},
+    )
+    done = hepaa("run", card, "--output", folder / "out")
     assert done.exit_code == 0, done.output
+    return folder / "out"
+
+
+def test_two_generators_share_the_yield_of_their_process(lhco_run):
+    out = lhco_run
     results = json.loads((out / "results.json").read_text())
     first = [r["sum_weights"] for r in results["cutflow"] if r["step"] == "all" and r["process"] == "QCD dijets"]
     assert first == pytest.approx([50_000, 50_000])
@@ -217,26 +232,17 @@ def test_two_generators_share_the_yield_of_their_process(tmp_path):
     assert len(stacked) == 2
 
 
-def test_a_generator_that_is_left_out_is_scored_but_not_trained_on(tmp_path):
-    content = yaml.safe_load(demo_path("lhco.yaml").read_text())
-    card = write_card(
-        tmp_path,
-        "lhco",
-        detectors=[{"name": "Squares", "detector": "SumOfSquares"}],
-        split=content.get("split", {}) | {"train_without": ["Pythia 8 Vincia"]},
-        histogram=content.get("histogram", {}) | {"min_events": 5},
-    )
-    assert hepaa("run", card, "--output", tmp_path / "out").exit_code == 0
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    everything = EventTable.load(tmp_path / "out" / "features.parquet")
+def test_a_generator_that_is_left_out_is_scored_but_not_trained_on(lhco_run):
+    results = json.loads((lhco_run / "results.json").read_text())
+    everything = EventTable.load(lhco_run / "features.parquet")
     left_out = everything.generators.index("Pythia 8 Vincia")
-    test = EventTable.load(tmp_path / "out" / "scores.parquet")
+    test = EventTable.load(lhco_run / "scores.parquet")
     counted = sum(sum(part.values()) for part in results["parts"].values())
     assert counted < everything.n
     assert (test.generator == left_out).any()
     rates = results["detectors"]["Squares"]["generators"]
     assert set(rates) == {"Pythia 8 Monash", "Pythia 8 Vincia"}
-    validation = EventTable.load(tmp_path / "out" / "validation.parquet").background
+    validation = EventTable.load(lhco_run / "validation.parquet").background
     reference = validation[validation.generator != left_out]
     for found in rates.values():
         (one,) = [f for f in found if f["target"] == 0.1]

@@ -48,7 +48,7 @@ def card(tmp_path_factory):
     return parse_card(content, source=Path("card.yaml"))
 
 
-@pytest.mark.parametrize("shard_events", [13, 97])
+@pytest.mark.parametrize("shard_events", [pytest.param(13, marks=pytest.mark.slow), 97])
 def test_shards_of_a_card_have_the_bits_of_the_whole(card, tmp_path, shard_events):
     whole = read(card, Silent())
     table, outcome = read_card(card, BatchSetup(tmp_path, shard_events=shard_events))

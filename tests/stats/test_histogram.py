@@ -161,7 +161,7 @@ def test_significance_is_the_sum_of_its_bins(table):
     assert json.loads(json.dumps(syst.to_dict(), allow_nan=False))["systematic"] == 0.2
 
 
-@pytest.mark.parametrize("systematic", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("systematic", [0.0, 0.1, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_total_error_is_that_of_resampled_simulation(table, systematic):
     h = score_histograms(table, table["x"], Binning((0.0, 1.0, 2.0, 4.0, 8.0)))
     rng = np.random.default_rng(4)

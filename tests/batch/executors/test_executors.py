@@ -80,7 +80,11 @@ def test_rows_are_those_of_reading_the_files_without_batches(inputs, tmp_path):
     assert [(r.step, r.n) for r in got.cutflow] == [(r.step, r.n) for r in whole.cutflow]
 
 
-@pytest.mark.parametrize("chosen", [shuffled, Processes(2), LocalJobs(2), array_jobs], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize(
+    "chosen",
+    [shuffled, Processes(2), LocalJobs(2), pytest.param(array_jobs, marks=pytest.mark.slow)],
+    ids=lambda c: type(c).__name__,
+)
 def test_every_executor_gives_the_bits_of_serial(chosen, inputs, reference, tmp_path):
     outcome = process(inputs[0], tmp_path, chosen)
     assert fingerprint(merge.table(outcome)) == reference[0]
@@ -91,9 +95,10 @@ def test_every_executor_gives_the_bits_of_serial(chosen, inputs, reference, tmp_
     assert len(computed(tmp_path)) == 5
 
 
-def test_ranges_of_events_too(inputs, reference, tmp_path):
+@pytest.mark.parametrize("chosen", [shuffled, pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_ranges_of_events_too(chosen, inputs, reference, tmp_path):
     assert len(inputs[1].shards) > 5
-    assert fingerprint(merge.table(process(inputs[1], tmp_path, Processes(2)))) == reference[1]
+    assert fingerprint(merge.table(process(inputs[1], tmp_path, chosen))) == reference[1]
 
 
 def test_two_dask_workers_give_the_bits_of_serial(inputs, reference, tmp_path):

@@ -27,6 +27,8 @@ FILES = (
     "sherpa-3.0.1-eejjj.lhe",
 )
 
+LARGE = ("madgraph-2.2.1-Z-ckkwl.lhe.gz",)  # 10,000 events, like those of MLM but without clusterings
+
 
 def test_the_list_is_complete(data):
     assert {p.name for p in (data / "lhe").iterdir()} == set(FILES)
@@ -48,7 +50,9 @@ def assert_same_events(ours, theirs):
         assert ours.header[key] == theirs.header[key], key
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in FILES]
+)
 def test_every_file_both_ways(data, tmp_path, name):
     path = data / "lhe" / name
     ours = hepaa.open(path, extras=True)

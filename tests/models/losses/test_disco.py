@@ -144,7 +144,14 @@ def table():
     return hepaa.EventTable.build(X, tuple("abcd"), label=(np.arange(3000) >= 2800).astype(int), spectators={"m": mass})
 
 
-@pytest.mark.parametrize("cls", [hepaa.VAE, hepaa.AnomalyAwareVAE, hepaa.ContrastiveVAE])
+@pytest.mark.parametrize(
+    "cls",
+    [
+        hepaa.VAE,
+        pytest.param(hepaa.AnomalyAwareVAE, marks=pytest.mark.slow),
+        pytest.param(hepaa.ContrastiveVAE, marks=pytest.mark.slow),
+    ],
+)
 def test_a_detector_is_decorrelated_by_one_option(cls, table):
     options = {"hidden": (16,), "epochs": 8, "learning_rate": 0.01, "preprocess": "standard", "reconstruction": "mse"}
     if cls is hepaa.AnomalyAwareVAE:
