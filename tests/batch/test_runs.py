@@ -200,7 +200,11 @@ def test_a_histogram_is_the_same_in_batches(tmp_path):
     ("system", "lines"),
     [
         ("slurm", ["#SBATCH -p short", "#SBATCH --mem=3G", "#SBATCH -t 01:30:00", "distributed.cli.dask_worker"]),
-        ("htcondor", ["MY.DaskWorkerMemory = 3000000000", '+JobFlavour = "short"', "+MaxRuntime = 5400", "Queue"]),
+        pytest.param(
+            "htcondor",
+            ["MY.DaskWorkerMemory = 3000000000", '+JobFlavour = "short"', "+MaxRuntime = 5400", "Queue"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_job_script_can_be_read_before_it_is_submitted(card, system, lines):

@@ -256,6 +256,7 @@ def browser():
     return playwright, found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_browser_draws_the_page_at_every_width(page):
     playwright, where = browser()

@@ -16,6 +16,7 @@ from hepaa.card import load_card
 from hepaa.cli import main
 from hepaa.demo import path as demo_path
 from hepaa.detectors import SumOfSquares
+from hepaa.report import figures
 from hepaa.run import pipeline
 from hepaa.stats.performance import _Ranked
 from hepaa.table import EventTable
@@ -122,8 +123,9 @@ def test_train_and_test_are_disjoint_and_the_binning_is_chosen_elsewhere(zh_run)
     assert counted == everything.n
 
 
-def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path):
+def test_the_same_card_gives_the_same_scores_twice(zh_run, tmp_path, monkeypatch):
     out, _ = zh_run
+    monkeypatch.setattr(figures, "OF_A_RUN", ())  # scores do not wait for figures
     card = write_card(tmp_path, detectors=QUICK[:1])
     assert hepaa("run", card, "--output", tmp_path / "again").exit_code == 0
     for name in ("scores.parquet", "validation.parquet"):
@@ -217,7 +219,9 @@ def lhco_run(tmp_path_factory):
         split=content.get("split", {}) | {"train_without": ["Pythia 8 Vincia"]},
         histogram=content.get("histogram", {}) | {"min_events": 5},
     )
-    done = hepaa("run", card, "--output", folder / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "OF_A_RUN", ())
+        done = hepaa("run", card, "--output", folder / "out")
     assert done.exit_code == 0, done.output
     return folder / "out"
 

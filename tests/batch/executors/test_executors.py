@@ -101,6 +101,7 @@ def test_ranges_of_events_too(chosen, inputs, reference, tmp_path):
     assert fingerprint(merge.table(process(inputs[1], tmp_path, chosen))) == reference[1]
 
 
+@pytest.mark.slow
 def test_two_dask_workers_give_the_bits_of_serial(inputs, reference, tmp_path):
     with dask_workers(2) as (at, _):
         outcome = process(inputs[0], tmp_path, executor(f"dask://{at}"))
