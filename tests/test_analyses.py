@@ -230,10 +230,10 @@ def test_boosted_peers_repeat_themselves_and_write_no_files(monkeypatch, tmp_pat
     rng = np.random.default_rng(0)
     y = (rng.uniform(size=400) < 0.1).astype(int)
     X = rng.normal(size=(400, 6)) + y[:, None]
-    for wide in (False, True):
+    for embedded in (False, True):
         first, again = (
             {name: precision(models[name], X[:200], X[200:], y[:200], y[200:]) for name in boosted}
-            for models in (peers(3, y[:200], wide=wide), peers(3, y[:200], wide=wide))
+            for models in (peers(3, y[:200], embedded=embedded), peers(3, y[:200], embedded=embedded))
         )
         assert first == again
         assert min(first.values()) > 20
