@@ -10,7 +10,8 @@ from helpers.searches import SMALL, WINDOW, background, signal, table
 from scipy.stats import norm
 
 from hepaa.errors import InputError
-from hepaa.search import Background, Combined, Cwola, Injection, Residual, inject
+from hepaa.search import Background, Combined, Cwola, Injection, Residual, inject, injection
+from hepaa.search.result import ResonantResult
 
 METHOD = Residual(WINDOW, members=1, components=3)
 SIGNAL = table(signal(800, np.random.default_rng(1)))
@@ -52,6 +53,18 @@ def test_the_order_of_columns_does_not_matter(curve, events):
     other = SIGNAL.select(["b", "m", "a"])
     again = inject(METHOD, events, other, strengths=(0, 4), draws=4, **SMALL)
     np.testing.assert_array_equal(again.z, curve.z)
+
+
+def test_the_cut_is_measured_on_signal_that_was_not_injected(events, monkeypatch):
+    searched, measured = [], []
+    search, tails = injection.cross_fit_rows, ResonantResult.tails
+    monkeypatch.setattr(injection, "cross_fit_rows", lambda m, rows, **o: searched.append(rows) or search(m, rows, **o))
+    monkeypatch.setattr(ResonantResult, "tails", lambda part, rows: measured.append(rows) or tails(part, rows))
+    inject(METHOD, events, SIGNAL, strengths=(4,), draws=1, **SMALL)
+    known = set(searched[0].mass)
+    assert len(known & set(SIGNAL["m"])) > 50
+    assert len(measured[0].mass) > 50
+    assert not known & set(measured[0].mass)
 
 
 @pytest.mark.slow
