@@ -24,6 +24,7 @@ from hepaa.demo import path
 from hepaa.errors import CardError, InputError
 from hepaa.io.folders import MANIFEST
 from hepaa.progress import Silent
+from hepaa.report import figures
 from hepaa.run.reading import read
 from hepaa.table import EventTable, concatenate
 
@@ -285,6 +286,7 @@ def test_scan_as_typed_beside_its_card(card, tmp_path, monkeypatch):
         sample["files"] = [os.path.relpath(file, card.parent) for file in sample["files"][:1]]
     (card.parent / "near.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.chdir(card.parent)
+    monkeypatch.setattr(figures, "OF_A_RUN", ())
     said = hepaa("batch", "scan", "near.yaml", "--seed", 3, "--set", "histogram.bins=[2]")
     assert "== seed=3,bins=2" in said
     assert Path("near.yaml.batch", "runs", "seed=3,bins=2", "results.json").exists()
