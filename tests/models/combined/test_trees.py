@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
 
 import hepaa
 from hepaa.errors import InputError
 from hepaa.models.combined import trees as module
+from hepaa.models.combined.growing import grow
 from hepaa.models.combined.trees import TreeEnsemble, Trees, fit_trees, log_odds
 
 if TYPE_CHECKING:
@@ -42,31 +44,42 @@ def test_one_member_gives_the_bytes_of_scikit_learn(dtype: Any) -> None:
     np.testing.assert_allclose(log_odds(Trees.of(models), rows), np.mean(each, axis=0), rtol=0, atol=1e-12)
 
 
-def test_events_on_a_threshold_go_left_and_bins_are_cut_where_scikit_learn_would_say(
+def test_members_are_the_trees_of_scikit_learn_and_stop_where_the_other_half_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Members see numbers of bins; the trees that come out are asked about features, those of edges included."""
     x, y = two_classes()
+    weight = np.random.default_rng(2).uniform(0.2, 2, len(y))
     seen: list[Any] = []
-    of = Trees.of
-    monkeypatch.setattr(Trees, "of", lambda models, edges: seen.extend([models, edges]) or of(models, edges))
-    trees = fit_trees(x, y, None, 3, np.random.default_rng(0), bins=40)
-    models, edges = seen
+    grown = Trees.grown
+    monkeypatch.setattr(module, "grow", lambda *words: seen.append(words) or grow(*words))
+    monkeypatch.setattr(Trees, "grown", lambda members, edges: seen.append(edges) or grown(members, edges))
+    trees = fit_trees(x, y, weight, 3, np.random.default_rng(0), iterations=60, bins=40, leaves=6, patience=4)
+    *members, edges = seen
     assert [len(e) for e in edges] == [39, 39, len(np.unique(edges[2]))]
     binned = np.column_stack([np.searchsorted(e, x[:, i]) for i, e in enumerate(edges)])
-    expected = np.mean([model.decision_function(binned) for model in models], axis=0)
-    np.testing.assert_allclose(log_odds(trees, x), expected, rtol=0, atol=1e-12)
+    expected = []
+    for k, ((codes, truth, w), (codes_other, truth_other, w_other), *_) in enumerate(members):
+        peer = HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.2, max_leaf_nodes=6, max_bins=255, early_stopping=False
+        )
+        staged = [*peer.fit(codes, truth, sample_weight=w).staged_decision_function(codes_other)]
+        none = np.full(len(codes_other), np.log(w[truth].sum() / w[~truth].sum()))
+        losses = [log_loss(truth_other, expit(raw), sample_weight=w_other) for raw in (none, *staged)]
+        stop = next(n for n in range(4, 60) if min(losses[n - 3 : n + 1]) >= losses[n - 4] - 1e-7)
+        assert trees.first_tree[k + 1] - trees.first_tree[k] == stop
+        expected.append([*peer.staged_decision_function(binned)][stop - 1])
+    np.testing.assert_allclose(log_odds(trees, x), np.mean(expected, axis=0), rtol=0, atol=1e-6)
     assert np.isin(edges[0], x[:, 0]).all()  # so that the comparison above holds on edges too
 
 
-def test_an_older_scikit_learn_grows_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = two_classes()
-    stopped = fit_trees(x, y, None, 2, np.random.default_rng(3), iterations=60, patience=4)
-    monkeypatch.setattr(module, "_takes_validation", lambda: False)
-    cut = fit_trees(x, y, None, 2, np.random.default_rng(3), iterations=60, patience=4)
-    assert 8 < len(stopped.root) < 120  # they did stop
-    for name, values in stopped.to_arrays().items():
-        np.testing.assert_array_equal(cut.to_arrays()[name], values, err_msg=name)
+def test_few_rows_and_features_without_information_give_leaves_alone() -> None:
+    x, y = two_classes(30, 20)
+    assert len(fit_trees(x, y, None, 1, np.random.default_rng(0)).value) > 0  # 25 rows of a half: no leaf of 20 and 20
+    constant = fit_trees(np.ones((400, 2)), np.arange(400) % 2, None, 2, np.random.default_rng(0), patience=3)
+    assert (constant.depth == 0).all()
+    assert len(constant.root) == 6
+    np.testing.assert_allclose(log_odds(constant, np.ones((1, 2))), 0, atol=1e-12)
 
 
 def test_weights_are_numbers_of_events() -> None:
