@@ -62,18 +62,21 @@ def log_density(x: Array, log_weights: Array, means: Array, covariances: Array) 
         block = np.zeros((_ROWS, x.shape[1]))
         rows = x[first : first + _ROWS]
         block[: len(rows)] = rows
-        out[first : first + _ROWS] = _log_sum(products(block) @ table)[0]
+        out[first : first + _ROWS] = _log_sum(table.T @ products(block).T)[0]
     return out[: len(x)]
 
 
 def _log_sum(joint: Array) -> tuple[Array, Array]:
-    """log of the sum of exp(joint) over the components (n,), and their shares (n, k), which overwrite `joint`."""
-    highest = joint.max(axis=1, keepdims=True)
+    """log of the sum of exp(joint) over the components (n,), and their shares (k, n), which overwrite `joint`.
+
+    Events lie side by side, so that all steps are vector instructions.
+    """
+    highest = joint.max(axis=0)
     np.subtract(joint, highest, out=joint)
     np.exp(joint, out=joint)
-    total = joint.sum(axis=1, keepdims=True)
+    total = joint.sum(axis=0)
     np.divide(joint, total, out=joint)
-    return (highest + np.log(total))[:, 0], joint
+    return highest + np.log(total), joint
 
 
 def fit_mixture(
@@ -121,9 +124,9 @@ def fit_mixture(
             sums = np.zeros((k, table.shape[0]))
             for start in range(0, len(values), _ROWS):
                 block = values[start : start + _ROWS]
-                share = _log_sum(block @ table)[1]
-                share *= event_weight[start : start + _ROWS, None]
-                sums += share.T @ block
+                share = _log_sum(table.T @ block.T)[1]
+                share *= event_weight[start : start + _ROWS]
+                sums += share @ block
             state = _maximise(sums, d, floor)
     return state
 

@@ -248,7 +248,7 @@ def _excess(q: Array, weight: Array, q_0: Array) -> tuple[Array, Array]:
     """
     lowest = -0.5 / np.maximum(np.maximum(q.max(axis=0), q_0.max(axis=0)), 1.0)
     fraction, information = _fraction(q, weight, lowest)
-    fraction_0, information_0 = _fraction(q_0, np.ones((len(q_0), 1)), lowest)
+    fraction_0, information_0 = _fraction(q_0, np.ones((len(q_0), 1), q_0.dtype), lowest)
     inside = (weight * q**2 / ((1 + fraction * q) * (1 + fraction_0 * q))).sum(axis=0) / weight.sum(axis=0)
     information_0 = (information_0 + len(q_0) * inside) / 2
     return fraction - fraction_0, np.sqrt(1 / information + 1 / information_0)
@@ -259,6 +259,9 @@ def _fraction(q: Array, weight: Array, lowest: Array) -> tuple[Array, Array]:
     fraction = np.full(q.shape[1], 1e-3)
     for _ in range(12):
         slope = q / (1 + fraction * q)
-        information = (weight * slope**2).sum(axis=0)
-        fraction = np.clip(fraction + (weight * slope).sum(axis=0) / information, lowest, 0.5)
+        weighted = weight * slope
+        information = (weighted * slope).sum(axis=0)
+        before, fraction = fraction, np.clip(fraction + weighted.sum(axis=0) / information, lowest, 0.5)
+        if np.abs(fraction - before).max() < 1e-9:
+            break
     return fraction, information
