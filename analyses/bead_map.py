@@ -9,8 +9,9 @@ rate falling from 0.003 as a cosine, with a KL weight of 0.001 where no other is
   over the generators; NT-Xent between two noisy views). All scores of each: `bead_map.csv`.
 - What else moves it: the KL weight, from the start or risen over half of the epochs, a Dirichlet prior, fewer and more
   epochs.
-- Training generators: each alone, pairs, all, all but Sherpa; false positives of each at a cut that is fixed on those
-  trained on. "5,000 in all" has as many events and steps for one generator as for many.
+- Training generators: each alone (where SupCon has nothing to compare), pairs, all, all but Sherpa; false positives of
+  each at a cut that is fixed on those trained on. "5,000 in all" has as many events and steps for one generator as for
+  many.
 - Inputs: the 14 features, or the 20 hardest particles of both leading jets (shares of pT, angles about the axis)
   through DeepSets and a transformer, on the raw events of the data pack: 750 training events of each generator. The
   pack has neither pdg codes nor b-tags.
@@ -128,8 +129,8 @@ SETS = {
 }
 EQUAL = [
     Training("64-8", c, generators=g, events=EVENTS // len(g), epochs=50)
-    for g, c in product(SETS, ("", "supcon"))
-    if not c or len(g) > 1
+    for g, c in product(SETS, CONTRASTS)
+    if len(g) in {"": (1, 2, 4, 5), "supcon": (2, 4, 5), "ntxent": (1, 5)}[c]
 ]
 WITHOUT = [Training(n, c, generators=NO_SHERPA) for n, c in product(NETWORKS, CONTRASTS)]
 
