@@ -31,7 +31,7 @@ _TOLERANCE = 1e-7  # by which the loss has to fall
 G, H, N = 0, 1, 2  # sums of gradients and hessians, and the number of rows, of a bin
 
 
-class Member(NamedTuple):
+class Grown(NamedTuple):
     """Trees one after the other.
 
     Attributes
@@ -60,7 +60,7 @@ class Member(NamedTuple):
 @kernel
 def grow(
     training: Half, validation: Half, bins: int, iterations: int, learning_rate: float, leaves: int, patience: int
-) -> Member:
+) -> Grown:
     """Trees of one member, until the log loss of the validation half has not fallen for `patience` trees.
 
     Parameters
@@ -107,7 +107,7 @@ def grow(
         waited = trees - patience
         if waited >= 0 and losses[waited + 1 : trees + 1].min() >= losses[waited] - _TOLERANCE:
             break
-    return Member(
+    return Grown(
         baseline, feature[:first].copy(), code[:first].copy(), left[:first].copy(), right[:first].copy(),
         value[:first].copy(), sizes[:trees].copy(), depths[:trees].copy(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from hepaa.compiled import kernel
 from hepaa.errors import InputError
 from hepaa.models.base import Detector
-from hepaa.models.combined.growing import Member, grow
+from hepaa.models.combined.growing import Grown, grow
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Trees:
         )
 
     @classmethod
-    def grown(cls, members: Sequence[Member], edges: Sequence[Array]) -> Trees:
+    def grown(cls, members: Sequence[Grown], edges: Sequence[Array]) -> Trees:
         """What `grow` gave for each member; a code is the number of an edge of its feature."""
         columns = zip(*members, strict=True)
         baseline = np.array(next(columns))
