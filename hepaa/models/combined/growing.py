@@ -29,6 +29,7 @@ _LEAST_HESSIAN = 1e-3  # in a leaf
 _FLOOR = 1e-15  # of the sum of hessians that a value is divided by
 _TOLERANCE = 1e-7  # by which the loss has to fall
 G, H, N = 0, 1, 2  # sums of gradients and hessians, and the number of rows, of a bin
+FEATURE, CODE, LEFT, RIGHT = 0, 1, 2, 3  # of a node: a row goes left where its code of the feature is at most that
 
 
 class Grown(NamedTuple):
@@ -38,9 +39,8 @@ class Grown(NamedTuple):
     ----------
     baseline : float
         Log odds before the first tree.
-    feature, code, left, right : int32 (nodes,)
-        A row goes left where its code is at most that. Numbers of nodes are those within a tree; a leaf is its own left
-        and right node.
+    links : int32 (nodes, 4)
+        Feature, code, left and right node, which are numbers within a tree; a leaf is its own left and right node.
     value : (nodes,)
         Of a leaf.
     sizes, depths : int32 (trees,)
@@ -48,10 +48,7 @@ class Grown(NamedTuple):
     """
 
     baseline: float
-    feature: Whole
-    code: Whole
-    left: Whole
-    right: Whole
+    links: Whole
     value: Array
     sizes: Whole
     depths: Whole
@@ -75,10 +72,7 @@ def grow(
     codes, y, w = training
     n, d = codes.shape
     nodes = 2 * leaves - 1
-    most = iterations * nodes
-    feature, code, left, right = (np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32),
-                                  np.zeros(most, np.int32))  # fmt: skip
-    value = np.zeros(most)
+    links, value = np.zeros((iterations * nodes, 4), np.int32), np.zeros(iterations * nodes)
     sizes, depths = np.zeros(iterations, np.int32), np.zeros(iterations, np.int32)
     total = signal = 0.0
     for i in range(n):
@@ -98,19 +92,15 @@ def grow(
             e = np.exp(-abs(raw[i]))
             p = (1.0 if raw[i] >= 0 else e) / (1 + e)
             g[i], h[i] = w[i] * (p - y[i]), w[i] * e / (1 + e) ** 2
-        own = slice(first, first + nodes)
-        arrays = feature[own], code[own], left[own], right[own], value[own]
-        sizes[t], depths[t] = _tree(codes, validation[0], g, h, raw, raw_other, next_bin, work, arrays, learning_rate)
+        own = links[first : first + nodes], value[first : first + nodes]
+        sizes[t], depths[t] = _tree(codes, validation[0], g, h, raw, raw_other, next_bin, work, *own, learning_rate)
         first += sizes[t]
         trees = t + 1
         losses[trees] = _loss(raw_other, validation[1], validation[2])
         waited = trees - patience
         if waited >= 0 and losses[waited + 1 : trees + 1].min() >= losses[waited] - _TOLERANCE:
             break
-    return Grown(
-        baseline, feature[:first].copy(), code[:first].copy(), left[:first].copy(), right[:first].copy(),
-        value[:first].copy(), sizes[:trees].copy(), depths[:trees].copy(),
-    )  # fmt: skip
+    return Grown(baseline, links[:first].copy(), value[:first].copy(), sizes[:trees].copy(), depths[:trees].copy())
 
 
 @helper
@@ -144,11 +134,10 @@ def _next_bins(codes: Codes, bins: int) -> Whole:
 @helper
 def _tree(
     codes: Codes, other: Codes, g: Single, h: Single, raw: Array, raw_other: Array, next_bin: Whole, work: Any,
-    arrays: Any, learning_rate: float,
+    links: Whole, value: Array, learning_rate: float,
 ) -> tuple[int, int]:  # fmt: skip
     """Grow one tree, the node with the largest gain first, and add its values; its nodes and depth."""
     rows, rows_other, spare, sums = work
-    feature, code, left, right, value = arrays
     nodes, leaves = len(value), len(sums)
     start, stop = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     start_other, stop_other = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
@@ -165,7 +154,9 @@ def _tree(
     value[0] = -total[0, G] / (total[0, H] + _FLOOR)
     if len(rows) >= 2 * LEAST_ROWS and total[0, H] >= _LEAST_HESSIAN:
         _add(codes, rows, g, h, 0, len(rows), sums[0])
-        best[0, 0], feature[0], code[0], best[0, 1], best[0, 2] = _cut(sums[0], len(rows), total[0], value[0])
+        best[0, 0], links[0, FEATURE], links[0, CODE], best[0, 1], best[0, 2] = _cut(
+            sums[0], len(rows), total[0], value[0]
+        )
     size = 1
     while (size + 1) // 2 < leaves:
         k = int(np.argmax(best[:size, 0]))
@@ -173,15 +164,15 @@ def _tree(
             break
         one, two = size, size + 1
         size += 2
-        f, b = feature[k], code[k]
-        code[k] = (b + next_bin[f, b]) // 2
+        f, b = links[k, FEATURE], links[k, CODE]
+        links[k, CODE] = (b + next_bin[f, b]) // 2
         start[one], stop[two] = start[k], stop[k]
         stop[one] = start[two] = _divide(codes, rows, spare, start[k], stop[k], f, b)
         start_other[one], stop_other[two] = begin, end = start_other[k], stop_other[k]
-        stop_other[one] = start_other[two] = _divide(other, rows_other, spare, begin, end, f, code[k])
+        stop_other[one] = start_other[two] = _divide(other, rows_other, spare, begin, end, f, links[k, CODE])
         total[one, G], total[one, H] = best[k, 1], best[k, 2]
         total[two, G], total[two, H] = total[k, G] - best[k, 1], total[k, H] - best[k, 2]
-        best[k, 0], left[k], right[k] = 0.0, one, two
+        best[k, 0], links[k, LEFT], links[k, RIGHT] = 0.0, one, two
         small, large = (one, two) if stop[one] - start[one] < stop[two] - start[two] else (two, one)
         slot[small], slot[large] = (size - 1) // 2, slot[k]
         for child in (one, two):
@@ -194,14 +185,14 @@ def _tree(
         for child in (one, two):
             m = stop[child] - start[child]
             if m >= 2 * LEAST_ROWS:
-                best[child, 0], feature[child], code[child], best[child, 1], best[child, 2] = _cut(
+                best[child, 0], links[child, FEATURE], links[child, CODE], best[child, 1], best[child, 2] = _cut(
                     sums[slot[child]], m, total[child], value[child]
                 )
     for k in range(size):
-        if left[k]:
+        if links[k, LEFT]:
             value[k] = 0.0
             continue
-        feature[k], code[k], left[k], right[k] = 0, 0, k, k
+        links[k, FEATURE], links[k, CODE], links[k, LEFT], links[k, RIGHT] = 0, 0, k, k
         value[k] *= learning_rate
         for i in range(start[k], stop[k]):
             raw[rows[i]] += value[k]

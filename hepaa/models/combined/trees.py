@@ -91,7 +91,8 @@ class Trees:
         """What `grow` gave for each member; a code is the number of an edge of its feature."""
         columns = zip(*members, strict=True)
         baseline = np.array(next(columns))
-        feature, code, left, right, value, sizes, depth = (np.concatenate(arrays) for arrays in columns)
+        links, value, sizes, depth = (np.concatenate(arrays) for arrays in columns)
+        feature, code, left, right = (np.ascontiguousarray(column) for column in links.T)
         root = np.cumsum(sizes, dtype=np.int32) - sizes
         first = np.repeat(root, sizes)
         leaf = left == np.arange(len(left)) - first
