@@ -20,15 +20,13 @@ import page
 HERE = Path(__file__).parent
 LONGEST = (
     "bead_map",
-    "search_dijets",
     "foundation",
+    "search_dijets",
+    "label_free",
+    "zh_two_sample",
     "search_scan",
     "anorand_adbench",
     "anorand_peers",
-    "zh_two_sample",
-    "search_sculpting",
-    "search_lhco",
-    "search_background",
 )
 """Begin first, so that no long one is left over at the end. One that reads another's table is later than that."""
 AUDIT = "audit"
