@@ -14,7 +14,7 @@ from hepaa.models.combined.growing import Grown, grow
 from hepaa.models.parameters import between, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -59,31 +59,24 @@ class Trees:
     baseline: Array
 
     @classmethod
-    def of(cls, models: Iterable[HistGradientBoostingClassifier]) -> Trees:
-        """Those of fitted classifiers of two classes."""
-        counts, baselines, records = [0], [], []
-        for model in models:
-            trees = [nodes.nodes for (nodes,) in model._predictors]
-            records += trees
-            counts.append(counts[-1] + len(trees))
-            baselines.append(float(model._baseline_prediction.item()))
-        sizes = np.array([len(nodes) for nodes in records], dtype=np.int32)
-        root = np.concatenate([np.zeros(1, np.int32), np.cumsum(sizes[:-1], dtype=np.int32)])[: len(sizes)]
-        nodes = np.concatenate(records)
+    def of(cls, model: HistGradientBoostingClassifier) -> Trees:
+        """Those of a fitted classifier of two classes, which is one member."""
+        trees = [nodes.nodes for (nodes,) in model._predictors]
+        sizes = np.array([len(tree) for tree in trees], dtype=np.int32)
+        root = np.cumsum(sizes, dtype=np.int32) - sizes
+        nodes = np.concatenate(trees)
         own, first = np.arange(len(nodes), dtype=np.int32), np.repeat(root, sizes)
         leaf = nodes["is_leaf"] == 1
-        feature = np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32)
-        threshold = np.where(leaf, np.finfo(np.float64).max, nodes["num_threshold"])
         return cls(
-            feature=feature,
-            threshold=threshold,
+            feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32),
+            threshold=np.where(leaf, np.finfo(np.float64).max, nodes["num_threshold"]),
             left=np.where(leaf, own, nodes["left"].astype(np.int32) + first),
             right=np.where(leaf, own, nodes["right"].astype(np.int32) + first),
             value=np.where(leaf, nodes["value"], 0.0),
             root=root,
-            depth=np.array([tree["depth"].max() for tree in records], dtype=np.int32),
-            first_tree=np.array(counts, dtype=np.int32),
-            baseline=np.array(baselines),
+            depth=np.array([tree["depth"].max() for tree in trees], dtype=np.int32),
+            first_tree=np.array([0, len(trees)], dtype=np.int32),
+            baseline=np.array([float(model._baseline_prediction.item())]),
         )
 
     @classmethod
@@ -232,13 +225,12 @@ def fit_trees(
         w[rows] *= n / (2 * w[rows].sum())
     edges = [quantile_edges(x[:, i], w, bins) for i in range(x.shape[1])]
     codes = np.column_stack([np.searchsorted(e, x[:, i]).astype(np.uint8) for i, e in enumerate(edges)])
-    grown = []
+    grown, most_bins = [], max(map(len, edges)) + 1
     for _ in range(members):
         shuffled = [rng.permutation(rows) for rows in classes]
         halves = [np.concatenate([rows[i::2] for rows in shuffled]) for i in range(2)]
         training, validation = ((codes[half], y[half], w[half]) for half in halves)
-        settings = iterations, float(learning_rate), leaves, patience
-        grown.append(grow(training, validation, max(map(len, edges)) + 1, *settings))
+        grown.append(grow(training, validation, most_bins, iterations, float(learning_rate), leaves, patience))
     return Trees.grown(grown, edges)
 
 

@@ -105,4 +105,4 @@ class SupervisedBoosting(TreeDetector):
             np.repeat([0, 1], [n, m]),
             sample_weight=np.concatenate([weights[0] / n, weights[1] / m]) * ((n + m) / 2),
         )
-        self.trees_ = Trees.of([model])
+        self.trees_ = Trees.of(model)
