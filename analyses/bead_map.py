@@ -127,10 +127,10 @@ SETS = {
     NO_SHERPA: "all but Sherpa",
     ALL: "all",
 }
-EQUAL = [
+EQUAL = [  # one generator has nothing for SupCon to compare: NT-Xent stands there in its place, and for all
     Training("64-8", c, generators=g, events=EVENTS // len(g), epochs=50)
     for g, c in product(SETS, CONTRASTS)
-    if len(g) in {"": (1, 2, 4, 5), "supcon": (2, 4, 5), "ntxent": (1, 5)}[c]
+    if not c or g == ALL or (c == "ntxent") == (len(g) == 1)
 ]
 WITHOUT = [Training(n, c, generators=NO_SHERPA) for n, c in product(NETWORKS, CONTRASTS)]
 
