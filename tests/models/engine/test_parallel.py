@@ -46,8 +46,8 @@ def together(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_two_processes_learn_what_one_does(name, together):
     alone = fit(name)
     expected = alone.parameters_.flat.numpy()
@@ -64,22 +64,26 @@ def test_two_processes_learn_what_one_does(name, together):
     assert saved.threshold_ == pytest.approx(alone.threshold_, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_streams(together):
     alone = fit_stream(together).parameters_.flat.numpy()
     for i in range(2):
         np.testing.assert_allclose(np.load(together / f"{i}.npz")["streamed"], alone, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_all_decide_by_what_the_first_process_has(together):
     assert [json.loads((together / f"{i}.json").read_text())["of first"] for i in range(2)] == [[0.0], [0.0]]
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_writes(together):
     for name in CASES:
         epochs = [json.loads(line)["epoch"] for line in (together / f"{name}.jsonl").read_text().splitlines()]
         assert epochs == list(range(len(epochs))), name  # two writers would repeat lines
 
 
+@pytest.mark.slow
 def test_processes_that_differ_are_refused(together):
     for i in range(2):
         report = json.loads((together / f"{i}.json").read_text())
@@ -87,11 +91,13 @@ def test_processes_that_differ_are_refused(together):
             assert report[what].startswith("process 1 of 2 has other data, parameters"), what
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_from_the_checkpoint_of_two(together):
     again = fit("weights", checkpoint=together / "weights.checkpoint.safetensors")
     np.testing.assert_array_equal(again.parameters_.flat.numpy(), np.load(together / "0.npz")["weights"])
 
 
+@pytest.mark.slow
 def test_the_command_trains_together(together):
     words = [*COMMAND, str(together / "train.parquet"), "--output", str(together / "alone.safetensors")]
     assert CliRunner().invoke(main, words).exit_code == 0
