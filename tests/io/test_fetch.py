@@ -8,7 +8,7 @@ import json
 import os
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +59,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:cut])
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # the client hangs up where an answer is too long or wrong
+            super().handle()
 
     def log_message(self, *words) -> None:
         """Nothing."""
