@@ -21,7 +21,7 @@ class Meter:
     def __init__(self, plan: Plan, stored: dict[str, Any], folder: Path, progress: Reporter) -> None:
         self._total, self._done = len({shard.key for shard in plan.shards}), 0
         self._events, self._weights, self._files = 0, 0.0, set[str]()
-        self._unit = plan.tasks[0].unit  # all tasks of a plan count the same
+        self._unit = plan.unit
         self._count(stored)
         self._done_before, self._events_before = self._done, self._events
         self._path, self._progress = folder / "log.txt", progress

@@ -47,6 +47,11 @@ class Plan:
     shards: tuple[Shard, ...]
     versions: dict[str, str]
 
+    @property
+    def unit(self) -> str:
+        """What all its tasks count: "events" of files, or "toys" of a search."""
+        return self.tasks[0].unit
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         content = {

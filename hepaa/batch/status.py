@@ -28,6 +28,8 @@ class Status:
     shards, stored : int
     files, files_stored : int
         Files, and those of which every shard is stored.
+    unit : str
+        What `events` counts: "events" of files, or "toys" of a search.
     events : int
         Of stored shards.
     sum_weights : float
@@ -45,6 +47,7 @@ class Status:
     stored: int
     files: int
     files_stored: int
+    unit: str
     events: int
     sum_weights: float
     events_per_s: float
@@ -83,6 +86,7 @@ def status(folder: Path) -> Status:
         stored=sum(s.key in receipts for s in plan.shards),
         files=len(files),
         files_stored=len(files - open_files),
+        unit=plan.unit,
         events=sum(receipt["events"] for receipt in receipts.values()),
         sum_weights=math.fsum(receipt["sum_weights"] for receipt in receipts.values()),
         events_per_s=rate,

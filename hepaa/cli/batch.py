@@ -194,9 +194,12 @@ def status(folder: Path, as_json: bool) -> None:
         return
     left = "unknown" if progress.left_s is None else f"{progress.left_s:.0f} s"
     click.echo(f"shards          {progress.stored} of {progress.shards} stored")
-    click.echo(f"files           {progress.files_stored} of {progress.files} whole")
-    click.echo(f"events          {progress.events}    {progress.events_per_s:.4g} events/s    left {left}")
-    click.echo(f"sum of weights  {progress.sum_weights:.6g}")
+    unit = progress.unit
+    if unit == "events":  # toys share one file, and have no weights
+        click.echo(f"files           {progress.files_stored} of {progress.files} whole")
+    click.echo(f"{unit:<15} {progress.events}    {progress.events_per_s:.4g} {unit}/s    left {left}")
+    if unit == "events":
+        click.echo(f"sum of weights  {progress.sum_weights:.6g}")
     try:
         queue = jobs(folder)
         for job in queue:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from helpers.searches import COLUMNS, WINDOW, background, signal
 
 from hepaa.batch.runs import BatchSetup
@@ -18,6 +19,7 @@ from hepaa.batch.tasks import search as task_module
 from hepaa.batch.tasks.registry import task_from_dict
 from hepaa.batch.tasks.search import SearchTask
 from hepaa.card import ResonantCard
+from hepaa.cli import main
 from hepaa.errors import IncompleteError, InputError
 from hepaa.search.injection import InjectedData
 from hepaa.search.resonant import cross_fit_settings, method_of, searched
@@ -74,6 +76,9 @@ def test_stored_results_are_those_of_a_plain_map_and_none_is_searched_twice(toys
     np.testing.assert_array_equal([entry[2] for entry in stored], [entry[2] for entry in plain])
     assert np.isnan(stored[0][2]).all()  # no signal, no improvement; JSON has no NaN
     assert len(Store(str(tmp_path)).keys()) == 5
+    said = CliRunner().invoke(main, ["batch", "status", str(tmp_path)]).output  # of the mixtures, which were the last
+    assert re.search(r"^shards +2 of 2 stored\ntoys +2 ", said)
+    assert "files" not in said
 
 
 def keys_of(search, section, folder):
