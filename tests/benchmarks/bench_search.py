@@ -29,10 +29,8 @@ def events(data: Path) -> tuple[EventTable, np.ndarray]:
     """Data with a signal, and which of them are signal; the analysis's own reading of the pack."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "analyses"))
     from search_dijets import FOUR, GENERATORS, table_of
-    from study import Study
 
-    study = Study("bench", data, range(1), quick=False, store=Path())
-    background, signal = table_of(study, *GENERATORS), table_of(study, "wprime_500_100")
+    background, signal = table_of(data, *GENERATORS), table_of(data, "wprime_500_100")
     low, high = WINDOW.limits
     background = background[(background["mjj"] > low) & (background["mjj"] < high)]
     expected = 2.2 * np.sqrt(WINDOW.in_signal(background["mjj"]).sum())
