@@ -14,7 +14,7 @@ rate falling from 0.003 as a cosine, with a KL weight of 0.001 where no other is
   many.
 - Inputs: the 14 features, or the 20 hardest particles of both leading jets (shares of pT, angles about the axis)
   through DeepSets and a transformer, on the raw events of the data pack: 750 training events of each generator. The
-  pack has neither pdg codes nor b-tags.
+  pack has neither pdg codes nor b-tags. `bead_particles.py` asks the same of simulated events, of which there are more.
 
 Weight and temperature of the contrast are chosen for each network, contrast and seed, with a Gaussian posterior, by
 the median AUC of the three signals on events of the training part that no network is trained on. The test events are

@@ -23,6 +23,7 @@ LONGEST = (
     "foundation",
     "search_dijets",
     "label_free",
+    "bead_particles",
     "zh_two_sample",
     "search_scan",
     "anorand_adbench",

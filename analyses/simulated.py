@@ -17,29 +17,40 @@ from hepaa.simulate.pythia import detected_events
 from hepaa.simulate.writers import detected_record, rounded_particles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from hepaa.simulate.processes import JetProcess
 
 PROCESSES: dict[str, JetProcess] = {"monash": Dijets(pt_hat_min=1000.0), "W'(500, 100)": WPrime(), "SVJ": SemiVisible()}
+GENERATORS: dict[str, JetProcess] = {
+    "A14": Dijets(pt_hat_min=1000.0, tune="a14"),
+    "Vincia": Dijets(pt_hat_min=1000.0, tune="vincia-global"),
+}
 BLOCK = 500
 
 
+def _process(name: str) -> JetProcess:
+    return (PROCESSES | GENERATORS)[name]
+
+
 def _path(store: Path, name: str, block: int) -> Path:
-    key = hashlib.sha256(repr(PROCESSES[name].settings()).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr(_process(name).settings()).encode()).hexdigest()[:12]
     return store / "simulated" / f"{key}-{block}.parquet"
 
 
-def are_kept(store: Path, n: int) -> bool:
-    """Whether the first n events of all PROCESSES are in the store."""
-    return all(_path(store, name, block).is_file() for name in PROCESSES for block in range(-(-n // BLOCK)))
+def are_kept(store: Path, n: int, names: Iterable[str] = PROCESSES) -> bool:
+    """Whether the first n events of each are in the store."""
+    return all(_path(store, name, block).is_file() for name in names for block in range(-(-n // BLOCK)))
 
 
 def jets(store: Path, name: str, n: int) -> hepaa.EventTable:
-    """The first n events of one of PROCESSES: `constituents-2x30`, and the features `dijet` and `dijet-hl` beside it.
+    """The first n events: `constituents-2x30`, and the features `dijet` and `dijet-hl` beside it.
 
     Parameters
     ----------
+    name : str
+        Of PROCESSES or GENERATORS.
     store : Path
         Folder of all stores: events do not depend on the code of an analysis.
     """
@@ -49,7 +60,7 @@ def jets(store: Path, name: str, n: int) -> hepaa.EventTable:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as partial:
-                _block(PROCESSES[name], block).save(partial)
+                _block(_process(name), block).save(partial)
         blocks.append(hepaa.EventTable.load(path))
     return hepaa.concatenate(blocks)[:n]
 

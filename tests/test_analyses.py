@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def test_the_audit_asks_for_each_question_apart(study, tmp_path):
     assert stored[""]["train"] == tmp_path
 
 
-def test_jets_of_the_foundation_model_are_in_one_part_alone(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("script", ["foundation", "bead_particles"])
+def test_without_simulated_jets_those_of_the_pack_are_in_one_part_alone(script, monkeypatch, tmp_path, capsys):
     """A quick run labels the first events of the files that the others are of."""
     import foundation
     from audit import shared
@@ -115,10 +117,11 @@ def test_jets_of_the_foundation_model_are_in_one_part_alone(monkeypatch, tmp_pat
     files = (*foundation.PACK, *foundation.SIGNALS.values())
     events = {name: hepaa.EventTable.build(rng.normal(size=(900, 3)), ("a", "b", "c"), label=-1) for name in files}
     monkeypatch.setattr(foundation, "pack", lambda _, name: events[name])
-    parts = foundation.parts(tmp_path, 0, tmp_path)
+    asked = importlib.import_module(script)
+    parts = asked.parts(tmp_path, 0, tmp_path)
     assert "simulated ones are not in the store" in capsys.readouterr().out
     assert shared(parts) == 0
-    assert parts["train monash"].n + parts["test monash"].n == foundation.QUICK
+    assert parts["train monash"].n + parts["test monash"].n == 600
     assert not list(tmp_path.iterdir())
 
 
