@@ -5,9 +5,10 @@ The data pack has 750 raw events of each generator for training (`bead_map.py`, 
 the Vincia shower, all through one detector; and 2,500 of W'(500, 100) and of semi-visible jets for the test alone.
 
 Inputs are the 14 features, or the 20 hardest particles of both leading jets (shares of pT, angles about the axis)
-through DeepSets and a transformer: calorimeter cells have neither pdg codes nor b-tags. The networks are those of
-`bead_map.py`, trained as many epochs; weight and temperature of the contrast are in the middle of what was scanned
-there, fixed before anything here was trained. A seed draws the division and the start of the training.
+through DeepSets and a transformer; as in the data pack, there are neither pdg codes nor b-tags. The networks are those
+of `bead_map.py`, trained as many epochs. The contrast has the middle one of the three weights that are scanned there,
+0.1, and the lower one of the two temperatures, 0.07, fixed before anything here was trained. A seed draws the division
+and the start of the training.
 
 Run: python analyses/bead_particles.py [--data FOLDER] [--seeds 5] [--quick]
 """
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 GENERATORS = {"monash": "pythia8_monash", "A14": "pythia6_perugia0", "Vincia": "pythia8_vincia"}
 SIGNALS = {samples.W500: "wprime_500_100", samples.SVJ: "svj"}
 STORED = {samples.SVJ: "SVJ"}
-TRAINING, TEST, QUICK = 4000, 2500, 300
+TRAINING, TEST = 4000, 2500
 CHOICE = (0.1, 0.07)
 SHOWN = {RECONSTRUCTION: "reconstruction", CLUSTER: "Mahalanobis"}
 FEATURES = next(iter(INPUTS))
@@ -45,20 +46,22 @@ def divided(data: Path, seed: int, store: Path | None) -> samples.Parts:
     """Training and test events; without a store raw events of the data pack, in the place of A14 those of Perugia 0."""
     found = {}
     for name, file in {**GENERATORS, **SIGNALS}.items():
-        learned = 0 if name in SIGNALS else TRAINING if store else QUICK
+        learned = 0 if name in SIGNALS else TRAINING if store else foundation.QUICK // 2
         if store:
             table = simulated.jets(store, STORED.get(name, name), learned + TEST)
         else:
-            table = foundation.pack(data, file)[: 2 * QUICK]
+            table = foundation.pack(data, file)[: foundation.QUICK]
         order = subset(table.n, table.n, seed)
-        found |= {f"train {name}": table[order[:learned]]} if learned else {}
+        if learned:
+            found[f"train {name}"] = table[order[:learned]]
         found[f"test {name}"] = table[order[learned:]]
     return found
 
 
 def parts(data: Path, seed: int, store: Path) -> samples.Parts:
     """For the audit, which simulates nothing."""
-    there = simulated.are_kept(store, TRAINING + TEST, GENERATORS)
+    signals = [STORED.get(name, name) for name in SIGNALS]
+    there = simulated.are_kept(store, TRAINING + TEST, GENERATORS) and simulated.are_kept(store, TEST, signals)
     if not there:
         print("bead_particles: events of the data pack alone, for the simulated ones are not in the store")
     return divided(data, seed, store if there else None)

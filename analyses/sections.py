@@ -316,8 +316,8 @@ BEAD_INPUTS = Section(
     "W'. A Gaussian mixture of the features is as good as particles for W' ({bead_particles | 14 features, Gaussian "
     "mixture (no network) | W'(500, 100), reconstruction}) and better than all for semi-visible jets "
     "({bead_particles | 14 features, Gaussian mixture (no network) | semi-visible jets, reconstruction}). Contrast "
-    "makes no reconstruction of particles better. Views of events order the latent space of particles, in which the "
-    "distance from the generators then finds W' ({bead_particles | particles, DeepSets, NT-Xent | W'(500, 100), "
+    "makes no reconstruction of particles better. With views of events the distance from the generators in the latent "
+    "space of particles finds W' ({bead_particles | particles, DeepSets, NT-Xent | W'(500, 100), "
     "Mahalanobis}; without, {bead_particles | particles, DeepSets, none | W'(500, 100), Mahalanobis}); generators are "
     "not told apart in it.",
     ("bead_particles", "bead_map"),
@@ -326,8 +326,8 @@ BEAD_INPUTS = Section(
         "generator": "balanced accuracy of a linear map of the latent means; guessing has 33 % of three generators, "
         "20 % of five"
     },
-    in_view="none; of the simulated events, weight and temperature of the contrast are in the middle of the map's "
-    "scan; of the raw ones, those of the 14 features, 64 hidden and 8 latent units.",
+    in_view="none; of the simulated events, weight and temperature of the contrast were fixed at 0.1 and 0.07; of the "
+    "raw ones, they are those of the 14 features, 64 hidden and 8 latent units.",
 )
 ANORAND_LABELS = Section(
     "AnoRand with labels: are the printed numbers reached?",

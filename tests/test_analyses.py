@@ -121,7 +121,7 @@ def test_without_simulated_jets_those_of_the_pack_are_in_one_part_alone(script, 
     parts = asked.parts(tmp_path, 0, tmp_path)
     assert "simulated ones are not in the store" in capsys.readouterr().out
     assert shared(parts) == 0
-    assert parts["train monash"].n + parts["test monash"].n == 600
+    assert parts["train monash"].n + parts["test monash"].n == foundation.QUICK
     assert not list(tmp_path.iterdir())
 
 
